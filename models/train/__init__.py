@@ -1,0 +1,1 @@
+"""The recipe that makes the bundled model: label, fit, export, evaluate."""

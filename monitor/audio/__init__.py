@@ -1,0 +1,1 @@
+"""Audio in: sources, the sample ring, and overlapping windows on a hop grid."""

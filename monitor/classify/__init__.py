@@ -1,0 +1,1 @@
+"""Models: what a file says about itself, and windows in, scores out."""

@@ -1,0 +1,1 @@
+"""Decisions: scores to detections. Pure functions and classes, no input or output."""

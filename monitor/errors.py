@@ -1,0 +1,46 @@
+"""The error tree: every failure that a user can do something about, with the exit code it ends the program with.
+
+A message says what is wrong and what to do about it; the command line prints it without a traceback.
+"""
+
+
+class MonitorError(Exception):
+    """Base of all errors that are reported to the user as one plain message."""
+
+    exit_code = 1
+
+
+class UsageError(MonitorError):
+    """The command line asks for something that makes no sense."""
+
+    exit_code = 2
+
+
+class ConfigError(MonitorError):
+    """The configuration is wrong; the message names the place in the file."""
+
+    exit_code = 78  # EX_CONFIG
+
+
+class SourceError(MonitorError):
+    """An audio source cannot be opened, or was lost."""
+
+    exit_code = 69  # EX_UNAVAILABLE
+
+
+class ModelError(MonitorError):
+    """A model file is missing, damaged, or does not describe itself."""
+
+    exit_code = 65  # EX_DATAERR
+
+
+class BrokerError(MonitorError):
+    """The MQTT broker refuses us or cannot be reached."""
+
+    exit_code = 69  # EX_UNAVAILABLE
+
+
+class StorageError(MonitorError):
+    """The event log cannot be opened or written."""
+
+    exit_code = 74  # EX_IOERR
