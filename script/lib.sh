@@ -1,0 +1,83 @@
+# What script/run and script/test share: the virtual environment and the system's packages.
+# Sourced with $root set. Everything is said on stderr: stdout belongs to the program.
+
+venv=$root/.venv
+stamp=$venv/complete
+
+say() { printf '%s\n' "$*" >&2; }
+die() { say "error: $*"; exit 1; }
+
+# system_packages NAME...: install what is missing through apt, if we may. Else say what to run, and fail.
+system_packages() {
+    command -v apt-get >/dev/null || { say "No apt-get here; install yourself what stands for: $*"; return 1; }
+    missing=
+    for package; do
+        [ "$(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null)" = installed ] || missing="$missing $package"
+    done
+    [ -n "$missing" ] || return 0
+    if [ "$(id -u)" -eq 0 ]; then sudo=
+    elif command -v sudo >/dev/null && { [ -t 0 ] || sudo -n true 2>/dev/null; }; then sudo=sudo
+    else sudo=none
+    fi
+    if [ "$sudo" != none ]; then
+        say "Installing$missing (apt${sudo:+, with sudo}) ..."
+        apt_update
+        $sudo env DEBIAN_FRONTEND=noninteractive apt-get -qq -o DPkg::Lock::Timeout=120 -o Dpkg::Use-Pty=0 \
+            install -y --no-install-recommends $missing >&2 && return 0
+    fi
+    say "Not installed:$missing. As root, run:"
+    say "    apt-get update && apt-get install -y --no-install-recommends$missing"
+    return 1
+}
+
+# Refresh apt's lists; up to two minutes' wait while another program does. A failure shows when installing.
+apt_update() {
+    waited=0
+    until errors=$($sudo apt-get -qq update 2>&1); do
+        case $errors in */lock*) [ "$waited" -lt 120 ] || return 0 ;; *) say "$errors"; return 0 ;; esac
+        sleep 5
+        waited=$((waited + 5))
+    done
+}
+
+# What the environment was made by and for: it does not survive another Python, nor a move of the checkout.
+origin() { printf '%s %s' "$("$venv/bin/python" -IS -c 'import sys; print(sys.implementation.cache_tag)' 2>/dev/null)" "$root"; }
+wanted() { printf '%s %s' "$(origin)" "$(cat "$root/pyproject.toml" "$root/constraints.txt" | cksum)"; }
+
+# is_ready EXTRA: the environment holds the project with the packages of that extra (dev includes the others).
+is_ready() {
+    [ -f "$stamp" ] || return 1
+    read -r installed <"$stamp"
+    [ "$installed" = "$(wanted) $1" ] || [ "$installed" = "$(wanted) dev" ]
+}
+
+# set_up EXTRA: install the project, editable, with the pinned packages of that extra.
+set_up() {
+    previous=$(cat "$stamp" 2>/dev/null || :)
+    rm -f "$stamp" # written again when all is there: an environment without it is made anew
+    case $previous in
+        "$(origin) "*) say "Updating $venv ..." ;;
+        *) say "Setting up $venv; this happens once and takes a minute ..." && make_environment ;;
+    esac
+    # The constraints also hold for what builds the package, under the name that each version of pip knows.
+    (cd "$root" && PIP_CONSTRAINT=constraints.txt PIP_BUILD_CONSTRAINT=constraints.txt PIP_DISABLE_PIP_VERSION_CHECK=1 \
+        PIP_ROOT_USER_ACTION=ignore "$venv/bin/python" -m pip install --no-input --editable ".[$1]" >&2) ||
+        die "cannot install the Python packages; is the network there? The next call tries again."
+    printf '%s %s\n' "$(wanted)" "$1" >"$stamp"
+}
+
+make_environment() {
+    find_python || { system_packages python3 && find_python; } || die "Python 3.11 or newer is needed."
+    "$python" -c 'import ensurepip' 2>/dev/null ||
+        system_packages "$("$python" -c 'import sys; print("python%d.%d-venv" % sys.version_info[:2])')" ||
+        die "Python's venv module is needed."
+    rm -rf "$venv"
+    "$python" -m venv "$venv" >&2 || die "cannot make $venv; may you write there?"
+}
+
+find_python() {
+    for python in python3 python3.14 python3.13 python3.12 python3.11; do
+        "$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && return
+    done
+    return 1
+}
