@@ -4,6 +4,7 @@ Every field here stands in `config.yaml` with its unit and default.
 """
 
 import difflib
+import os
 import re
 import socket
 import sys
@@ -26,7 +27,7 @@ class Section(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Base of all sections: frozen, and strict about unknown keys."""
 
 
-class SourceConfig(Section):
+class SourceConfig(Section, frozen=True):
     """One place to listen to."""
 
     input: str
@@ -37,7 +38,7 @@ class SourceConfig(Section):
     """Repeat a file for ever."""
 
 
-class AudioConfig(Section):
+class AudioConfig(Section, frozen=True):
     """How sources are watched."""
 
     stall_timeout: Annotated[float, Meta(ge=0.5, le=600.0)] = 3.0
@@ -48,7 +49,7 @@ class AudioConfig(Section):
     """Longest wait between two attempts to open a lost device or stream, seconds."""
 
 
-class ModelConfig(Section):
+class ModelConfig(Section, frozen=True):
     """What classifies the audio."""
 
     name: str = "resnet-mini"
@@ -63,7 +64,7 @@ class ModelConfig(Section):
     """Most windows (of several sources) in one inference."""
 
 
-class RuleConfig(Section):
+class RuleConfig(Section, frozen=True):
     """When one sound counts as detected; what is left out comes from the preset."""
 
     label: Annotated[str, Meta(min_length=1, max_length=128)]
@@ -101,7 +102,7 @@ DEFAULT_RULES = (
 )
 
 
-class DetectionConfig(Section):
+class DetectionConfig(Section, frozen=True):
     """Which sounds are detected."""
 
     rules: tuple[RuleConfig, ...] = DEFAULT_RULES
@@ -113,7 +114,7 @@ class DetectionConfig(Section):
                 raise ValueError(f"label {label!r} stands twice in rules; give each rule its own label")
 
 
-class EventsConfig(Section):
+class EventsConfig(Section, frozen=True):
     """The event log."""
 
     path: str | None = None
@@ -122,7 +123,7 @@ class EventsConfig(Section):
     """Older events are deleted."""
 
 
-class TlsConfig(Section):
+class TlsConfig(Section, frozen=True):
     """An encrypted connection to the broker."""
 
     enabled: bool = False
@@ -134,7 +135,7 @@ class TlsConfig(Section):
     """PEM key of the client certificate."""
 
 
-class MqttConfig(Section):
+class MqttConfig(Section, frozen=True):
     """The broker. Off unless `host` is set."""
 
     host: str | None = None
@@ -157,13 +158,13 @@ class MqttConfig(Section):
             raise ValueError("set password or password_file, not both")
 
 
-class LoggingConfig(Section):
+class LoggingConfig(Section, frozen=True):
     """What the program says on stderr."""
 
     level: Literal["debug", "info", "warning", "error"] = "info"
 
 
-class Config(Section):
+class Config(Section, frozen=True):
     """The whole configuration file."""
 
     node: Name | None = None
@@ -181,6 +182,14 @@ class Config(Section):
     def node_name(self) -> str:
         """The configured name, or the host's, in characters that a topic can carry."""
         return self.node or re.sub(r"[^A-Za-z0-9_-]+", "-", socket.gethostname()).strip("-") or "monitor"
+
+
+def state_folder() -> Path:
+    """Where the program keeps what it must not lose: systemd's state directory, or the user's."""
+    given = os.environ.get("STATE_DIRECTORY", "").split(":")[0]
+    if given:
+        return Path(given)
+    return Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / "sound-monitor"
 
 
 class _Loader(yaml.SafeLoader):
@@ -216,8 +225,8 @@ def load(path: str) -> Config:
 def parse(text: str, origin: str = "config.yaml") -> Config:
     """Turn YAML text into a `Config`; `origin` names it in errors. Raises `ConfigError`."""
     try:
-        root = yaml.compose(text, Loader=_Loader)  # noqa: S506 - a SafeLoader
-        data = yaml.load(text, Loader=_Loader)  # noqa: S506
+        root = yaml.compose(text, Loader=_Loader)
+        data = yaml.load(text, Loader=_Loader)  # noqa: S506 - a SafeLoader
     except yaml.MarkedYAMLError as error:
         line = f":{error.problem_mark.line + 1}" if error.problem_mark else ""
         raise ConfigError(f"{origin}{line}: not valid YAML: {error.problem or error.context}") from error
@@ -249,14 +258,14 @@ def _explain(problem: str, origin: str, root: yaml.Node | None) -> str:
 
 def _known_keys(path: list[str]) -> tuple[str, ...]:
     """The keys that the section at this path knows."""
-    section: type[Struct] = Config
-    nested = {"sources": SourceConfig, "rules": RuleConfig}
+    section: type[Any] = Config
+    entries = {"sources": SourceConfig, "rules": RuleConfig}
     for part in path:
-        if part.isdigit() or part == "...":
-            continue
-        default = next((f.default for f in msgspec.structs.fields(section) if f.name == part), None)
-        section = nested.get(part) or type(default)  # type: ignore[arg-type]
-    return section.__struct_encode_fields__
+        if not part.isdigit():
+            default = next(field.default for field in msgspec.structs.fields(section) if field.name == part)
+            section = entries.get(part) or type(default)
+    known: tuple[str, ...] = section.__struct_fields__
+    return known
 
 
 def _line_of(node: yaml.Node | None, path: list[str]) -> int | None:

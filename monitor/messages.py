@@ -7,7 +7,7 @@ at the model's rate.
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Protocol
 
@@ -34,11 +34,35 @@ class Window:
     """Hertz."""
     samples: Samples
     """float32[n] in [-1, 1], read-only."""
+    at: datetime
+    """When the first sample was heard, UTC."""
 
     @property
     def end(self) -> int:
         """Index one past the last sample."""
         return self.start + len(self.samples)
+
+    def utc(self, sample: int) -> datetime:
+        """When this sample of the window's epoch was heard."""
+        return self.at + timedelta(seconds=(sample - self.start) / self.rate)
+
+
+@dataclass(frozen=True, slots=True)
+class EpochEnd:
+    """After the last window of an epoch: the source ended, or was lost."""
+
+    source: str
+    epoch: int
+    end: int
+    """Index one past the last sample that was heard."""
+    rate: int
+    """Hertz."""
+    at: datetime
+    """When the source fell silent, UTC."""
+
+    def utc(self, sample: int) -> datetime:
+        """When this sample of the epoch was heard."""
+        return self.at + timedelta(seconds=(sample - self.end) / self.rate)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -114,6 +138,20 @@ class Phase(StrEnum):
     ENDED = "ended"
 
 
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A sound began or ended, in the time of its epoch."""
+
+    label: str
+    phase: Phase
+    start: int
+    """Index of the sample at which the sound began."""
+    end: int | None
+    """Index of the sample at which it ended."""
+    score: float
+    peak: float
+
+
 class Detection(msgspec.Struct, frozen=True, kw_only=True):
     """A sound that began or ended. Both halves carry the same id."""
 
@@ -128,7 +166,7 @@ class Detection(msgspec.Struct, frozen=True, kw_only=True):
     """When the sound began: the time of the sound, not of its processing."""
     ended_at: datetime | None = None
     score: float
-    """The smoothed score at this moment, in [0, 1]."""
+    """The score that decided, in [0, 1]: the raw one where evidence was strong, else the smoothed one."""
     peak: float
     """The highest raw score so far, in [0, 1]."""
     clip: str | None = None

@@ -1,0 +1,37 @@
+"""How loud it is, and whether anything is heard at all."""
+
+import math
+
+import numpy as np
+
+from monitor.messages import SILENCE_DBFS, Samples
+
+
+def dbfs(samples: Samples) -> float:
+    """RMS level of float32[n] in dBFS; a full-scale square wave is 0, digital silence -120."""
+    if not len(samples):
+        return SILENCE_DBFS
+    power = float(np.dot(samples, samples)) / len(samples)
+    return max(SILENCE_DBFS, 10 * math.log10(power)) if power > 0 else SILENCE_DBFS
+
+
+class StuckDetector:
+    """Counts the seconds for which a stream has repeated one value: a muted, dead or unplugged microphone gives
+    exact zeros or a constant, while the quietest real room gives noise."""
+
+    def __init__(self, rate: int) -> None:
+        self._rate = rate
+        self._last = np.float32(0.0)
+        self.seconds = 0.0
+
+    def push(self, samples: Samples) -> None:
+        """Look at float32[n] more samples."""
+        if not len(samples):
+            return
+        changed = np.flatnonzero(samples != self._last)
+        if len(changed):
+            self._last = samples[-1]
+            tail = np.flatnonzero(samples != self._last)
+            self.seconds = (len(samples) - 1 - int(tail[-1])) / self._rate if len(tail) else len(samples) / self._rate
+        else:
+            self.seconds += len(samples) / self._rate

@@ -1,0 +1,256 @@
+"""Keeps one source open for as long as the program runs, and hands out its windows.
+
+A capture's own thread only writes the ring; everything else happens on the event loop. From its opening to its end or
+loss a capture is one epoch (a `Stretch`), and the next one starts afresh: audio is never spliced across a gap.
+"""
+
+import asyncio
+import contextlib
+import logging
+import time
+from dataclasses import dataclass
+
+import numpy as np
+
+from monitor.audio.capture import Capture, Opener
+from monitor.audio.clock import Clock
+from monitor.audio.level import StuckDetector
+from monitor.audio.opening import open_capture
+from monitor.audio.resample import Resampler
+from monitor.audio.ring import Overrun
+from monitor.audio.windows import Grid, Windower
+from monitor.config import AudioConfig
+from monitor.errors import SourceError
+from monitor.messages import EpochEnd, Samples, SourceHealth, SourceState, Window
+
+log = logging.getLogger(__name__)
+
+TICK = 0.25
+"""Seconds between two looks at whether the device still delivers."""
+POLL_MIN = 0.01
+"""Shortest sleep before looking for the next window, seconds: a late block must not turn into a busy loop."""
+BACKLOG = 1.0
+"""A live source that is further behind than this many seconds skips to its newest window."""
+RETRY_MIN = 0.5
+"""Seconds before the first attempt to open a lost source; each further one waits twice as long."""
+
+
+class Stretch:
+    """One epoch: from ring to resampled audio to windows."""
+
+    def __init__(self, source: str, epoch: int, capture: Capture, grid: Grid) -> None:
+        self.capture, self.epoch = capture, epoch
+        self.clock = Clock(live=capture.live)
+        self.stuck = StuckDetector(grid.rate)
+        backlog = max(1, round(BACKLOG * grid.rate / grid.hop)) if capture.live else None
+        self.windower = Windower(source, epoch, grid, self.clock.utc, backlog)
+        self._resampler = Resampler(capture.rate, grid.rate)
+        self._read = 0
+        self.overrun = False
+        """The reader came too late: some audio is gone, and this epoch must end."""
+        self.closed = False
+
+    @property
+    def captured(self) -> float:
+        """Seconds of audio read so far."""
+        return self._read / self.capture.rate
+
+    def drain(self) -> None:
+        """Move what the capture has delivered from its ring into the windower."""
+        ring, rate = self.capture.ring, self.capture.rate
+        written = ring.written
+        if written == self._read or self.overrun:
+            return
+        self.clock.observe(written / rate, time.monotonic())
+        try:
+            block = ring.read(self._read, written - self._read)
+        except Overrun:
+            self.overrun = True
+            return
+        self._read = written
+        self.capture.consumed(written)
+        self._push(self._resampler.push(block))
+
+    def close(self) -> None:
+        """The capture delivers no more: take in the rest and complete the last window."""
+        self.drain()
+        self._push(self._resampler.push(np.zeros((0, self.capture.ring.channels), np.float32), last=True))
+        self.windower.finish()
+        self.closed = True
+
+    def _push(self, samples: Samples) -> None:
+        self.stuck.push(samples)
+        self.windower.push(samples)
+
+
+@dataclass(slots=True)
+class _Past:
+    """Counters of the epochs that are over."""
+
+    captured: float = 0.0
+    overflows: int = 0
+    done: int = 0
+    dropped: int = 0
+    reopened: int = -1
+
+    def add(self, stretch: Stretch) -> None:
+        self.captured += stretch.captured
+        self.overflows += stretch.capture.ring.overflows + stretch.overrun
+        self.done += stretch.windower.emitted
+        self.dropped += stretch.windower.dropped
+
+
+class Listener:
+    """One source: opens it, watches it, opens it again after a loss, and cuts its audio into windows."""
+
+    def __init__(
+        self, name: str, opener: Opener, grid: Grid, config: AudioConfig, *, lasting: bool, room: bool
+    ) -> None:
+        """A `lasting` source (microphone, live stream) is opened again after a loss and never ends by itself; a
+        `room` is never digitally silent, so that silence there means a deaf microphone."""
+        self.name = name
+        self._opener, self._grid, self._config = opener, grid, config
+        self._lasting, self._room = lasting, room
+        self._epoch = 0
+        self._stretch: Stretch | None = None
+        self._handed_out = asyncio.Event()
+        self._stopping = asyncio.Event()
+        self._state, self._reason, self._device = SourceState.OPENING, "", name
+        self._past = _Past()
+        self.lag = 0.0
+        """Seconds between a window's last sample and its scores, newest window; told by the pipeline."""
+        self.done = False
+        """The source has ended for good and all of its windows have been handed out."""
+
+    def stop(self) -> None:
+        """End the source; what it has delivered is still handed out."""
+        self._stopping.set()
+
+    async def run(self) -> None:
+        """Listen until the source ends or `stop`.
+
+        Raises `SourceError` when a source that is not lasting cannot be opened or breaks off.
+        """
+        wait = RETRY_MIN
+        try:
+            while not self._stopping.is_set():
+                epoch = self._epoch
+                try:
+                    await self._listen()
+                except SourceError as error:
+                    if not self._lasting:
+                        raise
+                    self._lost(str(error))
+                if not self._lasting:
+                    break
+                wait = RETRY_MIN if self._epoch > epoch else min(2 * wait, self._config.retry_max)
+                await self._pause(wait)
+        finally:
+            self._state = SourceState.ENDED
+            self.done = True
+
+    def poll(self, most: int) -> list[Window | EpochEnd]:
+        """At most `most` windows that are due; behind the last one of an epoch its end."""
+        stretch = self._stretch
+        if stretch is None:
+            return []
+        if not stretch.closed and (stretch.capture.live or not stretch.windower.pending):
+            stretch.drain()  # a pipe's writer waits instead until its windows have been taken
+        items: list[Window | EpochEnd] = []
+        while len(items) < most and (window := stretch.windower.take()) is not None:
+            items.append(window)
+        if stretch.closed and not stretch.windower.pending:
+            self._past.add(stretch)
+            self._stretch = None
+            self._handed_out.set()
+            end, rate = stretch.windower.length, self._grid.rate
+            items.append(EpochEnd(self.name, stretch.epoch, end, rate, stretch.clock.utc(end / rate)))
+        return items
+
+    @property
+    def due_in(self) -> float:
+        """Seconds until the next window can be complete: how long a reader may sleep."""
+        stretch = self._stretch
+        if stretch is None:
+            return TICK
+        return min(TICK, max(POLL_MIN, stretch.windower.missing / self._grid.rate))
+
+    def health(self) -> SourceHealth:
+        """How the source does."""
+        total = _Past(**{name: getattr(self._past, name) for name in _Past.__slots__})
+        if self._stretch is not None:
+            total.add(self._stretch)
+        return SourceHealth(
+            source=self.name,
+            device=self._device,
+            state=self._state,
+            captured=round(total.captured, 3),
+            overflows=total.overflows,
+            windows_done=total.done,
+            windows_dropped=total.dropped,
+            lag=round(self.lag, 4),
+            reopened=max(0, total.reopened),
+            reason=self._reason,
+        )
+
+    async def _listen(self) -> None:
+        """Open the source once and stay until it has ended or is lost, and its windows have been handed out."""
+        capture = await open_capture(self._opener, self._stopping)
+        if capture is None:
+            return
+        stretch = Stretch(self.name, self._epoch, capture, self._grid)
+        self._epoch += 1
+        self._past.reopened += 1
+        self._handed_out.clear()
+        self._stretch, self._device = stretch, capture.device
+        self._state, self._reason = SourceState.LISTENING, ""
+        log.info("%s: listening to %s at %d Hz", self.name, capture.device, capture.rate)
+        try:
+            loss = await self._watch(stretch)
+        finally:
+            await asyncio.to_thread(capture.close)
+            stretch.close()
+        if loss is not None:
+            self._lost(loss)
+        await self._handed_out.wait()
+        if loss is not None and not self._lasting:
+            raise SourceError(loss)
+
+    async def _watch(self, stretch: Stretch) -> str | None:
+        """Wait for the end of the epoch; returns why it was lost, None at a regular end."""
+        capture = stretch.capture
+        written, since = 0, time.monotonic()
+        while not self._stopping.is_set():
+            if capture.failure is not None:
+                return str(capture.failure)
+            if capture.finished:
+                return "the stream ended" if self._lasting else None
+            if stretch.overrun:
+                return "this machine was too busy to listen, and some audio was lost"
+            if capture.ring.written != written or not capture.live:
+                written, since = capture.ring.written, time.monotonic()
+            elif time.monotonic() - since > self._config.stall_timeout:
+                return f"{capture.device} has delivered nothing for {self._config.stall_timeout:g} s"
+            self._judge_hearing(stretch.stuck.seconds)
+            await self._pause(TICK)
+        return None
+
+    def _judge_hearing(self, stuck: float) -> None:
+        deaf = self._room and stuck >= self._config.deaf_after
+        if deaf and self._state is SourceState.LISTENING:
+            self._state = SourceState.DEAF
+            self._reason = f"nothing but digital silence for {self._config.deaf_after:g} s: muted or unplugged?"
+            log.warning("%s is deaf: %s", self.name, self._reason)
+        elif not deaf and self._state is SourceState.DEAF:
+            self._state, self._reason = SourceState.LISTENING, ""
+            log.info("%s hears again", self.name)
+
+    def _lost(self, reason: str) -> None:
+        if self._reason != reason:
+            log.warning("%s is lost: %s%s", self.name, reason, "; trying again until it is back" * self._lasting)
+        self._state, self._reason = SourceState.LOST, reason
+
+    async def _pause(self, seconds: float) -> None:
+        """Sleep, but not beyond `stop`."""
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._stopping.wait(), seconds)

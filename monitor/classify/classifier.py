@@ -1,0 +1,75 @@
+"""Windows in, scores out: batches across sources, in a worker thread, beside the event loop."""
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+
+from monitor.classify.session import Session
+from monitor.messages import ModelCard, Scores, Window
+
+HISTORY = 512
+"""Windows that the latency percentiles are taken over."""
+
+
+class Classifier:
+    """Runs one model; only one batch is under way at a time."""
+
+    def __init__(self, session: Session, batch: int) -> None:
+        """`batch`: the most windows in one inference."""
+        self._session, self.batch = session, batch
+        self._worker = ThreadPoolExecutor(1, thread_name_prefix="inference")
+        self._latencies: deque[float] = deque(maxlen=HISTORY)
+        self.busy = 0.0
+        """Seconds spent in inference since the start."""
+
+    @property
+    def card(self) -> ModelCard:
+        """The model that is loaded."""
+        return self._session.card
+
+    @property
+    def provider(self) -> str:
+        """The execution provider in use."""
+        return self._session.provider
+
+    async def run(self, windows: Sequence[Window]) -> list[Scores]:
+        """Scores of these windows, in their order."""
+        loop = asyncio.get_running_loop()
+        scores: list[Scores] = []
+        for first in range(0, len(windows), self.batch):
+            scores += await loop.run_in_executor(self._worker, self._infer, windows[first : first + self.batch])
+        return scores
+
+    def percentile(self, share: float) -> float:
+        """Inference seconds a window that this share of the recent windows stayed within."""
+        return float(np.quantile(self._latencies, share)) if self._latencies else 0.0
+
+    def close(self) -> None:
+        """Break off what is running and join the worker."""
+        self._session.terminate()
+        self._worker.shutdown(cancel_futures=True)
+
+    def _infer(self, windows: Sequence[Window]) -> list[Scores]:
+        begun = time.perf_counter()
+        probabilities, embeddings = self._session.run(np.stack([window.samples for window in windows]))
+        spent = time.perf_counter() - begun
+        self.busy += spent
+        each = spent / len(windows)
+        self._latencies.extend([each] * len(windows))
+        return [
+            Scores(
+                source=window.source,
+                model=self.card.name,
+                epoch=window.epoch,
+                start=window.start,
+                end=window.end,
+                probabilities=probabilities[row],
+                embedding=None if embeddings is None else embeddings[row],
+                seconds=each,
+            )
+            for row, window in enumerate(windows)
+        ]

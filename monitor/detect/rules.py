@@ -1,0 +1,134 @@
+"""From configured rules to rules that the tracker can apply, or an error that shows why they never could fire."""
+
+import difflib
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from monitor.config import DEFAULT_RULES, Preset, RuleConfig
+from monitor.errors import ConfigError
+from monitor.messages import Rule
+
+
+@dataclass(frozen=True, slots=True)
+class Defaults:
+    """What a preset fills in. Probabilities and seconds, as in `Rule`."""
+
+    on: float
+    off: float
+    strong: float
+    smoothing: float
+    votes: int
+    min_duration: float
+    hold: float
+    cooldown: float
+    shortest: float
+    """The shortest sound that the preset is meant for; it must be able to fire."""
+
+
+PRESETS: dict[Preset, Defaults] = {
+    "impulsive": Defaults(
+        on=0.5,
+        off=0.25,
+        strong=0.7,
+        smoothing=0.0,
+        votes=1,
+        min_duration=0.0,
+        hold=0.5,
+        cooldown=1.0,
+        shortest=0.0,
+    ),
+    "repetitive": Defaults(
+        on=0.5,
+        off=0.25,
+        strong=0.85,
+        smoothing=0.2,
+        votes=2,
+        min_duration=0.0,
+        hold=2.0,
+        cooldown=2.0,
+        shortest=0.2,
+    ),
+    "sustained": Defaults(
+        on=0.5,
+        off=0.25,
+        strong=0.9,
+        smoothing=0.4,
+        votes=3,
+        min_duration=0.5,
+        hold=1.5,
+        cooldown=2.0,
+        shortest=2.0,
+    ),
+}
+
+
+def resolve(rules: Sequence[RuleConfig], labels: Sequence[str], window: float, hop: float) -> tuple[Rule, ...]:
+    """Fill in presets and class indices for a model with these `labels`; `window` and `hop` in seconds.
+
+    Raises `ConfigError` for a class that the model does not know, contradicting thresholds, and a rule that a sound
+    of the preset's shortest length could never satisfy. Of the default rules only those are kept whose classes the
+    model knows; a model that knows none of them gets a rule for each of its own labels.
+    """
+    if tuple(rules) == DEFAULT_RULES:
+        known = [rule for rule in rules if any(name in labels for name in rule.classes)]
+        rules = [
+            RuleConfig(label=rule.label, classes=tuple(c for c in rule.classes if c in labels), preset=rule.preset)
+            for rule in known
+        ] or [RuleConfig(label=label) for label in labels]
+    return tuple(_resolve(rule, labels, window, hop) for rule in rules)
+
+
+def _resolve(config: RuleConfig, labels: Sequence[str], window: float, hop: float) -> Rule:
+    preset = PRESETS[config.preset]
+
+    def value(name: str) -> float:
+        configured = getattr(config, name)
+        return float(getattr(preset, name) if configured is None else configured)
+
+    rule = Rule(
+        label=config.label,
+        classes=tuple(_index(name, labels, config.label) for name in config.classes or (config.label,)),
+        on=value("on"),
+        off=value("off") if config.off is not None else min(value("off"), 0.5 * value("on")),
+        strong=value("strong") if config.strong is not None else max(value("strong"), value("on")),
+        smoothing=value("smoothing"),
+        votes=int(value("votes")),
+        min_duration=value("min_duration"),
+        hold=value("hold"),
+        cooldown=value("cooldown"),
+    )
+    if rule.off > rule.on:
+        raise ConfigError(f"detection.rules: {rule.label!r}: off ({rule.off:g}) must not be above on ({rule.on:g})")
+    if rule.strong < rule.on:
+        raise ConfigError(
+            f"detection.rules: {rule.label!r}: strong ({rule.strong:g}) must not be below on ({rule.on:g})"
+        )
+    _check_reachable(rule, config.preset, preset.shortest, window, hop)
+    return rule
+
+
+def _index(name: str, labels: Sequence[str], label: str) -> int:
+    if name in labels:
+        return labels.index(name)
+    near = difflib.get_close_matches(name, labels, n=3, cutoff=0.5)
+    near += [other for other in labels if name.lower() in other.lower() and other not in near][:3]
+    hint = f"; did you mean {' or '.join(map(repr, near))}?" if near else "; `sound-monitor models --labels` lists them"
+    raise ConfigError(f"detection.rules: {label!r}: the model has no class {name!r}{hint}")
+
+
+def _check_reachable(rule: Rule, preset: Preset, shortest: float, window: float, hop: float) -> None:
+    """A sound of `shortest` seconds shows in a bounded number of windows: can they satisfy the rule?"""
+    windows = max(1, math.floor((window + shortest) / hop + 1e-9))
+    lasting = (windows - 1) * hop
+    reached = 1 - math.exp(-windows * hop / rule.smoothing) if rule.smoothing else 1.0
+    shown = f"{preset} sounds of {shortest:g} s show in {windows} windows ({window:g} s long, one each {hop:g} s)"
+    if rule.votes > windows:
+        problem = f"but votes asks for {rule.votes}"
+    elif rule.min_duration > lasting:
+        problem = f"that span {lasting:g} s, but min_duration asks for {rule.min_duration:g} s"
+    elif reached < rule.on:
+        problem = f"in which smoothing of {rule.smoothing:g} s lets a score reach {reached:.2f}, not on ({rule.on:g})"
+    else:
+        return
+    raise ConfigError(f"detection.rules: {rule.label!r} could never fire: {shown}, {problem}")

@@ -1,0 +1,151 @@
+"""Scores to detections: smoothing, then hysteresis with votes, for each rule of one source. No clock, no I/O.
+
+A rule fires at once on strong evidence; weak evidence needs the smoothed score at `on`, enough votes and enough time.
+It ends when the score has stayed below `off` for `hold`, and does not fire again within `cooldown`. All times are
+sample indices, so that dropped windows and a busy machine change nothing.
+"""
+
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from monitor.detect.onset import find_onset
+from monitor.detect.smoothing import Smoother
+from monitor.messages import Change, Phase, Rule, Samples, Scores, Window
+
+
+@dataclass(slots=True)
+class _State:
+    """Where one rule stands. Sample indices."""
+
+    active: bool = False
+    start: int | None = None
+    """Onset of the sound that is on, or that gathers votes."""
+    peak: float = 0.0
+    heard: int = 0
+    """End of the last window at or above `off`."""
+    votes: deque[int] = field(default_factory=deque)
+    """Ends of the recent windows at or above `on`."""
+    quiet_until: int = 0
+    """The cooldown lasts to here."""
+
+
+class Tracker:
+    """All rules of one source, over one epoch after another."""
+
+    def __init__(self, rules: Sequence[Rule], rate: int, hop: int) -> None:
+        """`rate` in Hz, `hop` in samples."""
+        self._rules, self._rate, self._hop = tuple(rules), rate, hop
+        self._classes = np.array([index for rule in rules for index in rule.classes], np.intp)
+        self._firsts = np.cumsum([0] + [len(rule.classes) for rule in rules[:-1]]) if rules else np.zeros(0, np.intp)
+        self._on = np.array([rule.on for rule in rules], np.float32)
+        self._end: int | None = None
+        self._window = 0
+        self._begin_epoch()
+
+    @property
+    def active(self) -> frozenset[str]:
+        """Labels of the rules that are on."""
+        return frozenset(rule.label for rule, state in zip(self._rules, self._states, strict=True) if state.active)
+
+    def update(self, scores: Scores, window: Window) -> list[Change]:
+        """What these scores of this window change. Windows of one epoch must come in order."""
+        if not self._rules:
+            return []
+        raw: Samples = np.maximum.reduceat(scores.probabilities[self._classes], self._firsts)
+        elapsed = self._hop if self._end is None else scores.end - self._end
+        smoothed = self._smoother.update(raw, elapsed / self._rate)
+        self._end, self._window = scores.end, len(window.samples)
+        changes: list[Change] = []
+        for i in self._awake(raw):
+            rule, state = self._rules[i], self._states[i]
+            change = self._step(rule, state, float(raw[i]), float(smoothed[i]), window)
+            if change is not None:
+                changes.append(change)
+        return changes
+
+    def finish(self, end: int) -> list[Change]:
+        """The epoch is over at sample `end`: what is still on ends with it."""
+        changes = [
+            self._ended(rule, state, end if state.heard == self._end else self._offset(state), self._smoother.value[i])
+            for i, (rule, state) in enumerate(zip(self._rules, self._states, strict=True))
+            if state.active
+        ]
+        self._begin_epoch()
+        return changes
+
+    def _begin_epoch(self) -> None:
+        self._smoother = Smoother(np.array([rule.smoothing for rule in self._rules], np.float32))
+        self._states = [_State() for _ in self._rules]
+        self._end = None
+
+    def _awake(self, raw: Samples) -> list[int]:
+        """The rules that have something to decide; most of the time none."""
+        loud = raw >= self._on
+        return [i for i, state in enumerate(self._states) if loud[i] or state.start is not None]
+
+    def _step(self, rule: Rule, state: _State, raw: float, smoothed: float, window: Window) -> Change | None:
+        end = window.end
+        if raw >= rule.on:
+            if state.start is None:
+                state.start = self._onset(window)
+            state.votes.append(end)
+        if raw >= rule.off:
+            state.heard = end
+        state.peak = max(state.peak, raw)
+        if state.active:
+            if smoothed >= rule.off or end - state.heard < rule.hold * self._rate:
+                return None
+            return self._ended(rule, state, self._offset(state), smoothed)
+        self._forget_votes(rule, state, window)
+        if state.start is not None and end > state.quiet_until and self._convinced(rule, state, raw, smoothed, end):
+            state.active = True
+            return Change(
+                rule.label,
+                Phase.STARTED,
+                state.start,
+                None,
+                round(max(smoothed, raw), 4),
+                round(state.peak, 4),
+            )
+        return None
+
+    def _convinced(self, rule: Rule, state: _State, raw: float, smoothed: float, end: int) -> bool:
+        if raw >= rule.strong:
+            return True
+        lasted = end - state.votes[0] if state.votes else 0
+        return smoothed >= rule.on and len(state.votes) >= rule.votes and lasted >= rule.min_duration * self._rate
+
+    def _forget_votes(self, rule: Rule, state: _State, window: Window) -> None:
+        """Votes count while every other window of their span could have been one."""
+        span = max(len(window.samples), 2 * rule.votes * self._hop, round(rule.min_duration * self._rate) + self._hop)
+        while state.votes and state.votes[0] <= window.end - span:
+            state.votes.popleft()
+        if not state.votes:
+            state.start, state.peak = None, 0.0
+
+    def _onset(self, window: Window) -> int:
+        """Where the sound began; with no clear rise in level, the middle of the window that first tells of it."""
+        at = find_onset(window.samples, self._rate)
+        return window.start + (len(window.samples) // 2 if at is None else at)
+
+    def _offset(self, state: _State) -> int:
+        """Where the sound ended: it left the last window that told of it somewhere in the middle."""
+        return max((state.start or 0) + 1, state.heard - self._window // 2)
+
+    def _ended(self, rule: Rule, state: _State, end: int, smoothed: float) -> Change:
+        start = state.start if state.start is not None else end
+        change = Change(
+            rule.label,
+            Phase.ENDED,
+            start,
+            max(start + 1, end),
+            round(float(smoothed), 4),
+            round(state.peak, 4),
+        )
+        state.active, state.start, state.peak = False, None, 0.0
+        state.votes.clear()
+        state.quiet_until = end + round(rule.cooldown * self._rate)
+        return change

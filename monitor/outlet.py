@@ -1,0 +1,62 @@
+"""Lines to a file descriptor that may stall or go away, without ever holding up the one who writes them."""
+
+import contextlib
+import logging
+import os
+import queue
+import threading
+import time
+from collections.abc import Callable
+
+
+class LineOutlet:
+    """Writes lines from a thread of its own; when the reader stalls the oldest lines go, and are counted."""
+
+    def __init__(self, descriptor: int, capacity: int = 10_000, on_broken: Callable[[], None] | None = None) -> None:
+        """`on_broken` is called, in the thread, when the reader has gone away."""
+        self.dropped = 0
+        self._descriptor, self._on_broken = descriptor, on_broken
+        self._lines: queue.Queue[str] = queue.Queue(capacity)
+        self._thread = threading.Thread(target=self._work, name="outlet", daemon=True)
+        self._thread.start()
+
+    def write(self, line: str) -> None:
+        """Queue one line, without its end; never blocks."""
+        while True:
+            try:
+                return self._lines.put_nowait(line)
+            except queue.Full:
+                with contextlib.suppress(queue.Empty):
+                    self._lines.get_nowait()
+                    self._lines.task_done()
+                    self.dropped += 1
+
+    def flush(self, seconds: float) -> None:
+        """Wait until everything is written, but no longer than this."""
+        end = time.monotonic() + seconds
+        while self._lines.unfinished_tasks and self._thread.is_alive() and time.monotonic() < end:
+            time.sleep(0.005)
+
+    def _work(self) -> None:
+        while True:
+            data = f"{self._lines.get()}\n".encode(errors="replace")
+            try:
+                while data:
+                    data = data[os.write(self._descriptor, data) :]
+            except OSError:
+                if self._on_broken is not None:
+                    self._on_broken()
+                return
+            self._lines.task_done()
+
+
+class OutletHandler(logging.Handler):
+    """Log records to a `LineOutlet`: a stalled terminal or journal must not stop the monitor."""
+
+    def __init__(self, outlet: LineOutlet) -> None:
+        super().__init__()
+        self._outlet = outlet
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Format and queue one record."""
+        self._outlet.write(self.format(record))

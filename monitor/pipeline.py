@@ -1,0 +1,151 @@
+"""From sources to detections: the way of the data, in code."""
+
+import asyncio
+import os
+import time
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from datetime import UTC, datetime
+
+import numpy as np
+
+from monitor.audio.level import dbfs
+from monitor.audio.listener import Listener
+from monitor.classify.classifier import Classifier
+from monitor.detect.smoothing import Smoother
+from monitor.detect.tracker import Tracker
+from monitor.hub import Hub
+from monitor.messages import Change, Detection, EpochEnd, LabelScore, ModelCard, Phase, Rule, Scores, Snapshot, Window
+
+TOP = 12
+"""Labels in a snapshot."""
+LIVE_SMOOTHING = 0.4
+"""Time constant of the scores in a snapshot, seconds."""
+
+Record = Callable[[Detection], Awaitable[None]]
+
+
+async def due(listeners: Sequence[Listener], most: int) -> AsyncIterator[list[Window | EpochEnd]]:
+    """The next windows of all sources that have one, at most `most` a source, until all sources have ended."""
+    while True:
+        items = [item for listener in listeners for item in listener.poll(most)]
+        if items:
+            yield items
+            await asyncio.sleep(0)
+        elif all(listener.done for listener in listeners):
+            return
+        else:
+            await asyncio.sleep(min(listener.due_in for listener in listeners))
+
+
+class SourceTrack:
+    """One source's way from scores to messages."""
+
+    def __init__(self, source: str, node: str, card: ModelCard, rules: Sequence[Rule], hop: int) -> None:
+        """`hop` in samples."""
+        self._source, self._node, self._card, self._hop = source, node, card, hop
+        self._classes = {rule.label: rule.classes for rule in rules}
+        self._tracker = Tracker(rules, card.sample_rate, hop)
+        self._live = Smoother(np.full(len(card.labels), LIVE_SMOOTHING, np.float32))
+        self._started: dict[str, Detection] = {}
+
+    def judge(self, window: Window, scores: Scores) -> list[Detection]:
+        """The detections that begin or end with these scores."""
+        self._live.update(scores.probabilities, self._hop / self._card.sample_rate)
+        return [self._detection(change, window.utc) for change in self._tracker.update(scores, window)]
+
+    def finish(self, end: EpochEnd) -> list[Detection]:
+        """The source fell silent: what was on ends."""
+        return [self._detection(change, end.utc) for change in self._tracker.finish(end.end)]
+
+    def snapshot(self, window: Window) -> Snapshot:
+        """What is heard now."""
+        scores = self._live.value
+        top = np.argpartition(scores, -min(TOP, len(scores)))[-TOP:]
+        active = {index for label in self._tracker.active for index in self._classes[label]}
+        return Snapshot(
+            at=window.utc(window.end),
+            source=self._source,
+            model=self._card.name,
+            level=round(dbfs(window.samples[-self._hop :]), 1),
+            labels=tuple(
+                LabelScore(self._card.labels[i], round(float(scores[i]), 4), i in active)
+                for i in sorted(map(int, top), key=lambda i: -scores[i])
+            ),
+        )
+
+    def _detection(self, change: Change, utc: Callable[[int], datetime]) -> Detection:
+        if change.phase is Phase.STARTED:
+            detection = Detection(
+                id=time_ordered_id(),
+                node=self._node,
+                source=self._source,
+                model=self._card.name,
+                label=change.label,
+                phase=Phase.STARTED,
+                started_at=utc(change.start),
+                score=change.score,
+                peak=change.peak,
+            )
+            self._started[change.label] = detection
+            return detection
+        started = self._started.pop(change.label)
+        return Detection(
+            id=started.id,
+            node=started.node,
+            source=started.source,
+            model=started.model,
+            label=started.label,
+            phase=Phase.ENDED,
+            started_at=started.started_at,
+            ended_at=max(started.started_at, utc(change.end or change.start)),
+            score=change.score,
+            peak=change.peak,
+        )
+
+
+class Pipeline:
+    """All sources through one model, and what comes out of it to the log and the hub."""
+
+    def __init__(
+        self,
+        listeners: Sequence[Listener],
+        classifier: Classifier,
+        tracks: dict[str, SourceTrack],
+        record: Record,
+        hub: Hub,
+    ) -> None:
+        self._listeners = {listener.name: listener for listener in listeners}
+        self._classifier, self._tracks, self._record, self._hub = classifier, tracks, record, hub
+        self._batch = classifier.batch
+
+    async def run(self) -> None:
+        """Until all sources have ended. A detection is recorded before anyone is told of it."""
+        async for items in due(list(self._listeners.values()), self._batch):
+            windows = [item for item in items if isinstance(item, Window)]
+            answers = iter(await self._classifier.run(windows))
+            for item in items:
+                if isinstance(item, Window):
+                    await self._hear(item, next(answers))
+                else:
+                    await self._tell(self._tracks[item.source].finish(item))
+
+    async def _hear(self, window: Window, scores: Scores) -> None:
+        track = self._tracks[window.source]
+        await self._tell(track.judge(window, scores))
+        self._hub.publish(track.snapshot(window))
+        heard = window.utc(window.end)
+        self._listeners[window.source].lag = (datetime.now(UTC) - heard).total_seconds()
+
+    async def _tell(self, detections: Sequence[Detection]) -> None:
+        for detection in detections:
+            await self._record(detection)
+            self._hub.publish(detection)
+
+
+def time_ordered_id() -> str:
+    """A UUID of version 7 (RFC 9562): 48 bits of milliseconds, then random, so that ids sort by time."""
+    value = (time.time_ns() // 1_000_000) << 80 | int.from_bytes(os.urandom(10), "big")
+    value = value & ~(0xF << 76) | 0x7 << 76
+    value = value & ~(0x3 << 62) | 0x2 << 62
+    return str(uuid.UUID(int=value))
