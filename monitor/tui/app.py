@@ -1,0 +1,158 @@
+"""The live view: takes messages from a feed as they come, and draws the newest state a few times a second."""
+
+import copy
+from collections.abc import Callable
+from datetime import UTC, datetime
+from time import monotonic
+from typing import ClassVar
+
+from textual.app import App, ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Container
+from textual.theme import Theme
+from textual.widgets import Footer
+
+from monitor.messages import Feed
+from monitor.tui import draw
+from monitor.tui.bars import Banner, SourceBar, StatusLines, TitleBar
+from monitor.tui.event_list import EventList
+from monitor.tui.help import Help
+from monitor.tui.state import SourceView, ViewState
+from monitor.tui.widgets import ActiveList, LevelMeter, Scores
+
+DRAW_INTERVAL = 0.15
+"""Seconds between two looks at the state; a panel is redrawn only when what it shows has changed."""
+
+THEME = Theme(
+    "night",
+    primary=draw.ACCENT,
+    secondary=draw.GOOD,
+    accent=draw.ACCENT,
+    foreground=draw.TEXT,
+    background="#0d131c",
+    surface="#0d131c",
+    panel="#2b3a50",
+    success=draw.GOOD,
+    warning=draw.WARN,
+    error=draw.BAD,
+    variables={"footer-background": "#16202e", "footer-key-foreground": draw.ACCENT},
+)
+
+
+class MonitorApp(App[None]):
+    """Shows one feed until it ends or the user quits. Why a feed broke off stands in `failure` afterwards."""
+
+    CSS_PATH = "app.tcss"
+    ENABLE_COMMAND_PALETTE = False
+    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (110, "-wide")]  # noqa: RUF012 - declared so by Textual
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("q,ctrl+c,ctrl+q", "quit", "Quit", key_display="q", priority=True),
+        Binding("p", "freeze", "Freeze"),
+        Binding("tab", "source(1)", "Source", key_display="tab 1-9", priority=True),
+        Binding("shift+tab", "source(-1)", "Previous source", show=False, priority=True),
+        *(Binding(str(n), f"choose({n - 1})", f"Source {n}", show=False) for n in range(1, 10)),
+        Binding("question_mark", "help", "Help", key_display="?"),
+    ]
+
+    def __init__(self, feed: Feed, writable: Callable[[], bool] = lambda: True) -> None:
+        """`writable` says whether the terminal takes output now; while it does not, nothing is drawn."""
+        super().__init__()
+        self.failure: Exception | None = None
+        self._feed = feed
+        self._writable = writable
+        self._state = ViewState()
+        self._heard = monotonic()
+        self._chosen = 0
+        self._frozen: tuple[ViewState, datetime, float] | None = None
+        self.title_bar = TitleBar()
+        self.source_bar = SourceBar()
+        self.banner = Banner()
+        self.scores = Scores(id="scores")
+        self.active_list = ActiveList(id="active")
+        self.level_meter = LevelMeter(id="level")
+        self.event_list = EventList()
+        self.status_lines = StatusLines()
+
+    def compose(self) -> ComposeResult:
+        yield self.title_bar
+        yield self.source_bar
+        yield self.banner
+        with Container(id="panels"):
+            yield self.scores
+            yield self.active_list
+            yield self.event_list
+            yield self.level_meter
+        yield self.status_lines
+        yield Footer()
+
+    def on_mount(self) -> None:
+        self.register_theme(THEME)
+        self.theme = THEME.name
+        self.scores.border_title = "Hearing now"
+        self.active_list.border_title = "Active"
+        self.level_meter.border_title = "Level"
+        self.event_list.border_title = "Events"
+        self.event_list.focus()
+        self.title_bar.feed = self._feed.title
+        self.run_worker(self._follow(), name="feed")
+        self.set_interval(DRAW_INTERVAL, self._draw)
+
+    async def _follow(self) -> None:
+        """Take in the feed until it ends, then leave."""
+        try:
+            async for message in self._feed.messages():
+                self._state.apply(message)
+                self._heard = monotonic()
+        except Exception as error:  # whatever it is, the caller of the display gets it
+            self.failure = error
+        self.exit()
+
+    def _draw(self) -> None:
+        """Hand every panel what it shows; those for which it is the same do nothing."""
+        if not self._writable():
+            return
+        clock = datetime.now(UTC)
+        self.title_bar.clock = f"{clock.astimezone():%H:%M:%S}"
+        self.title_bar.frozen = self._frozen is not None
+        state, now, silent = self._frozen or (self._state, clock, monotonic() - self._heard)
+        views = list(state.sources.values())
+        self._chosen = max(0, min(self._chosen, len(views) - 1))
+        self.source_bar.sources = tuple((view.name, view.health.state if view.health else None) for view in views)
+        self.source_bar.chosen = self._chosen
+        self.banner.troubles = tuple(state.troubles(silent))
+        self._draw_source(views[self._chosen] if views else SourceView(""))
+        active = state.active
+        self.active_list.rows = tuple(
+            (detection, draw.duration(max(0, int((now - detection.started_at).total_seconds()))))
+            for detection in active
+        )
+        self.event_list.show(tuple(state.events), frozenset(detection.id for detection in active), now)
+        self.status_lines.health = state.health
+        self.title_bar.node = state.health.node if state.health else ""
+
+    def _draw_source(self, view: SourceView) -> None:
+        self.scores.notice, self.scores.deaf = view.notice, bool(view.trouble)
+        self.scores.snapshot = view.snapshot
+        self.level_meter.levels = tuple(level for _, level in view.levels)
+        self.level_meter.peak = view.peak
+        self.status_lines.source = view.health
+
+    def action_freeze(self) -> None:
+        """Hold the display still, or let it go on; the feed is followed all the while."""
+        silent = monotonic() - self._heard
+        self._frozen = None if self._frozen else (copy.deepcopy(self._state), datetime.now(UTC), silent)
+        self._draw()
+
+    def action_choose(self, index: int) -> None:
+        """Show the source with this number, counted from 0."""
+        self._chosen = index
+        self._draw()
+
+    def action_source(self, step: int) -> None:
+        """Show the next or previous source, in a circle."""
+        self._chosen = (self._chosen + step) % max(1, len(self.source_bar.sources))
+        self._draw()
+
+    def action_help(self) -> None:
+        """Explain the screen."""
+        self.push_screen(Help())

@@ -1,0 +1,138 @@
+"""The lines around the panels: title, sources, banner, status. Each redraws only when what it shows has changed."""
+
+from rich.style import Style
+from rich.text import Text
+from textual.reactive import reactive
+from textual.widget import Widget
+
+from monitor.messages import BrokerState, Health, SourceHealth, SourceState
+from monitor.tui import draw
+from monitor.tui.state import Trouble
+
+STATE_MARKS = {
+    SourceState.OPENING: ("◌", draw.WARN),
+    SourceState.LISTENING: ("●", draw.GOOD),
+    SourceState.DEAF: ("✖", draw.BAD),
+    SourceState.LOST: ("✖", draw.BAD),
+    SourceState.ENDED: ("■", draw.MUTED),
+}
+BROKER_COLOURS = {
+    BrokerState.DISABLED: draw.MUTED,
+    BrokerState.CONNECTING: draw.WARN,
+    BrokerState.CONNECTED: draw.GOOD,
+    BrokerState.FAILED: draw.BAD,
+}
+
+
+class TitleBar(Widget):
+    """Whose ears these are, through which feed, and what time it is."""
+
+    node = reactive("")
+    feed = reactive("")
+    frozen = reactive(False)
+    clock = reactive("")
+
+    def render(self) -> Text:
+        width = self.content_size.width
+        left = Text.assemble(
+            ("◖◗ ", draw.ACCENT), ("sound-monitor", f"bold {draw.TEXT}"), "  ", (draw.clean(self.node), draw.ACCENT)
+        )
+        right = Text()
+        if self.frozen:
+            right.append(" FROZEN ", f"bold #10161f on {draw.WARN}")
+            right.append("  ")
+        right.append(self.clock, f"bold {draw.TEXT}")
+        room = width - left.cell_len - right.cell_len
+        return Text.assemble(left, ("   " + draw.fit(self.feed, max(0, room - 3)), draw.MUTED), right, no_wrap=True)
+
+
+class SourceBar(Widget):
+    """All sources with their states; the chosen one stands out."""
+
+    sources: reactive[tuple[tuple[str, SourceState | None], ...]] = reactive(())
+    chosen = reactive(0)
+
+    def render(self) -> Text:
+        text = Text(no_wrap=True)
+        room = self.content_size.width // max(1, len(self.sources)) - 7
+        for index, (name, state) in enumerate(self.sources):
+            mark, colour = STATE_MARKS[state] if state else ("◌", draw.MUTED)
+            name = draw.clean(name) if len(name) <= max(4, room) else draw.fit(name, max(4, room))
+            chosen = index == self.chosen
+            style = f"bold {draw.TEXT} on #24405c" if chosen else draw.MUTED
+            text.append(f"{'▸' if chosen else ' '}{index + 1} ", style)
+            text.append(f"{mark} ", Style.parse(style) + Style(color=colour))
+            text.append(f"{name} ", style)
+            text.append(" ")
+        return text
+
+
+class Banner(Widget):
+    """What a person must know now; takes no room when all is well."""
+
+    troubles: reactive[tuple[Trouble, ...]] = reactive(())
+
+    def watch_troubles(self) -> None:
+        self.display = bool(self.troubles)
+        self.styles.height = min(4, len(self.troubles))
+
+    def render(self) -> Text:
+        width = self.content_size.width
+        lines = []
+        for trouble in self.troubles:
+            style = "bold #ffffff on #b3123b" if trouble.severe else "bold #10161f on #ffb84d"
+            lines.append(Text(draw.fit(f" ▲ {trouble.text}", width), style))
+        return Text("\n", no_wrap=True).join(lines)
+
+
+class StatusLines(Widget):
+    """How the chosen source does, and how the monitor does."""
+
+    source: reactive[SourceHealth | None] = reactive(None)
+    health: reactive[Health | None] = reactive(None)
+
+    def render(self) -> Text:
+        width = self.content_size.width
+        return Text("\n", no_wrap=True).join([self._source_line(width), self._monitor_line(width)])
+
+    def _source_line(self, width: int) -> Text:
+        source, health = self.source, self.health
+        if source is None or health is None:
+            return Text("Waiting for the monitor to say how it does", draw.MUTED)
+        facts = _facts(
+            ("lag", f"{source.lag:.2f} s", source.lag > 5),
+            ("overflows", f"{source.overflows}", source.overflows > 0),
+            ("reopened", f"{source.reopened}", source.reopened > 0),
+            (
+                "drops",
+                f"{source.windows_dropped}+{health.messages_dropped}",
+                source.windows_dropped + health.messages_dropped > 0,
+            ),
+        )
+        mark, colour = STATE_MARKS[source.state]
+        state = Text(f"{mark} {source.state}  ", f"bold {colour}")
+        device = draw.fit(source.device, max(0, width - state.cell_len - facts.cell_len))
+        return Text.assemble(state, (device, draw.TEXT), facts)
+
+    def _monitor_line(self, width: int) -> Text:
+        health = self.health
+        if health is None:
+            return Text()
+        provider = health.provider.removesuffix("ExecutionProvider")
+        facts = _facts(
+            ("load", f"{health.load:.0%}", health.load > 0.8),
+            ("p50/p95", f"{health.inference_p50 * 1e3:.0f}/{health.inference_p95 * 1e3:.0f} ms", False),
+        )
+        broker = Text.assemble(("  MQTT ", draw.MUTED), (health.broker, f"bold {BROKER_COLOURS[health.broker]}"))
+        model = Text.assemble((draw.clean(health.model), draw.TEXT), (" on ", draw.MUTED), (provider, draw.TEXT))
+        line = Text.assemble(model, facts, broker)
+        return line + Text(draw.fit(" " + health.broker_detail, width - line.cell_len), draw.MUTED)
+
+
+def _facts(*facts: tuple[str, str, bool]) -> Text:
+    """Name and value of each fact; the third says that it is bad news."""
+    text = Text()
+    for name, value, bad in facts:
+        text.append(f"  {name} ", draw.MUTED)
+        text.append(value, f"bold {draw.BAD}" if bad else draw.TEXT)
+    return text

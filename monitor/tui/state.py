@@ -1,0 +1,145 @@
+"""What the display shows, reduced from the messages of a feed. Pure: knows no terminal and no clock."""
+
+from bisect import insort
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from monitor.messages import (
+    SILENCE_DBFS,
+    BrokerState,
+    Detection,
+    Health,
+    Message,
+    Phase,
+    Snapshot,
+    SourceHealth,
+    SourceState,
+)
+
+MAX_EVENTS = 500
+"""Newest events that are kept."""
+MAX_LEVELS = 600
+"""Newest levels of a source that are kept."""
+PEAK_HOLD = timedelta(seconds=2)
+"""How long the level's peak stands."""
+SILENT_FEED = 15.0
+"""Seconds without any message after which the monitor may be gone: health alone comes more often."""
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """One line of the banner."""
+
+    severe: bool
+    """Sounds are being missed now."""
+    text: str
+
+
+@dataclass(slots=True)
+class SourceView:
+    """One source: what it hears and how it does."""
+
+    name: str
+    snapshot: Snapshot | None = None
+    health: SourceHealth | None = None
+    levels: deque[tuple[datetime, float]] = field(default_factory=lambda: deque(maxlen=MAX_LEVELS))
+    """Oldest first, dBFS."""
+
+    @property
+    def peak(self) -> float:
+        """The highest level of the last `PEAK_HOLD`, dBFS."""
+        if not self.levels:
+            return SILENCE_DBFS
+        since = self.levels[-1][0] - PEAK_HOLD
+        return max(level for at, level in self.levels if at >= since)
+
+    @property
+    def trouble(self) -> str:
+        """Why it cannot hear, or empty."""
+        if self.health is None or self.health.state not in (SourceState.DEAF, SourceState.LOST):
+            return ""
+        return f"{self.health.state.upper()}  {self.name}: {self.health.reason or f'check {self.health.device}'}"
+
+    @property
+    def notice(self) -> str:
+        """What to say in place of scores, or empty."""
+        if self.health is not None and self.health.state is SourceState.ENDED:
+            return "The recording has ended"
+        return self.trouble or ("" if self.snapshot is not None else "Waiting for the first window")
+
+
+class ViewState:
+    """Everything on the screen, bounded in size however long it runs."""
+
+    def __init__(self) -> None:
+        self.health: Health | None = None
+        self.sources: dict[str, SourceView] = {}
+        """In the order of the configuration, once the first health is in."""
+        self.events: list[Detection] = []
+        """Newest sound first; an ended sound stands in place of its beginning."""
+        self._active: dict[tuple[str, str], Detection] = {}
+
+    @property
+    def active(self) -> list[Detection]:
+        """Sounds that began and have not ended, newest first."""
+        return sorted(self._active.values(), key=lambda detection: detection.started_at, reverse=True)
+
+    def apply(self, message: Message) -> None:
+        """Take one message in. Repeated and late messages do no harm."""
+        match message:
+            case Detection():
+                self._apply_detection(message)
+            case Snapshot():
+                view = self.sources.setdefault(message.source, SourceView(message.source))
+                view.snapshot = message
+                view.levels.append((message.at, message.level))
+            case Health():
+                self._apply_health(message)
+
+    def troubles(self, silent: float) -> Iterator[Trouble]:
+        """What a person must know, worst first; `silent` is the time since the last message, seconds."""
+        if silent >= SILENT_FEED:
+            yield Trouble(True, f"NO NEWS from the monitor for {silent:.0f} s: is it still running?")
+        for view in self.sources.values():
+            if view.trouble:
+                yield Trouble(True, view.trouble)
+        if self.health is None:
+            return
+        if self.health.load > 1:
+            yield Trouble(True, f"TOO SLOW  {self.health.model} cannot keep up: windows are skipped")
+        if self.health.broker is BrokerState.FAILED:
+            yield Trouble(False, f"MQTT  {self.health.broker_detail or 'the broker cannot be reached'}")
+
+    def _apply_detection(self, detection: Detection) -> None:
+        at = next((i for i, event in enumerate(self.events) if event.id == detection.id), None)
+        if at is None:
+            insort(self.events, detection, key=lambda event: -event.started_at.timestamp())
+            del self.events[MAX_EVENTS:]
+        elif detection.phase is Phase.ENDED:
+            self.events[at] = detection
+        else:
+            return  # a beginning that comes again, or after its end
+        # A source holds a label on only once: a new beginning also ends one whose end was lost on the way.
+        key = (detection.source, detection.label)
+        held = self._active.get(key)
+        if detection.phase is Phase.STARTED:
+            if held is None or held.started_at <= detection.started_at:
+                self._active[key] = detection
+        elif held is not None and held.id == detection.id:
+            del self._active[key]
+
+    def _apply_health(self, health: Health) -> None:
+        if self.health is not None and health.uptime < self.health.uptime:
+            self._active.clear()  # the monitor was started again and holds nothing on
+        self.health = health
+        known = self.sources
+        self.sources = {}
+        for source in health.sources:
+            view = known.get(source.source, SourceView(source.source))
+            view.health = source
+            if source.state is SourceState.LOST:  # what comes after the gap is a new beginning
+                view.snapshot = None
+                view.levels.clear()
+            self.sources[source.source] = view

@@ -1,0 +1,76 @@
+"""Runs the display on the user's terminal, and leaves the terminal as it was."""
+
+import asyncio
+import os
+import select
+import signal
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import TextIO
+
+from monitor.errors import UsageError
+from monitor.messages import Feed
+from monitor.tui.app import MonitorApp
+
+SHOWN_AFTERWARDS = 8192
+"""Bytes of what was said on stderr meanwhile that are shown when the display closes."""
+
+
+async def run(feed: Feed, log_file: Path | None = None) -> None:
+    """Show the feed until it ends or the user quits, in the caller's event loop and its main thread.
+
+    What this process and its C libraries say on stderr meanwhile goes to `log_file`; without one, the end of it is
+    shown afterwards. A stderr that is not a terminal is left alone. stdin may be a pipe: keys come from the
+    terminal itself. Raises what the feed raises, and `UsageError` where there is no terminal.
+    """
+    task = asyncio.current_task()
+    with ExitStack() as stack:
+        screen = stack.enter_context(_terminal())
+        stack.enter_context(_stderr_aside(log_file))
+        app = MonitorApp(feed, writable=lambda: bool(select.select([], [screen], [], 0)[1]))
+        await app.run_async()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError  # Textual takes it for a request to quit
+    if app.failure is not None:
+        raise app.failure
+    if app.return_code:
+        raise RuntimeError("the display failed; its traceback stands in the log")
+
+
+@contextmanager
+def _terminal() -> Iterator[TextIO]:
+    """Hand the terminal to Textual, which looks for it in `sys`; undo also the signal handlers that it sets."""
+    with ExitStack() as stack:
+        try:
+            keys = stack.enter_context(Path("/dev/tty").open(encoding="utf-8"))
+            screen = stack.enter_context(Path("/dev/tty").open("w", encoding="utf-8", errors="replace"))
+        except OSError as error:
+            raise UsageError("the display needs a terminal, and there is none here; run without it") from error
+        for name, stream in (("__stdin__", keys), ("__stdout__", screen), ("__stderr__", screen)):
+            stack.callback(setattr, sys, name, getattr(sys, name))
+            setattr(sys, name, stream)
+        for number in (signal.SIGTSTP, signal.SIGCONT, signal.SIGWINCH):
+            stack.callback(signal.signal, number, signal.getsignal(number))
+        yield screen
+
+
+@contextmanager
+def _stderr_aside(log_file: Path | None) -> Iterator[None]:
+    """Point fd 2 away from the terminal: PortAudio and ALSA print there at will, across the display."""
+    if not os.isatty(2):
+        yield
+        return
+    with log_file.open("ab") if log_file else tempfile.TemporaryFile() as log:
+        terminal = os.dup(2)
+        os.dup2(log.fileno(), 2)
+        try:
+            yield
+        finally:
+            os.dup2(terminal, 2)
+            os.close(terminal)
+            if log_file is None:
+                log.seek(max(0, log.seek(0, os.SEEK_END) - SHOWN_AFTERWARDS))
+                os.write(2, log.read())

@@ -1,0 +1,128 @@
+"""Messages and feeds for the display's tests."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable
+from datetime import UTC, datetime, timedelta
+
+from monitor.messages import (
+    BrokerState,
+    Detection,
+    Health,
+    LabelScore,
+    Message,
+    Phase,
+    Snapshot,
+    SourceHealth,
+    SourceState,
+)
+
+NOON = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
+
+
+def after(seconds: float) -> datetime:
+    """A time of the test day."""
+    return NOON + timedelta(seconds=seconds)
+
+
+def started(key: str, label: str = "Dog", source: str = "kitchen", at: float = 0.0, peak: float = 0.8) -> Detection:
+    """The beginning of a sound."""
+    return Detection(
+        id=key,
+        node="pi",
+        source=source,
+        model="m",
+        label=label,
+        phase=Phase.STARTED,
+        started_at=after(at),
+        score=0.7,
+        peak=peak,
+    )
+
+
+def ended(key: str, label: str = "Dog", source: str = "kitchen", at: float = 0.0, lasted: float = 3.0) -> Detection:
+    """The end of a sound."""
+    return Detection(
+        id=key,
+        node="pi",
+        source=source,
+        model="m",
+        label=label,
+        phase=Phase.ENDED,
+        started_at=after(at),
+        ended_at=after(at + lasted),
+        score=0.1,
+        peak=0.9,
+    )
+
+
+def snapshot(source: str = "kitchen", level: float = -30.0, at: float = 0.0, **scores: float) -> Snapshot:
+    """What a source hears; a score above 0.5 is held on."""
+    labels = tuple(LabelScore(label=label, score=score, active=score > 0.5) for label, score in scores.items())
+    return Snapshot(at=after(at), source=source, model="m", level=level, labels=labels)
+
+
+def source(name: str = "kitchen", state: SourceState = SourceState.LISTENING, reason: str = "") -> SourceHealth:
+    """How one source does."""
+    return SourceHealth(
+        source=name,
+        device=f"{name} microphone",
+        state=state,
+        captured=60.0,
+        overflows=0,
+        windows_done=240,
+        windows_dropped=0,
+        lag=0.12,
+        reopened=0,
+        reason=reason,
+    )
+
+
+def health(
+    *sources: SourceHealth,
+    uptime: float = 60.0,
+    load: float = 0.12,
+    broker: BrokerState = BrokerState.CONNECTED,
+    broker_detail: str = "broker:1883",
+) -> Health:
+    """How the monitor does."""
+    return Health(
+        at=after(uptime),
+        node="pi",
+        version="0",
+        uptime=uptime,
+        model="resnet-mini",
+        provider="CPUExecutionProvider",
+        load=load,
+        inference_p50=0.018,
+        inference_p95=0.024,
+        broker=broker,
+        broker_detail=broker_detail,
+        sources=sources,
+    )
+
+
+class ListFeed:
+    """Gives its messages at once, then stays silent until it is closed or broken."""
+
+    title = "a list"
+
+    def __init__(self, messages: Iterable[Message] = (), failure: Exception | None = None) -> None:
+        self._queue: asyncio.Queue[Message | None] = asyncio.Queue()
+        self._failure = failure
+        for message in messages:
+            self._queue.put_nowait(message)
+
+    def send(self, message: Message) -> None:
+        """Give one more message."""
+        self._queue.put_nowait(message)
+
+    def close(self) -> None:
+        """End the feed, with its failure where it has one."""
+        self._queue.put_nowait(None)
+
+    async def messages(self) -> AsyncIterator[Message]:
+        """The messages as they come."""
+        while (message := await self._queue.get()) is not None:
+            yield message
+        if self._failure is not None:
+            raise self._failure
