@@ -9,13 +9,16 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Protocol
+from typing import Annotated, Protocol
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 Samples = NDArray[np.float32]
+
+Utc = Annotated[datetime, msgspec.Meta(tz=True)]
+"""On the wire: a time without its zone is refused."""
 
 SILENCE_DBFS = -120.0
 """The level reported for digital silence; full scale is 0 dBFS."""
@@ -162,9 +165,9 @@ class Detection(msgspec.Struct, frozen=True, kw_only=True):
     model: str
     label: str
     phase: Phase
-    started_at: datetime
+    started_at: Utc
     """When the sound began: the time of the sound, not of its processing."""
-    ended_at: datetime | None = None
+    ended_at: Utc | None = None
     score: float
     """The score that decided, in [0, 1]: the raw one where evidence was strong, else the smoothed one."""
     peak: float
@@ -186,7 +189,7 @@ class LabelScore(msgspec.Struct, frozen=True):
 class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     """What a source hears right now. A newer one replaces an older one."""
 
-    at: datetime
+    at: Utc
     source: str
     model: str
     level: float
@@ -240,7 +243,7 @@ class BrokerState(StrEnum):
 class Health(msgspec.Struct, frozen=True, kw_only=True):
     """How the whole monitor does, every few seconds."""
 
-    at: datetime
+    at: Utc
     node: str
     version: str
     uptime: float
