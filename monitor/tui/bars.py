@@ -134,5 +134,5 @@ def _facts(*facts: tuple[str, str, bool]) -> Text:
     text = Text()
     for name, value, bad in facts:
         text.append(f"  {name} ", draw.MUTED)
-        text.append(value, f"bold {draw.BAD}" if bad else draw.TEXT)
+        text.append(value, f"bold {draw.WARN}" if bad else draw.TEXT)
     return text

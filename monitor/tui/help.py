@@ -18,9 +18,9 @@ KEYS = (
     ("q", "quit"),
 )
 LEGEND = (
-    ("●", "this sound counts as detected, from on to off"),
+    ("●", "counts as detected, until it has ended"),
     ("0.87", "score from 0 to 1, smoothed; peak is the raw maximum"),
-    ("dBFS", f"level of the last hop; 0 is full scale, the bar starts at {draw.LEVEL_FLOOR:.0f}"),
+    ("dBFS", f"level; 0 is full scale, the bar begins at {draw.LEVEL_FLOOR:.0f}"),
     ("lag", "from the end of a window to its scores"),
     ("overflows", "times that audio was lost before it reached us"),
     ("drops", "windows skipped + messages lost by slow readers"),

@@ -14,7 +14,8 @@ class Scores(Widget):
     snapshot: reactive[Snapshot | None] = reactive(None)
     notice = reactive("")
     """Stands in place of scores."""
-    deaf = reactive(False)
+    deaf = reactive(False, toggle_class="-deaf")
+    """The notice is bad news."""
 
     def render(self) -> Text:
         width, height = self.content_size
@@ -50,7 +51,8 @@ class ActiveList(Widget):
         for detection, lasted in self.rows[:room]:
             since = detection.started_at.astimezone().strftime("%H:%M:%S")
             lines.append(_ends(f"● {detection.label}", lasted, width, f"bold {draw.WARN}"))
-            lines.append(_ends(f"  {detection.source}  {since}", f"peak {detection.peak:.2f}", width, draw.MUTED))
+            peak = f"{'peak ' if width >= 36 else ''}{detection.peak:.2f}"
+            lines.append(_ends(f"  {detection.source}  {since}", peak, width, draw.MUTED))
         if room < len(self.rows):
             lines.append(Text(f"  and {len(self.rows) - room} more", draw.MUTED))
         return Text("\n", no_wrap=True).join(lines)
