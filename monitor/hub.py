@@ -2,9 +2,9 @@
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 
-from monitor.messages import Message
+from monitor.messages import Detection, Health, Message, Snapshot
 
 
 class Subscription:
@@ -48,9 +48,9 @@ class Hub:
         self._subscriptions: list[Subscription] = []
         self._closed = False
 
-    def subscribe(self, *kinds: type[Message], capacity: int = 256) -> Subscription:
+    def subscribe(self, kind: type[Message], *more: type[Message], capacity: int = 256) -> Subscription:
         """Listen to messages of these kinds from now on."""
-        subscription = Subscription(kinds, capacity)
+        subscription = Subscription((kind, *more), capacity)
         if self._closed:
             subscription.close()
         self._subscriptions.append(subscription)
@@ -72,3 +72,19 @@ class Hub:
     def dropped(self) -> int:
         """Messages that slow listeners lost, in all."""
         return sum(subscription.dropped for subscription in self._subscriptions)
+
+
+class LocalFeed:
+    """What a display in this process sees: the recent past, then everything from now on."""
+
+    def __init__(self, hub: Hub, title: str, history: Sequence[Detection] = ()) -> None:
+        self.title = title
+        self._history = history
+        self._subscription = hub.subscribe(Detection, Snapshot, Health)
+
+    async def messages(self) -> AsyncIterator[Message]:
+        """Earlier detections, then messages until the hub closes."""
+        for detection in self._history:
+            yield detection
+        async for message in self._subscription:
+            yield message

@@ -12,9 +12,11 @@ from collections.abc import Callable
 class LineOutlet:
     """Writes lines from a thread of its own; when the reader stalls the oldest lines go, and are counted."""
 
-    def __init__(self, descriptor: int, capacity: int = 10_000, on_broken: Callable[[], None] | None = None) -> None:
+    def __init__(self, descriptor: int, capacity: int = 10_000, on_broken: Callable[[], object] | None = None) -> None:
         """`on_broken` is called, in the thread, when the reader has gone away."""
         self.dropped = 0
+        self.broken = False
+        """The reader has gone away."""
         self._descriptor, self._on_broken = descriptor, on_broken
         self._lines: queue.Queue[str] = queue.Queue(capacity)
         self._thread = threading.Thread(target=self._work, name="outlet", daemon=True)
@@ -44,6 +46,7 @@ class LineOutlet:
                 while data:
                     data = data[os.write(self._descriptor, data) :]
             except OSError:
+                self.broken = True
                 if self._on_broken is not None:
                     self._on_broken()
                 return

@@ -119,6 +119,8 @@ class Listener:
         self._past = _Past()
         self.lag = 0.0
         """Seconds between a window's last sample and its scores, newest window; told by the pipeline."""
+        self.failure: SourceError | None = None
+        """Why the source ended, when that was not its regular end."""
         self.done = False
         """The source has ended for good and all of its windows have been handed out."""
 
@@ -127,22 +129,22 @@ class Listener:
         self._stopping.set()
 
     async def run(self) -> None:
-        """Listen until the source ends or `stop`.
-
-        Raises `SourceError` when a source that is not lasting cannot be opened or breaks off.
-        """
+        """Listen until the source ends or `stop`. A source that cannot be opened or breaks off, and is not lasting,
+        ends with its `failure` set: it must not take the others down."""
         wait = RETRY_MIN
         try:
             while not self._stopping.is_set():
                 epoch = self._epoch
                 try:
-                    await self._listen()
+                    loss = await self._listen()
                 except SourceError as error:
-                    if not self._lasting:
-                        raise
-                    self._lost(str(error))
-                if not self._lasting:
+                    loss = str(error)
+                if loss is None:
                     break
+                if not self._lasting:
+                    self.failure, self._reason = SourceError(loss), loss
+                    break
+                self._lost(loss)
                 wait = RETRY_MIN if self._epoch > epoch else min(2 * wait, self._config.retry_max)
                 await self._pause(wait)
         finally:
@@ -193,11 +195,11 @@ class Listener:
             reason=self._reason,
         )
 
-    async def _listen(self) -> None:
-        """Open the source once and stay until it has ended or is lost, and its windows have been handed out."""
+    async def _listen(self) -> str | None:
+        """Open the source once and stay until its epoch is over and handed out; returns as `_watch`."""
         capture = await open_capture(self._opener, self._stopping)
         if capture is None:
-            return
+            return None
         stretch = Stretch(self.name, self._epoch, capture, self._grid)
         self._epoch += 1
         self._past.reopened += 1
@@ -210,11 +212,10 @@ class Listener:
         finally:
             await asyncio.to_thread(capture.close)
             stretch.close()
-        if loss is not None:
+        if loss is not None and self._lasting:
             self._lost(loss)
         await self._handed_out.wait()
-        if loss is not None and not self._lasting:
-            raise SourceError(loss)
+        return loss
 
     async def _watch(self, stretch: Stretch) -> str | None:
         """Wait for the end of the epoch; returns why it was lost, None at a regular end."""
@@ -224,7 +225,7 @@ class Listener:
             if capture.failure is not None:
                 return str(capture.failure)
             if capture.finished:
-                return "the stream ended" if self._lasting else None
+                return None
             if stretch.overrun:
                 return "this machine was too busy to listen, and some audio was lost"
             if capture.ring.written != written or not capture.live:
@@ -247,7 +248,7 @@ class Listener:
 
     def _lost(self, reason: str) -> None:
         if self._reason != reason:
-            log.warning("%s is lost: %s%s", self.name, reason, "; trying again until it is back" * self._lasting)
+            log.warning("%s is lost: %s; trying again until it is back", self.name, reason)
         self._state, self._reason = SourceState.LOST, reason
 
     async def _pause(self, seconds: float) -> None:

@@ -20,7 +20,8 @@ class Classifier:
 
     def __init__(self, session: Session, batch: int) -> None:
         """`batch`: the most windows in one inference."""
-        self._session, self.batch = session, batch
+        self._session = session
+        self.batch = batch
         self._worker = ThreadPoolExecutor(1, thread_name_prefix="inference")
         self._latencies: deque[float] = deque(maxlen=HISTORY)
         self.busy = 0.0
@@ -48,9 +49,12 @@ class Classifier:
         """Inference seconds a window that this share of the recent windows stayed within."""
         return float(np.quantile(self._latencies, share)) if self._latencies else 0.0
 
-    def close(self) -> None:
-        """Break off what is running and join the worker."""
+    def terminate(self) -> None:
+        """Break off the inference that is under way: `run` raises."""
         self._session.terminate()
+
+    def close(self) -> None:
+        """Join the worker."""
         self._worker.shutdown(cancel_futures=True)
 
     def _infer(self, windows: Sequence[Window]) -> list[Scores]:

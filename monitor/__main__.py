@@ -1,0 +1,172 @@
+"""The command line: `sound-monitor`, also `python -m monitor`. Commands are imported only when they run."""
+
+import argparse
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+from typing import NoReturn
+
+from monitor import __version__
+from monitor.errors import MonitorError
+
+SOURCES = """\
+sources (SPEC), of which several run at once:
+  mic                         the default microphone
+  mic:NAME                    the microphone whose name contains NAME (see `sound-monitor devices`)
+  door.wav                    an audio file of any common format, played in real time (--loop repeats it)
+  pcm:-[@RATE[xCHANNELS]]     raw little-endian 16-bit samples on standard input, by default 16000x1
+  rtsp://... http(s)://...    a network stream
+  demo                        a scene that the program synthesises: smoke alarm, siren, chime, knocks
+"""
+EXIT = """\
+exit codes: 0 all well, 2 wrong usage, 65 bad model file, 69 source or broker unavailable, 74 log not writable,
+  78 wrong configuration, 130 interrupted by Ctrl-C, 141 the reader of the output went away
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit code."""
+    arguments = _parser().parse_args(argv)
+    try:
+        command = importlib.import_module(f"monitor.commands.{arguments.command}")
+        code = int(command.main(arguments))
+        sys.stdout.flush()
+    except MonitorError as error:
+        print(f"sound-monitor: {error}", file=sys.stderr)  # noqa: T201
+        return error.exit_code
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python complains again when it exits
+        return 141
+    return code
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog="sound-monitor",
+        description="Listens all day and tells your home what it hears: sounds in, detections out, over MQTT and on "
+        "screen. `sound-monitor COMMAND --help` says more about a command.",
+        epilog=EXIT,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"sound-monitor {__version__}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=_Parser)
+    _add_run(commands)
+    _add_analyze(commands)
+    _add(commands, "devices", "list the microphones that there are", "Lists input devices; `*` marks the default one.")
+    models = _add(
+        commands, "models", "list the models at hand", "Lists the models that came with the program and your own."
+    )
+    models.add_argument("--labels", metavar="NAME", help="print the classes of this model, one a line")
+    check = _add(
+        commands,
+        "check",
+        "test configuration, sources, model and broker",
+        "Validates the configuration, opens each source for a second, runs the model, connects to the broker, and says "
+        "what to do about what fails. Exit code 0 only if all holds.",
+    )
+    _add_config(check)
+    check.add_argument("--source", metavar="SPEC", action="append", help="test this source instead of the configured")
+    tui = _add(
+        commands,
+        "tui",
+        "watch a running monitor over MQTT",
+        "Shows what a running monitor hears, from any machine that reaches its broker.",
+    )
+    _add_config(tui)
+    tui.add_argument("--host", help="the broker, instead of the configured one")
+    tui.add_argument("--node", help="watch the monitor of this name; by default the first that answers")
+    return parser
+
+
+def _add_run(commands: "argparse._SubParsersAction[_Parser]") -> None:
+    run = _add(
+        commands,
+        "run",
+        "listen, and tell what is heard",
+        "Listens to the configured sources until Ctrl-C. On a terminal it shows a live view.",
+        epilog=f"{SOURCES}\n"
+        "examples:\n"
+        "  sound-monitor run                              the default microphone, or the demonstration\n"
+        "  sound-monitor run --source mic:USB --json      one JSON line a detection, for a script\n"
+        "  sound-monitor run -c config.yaml --no-tui      as a service does it\n\n" + EXIT,
+    )
+    _add_config(run)
+    _add_model(run)
+    run.add_argument("--source", metavar="SPEC", action="append", help="listen to this; may be given several times")
+    run.add_argument("--loop", action="store_true", help="repeat files for ever")
+    run.add_argument("--tui", action=argparse.BooleanOptionalAction, help="show the live view (default: on a terminal)")
+    run.add_argument("--json", action="store_true", help="print each detection as one JSON line")
+    run.add_argument("--duration", metavar="S", type=_seconds, help="end after so many seconds")
+
+
+def _add_analyze(commands: "argparse._SubParsersAction[_Parser]") -> None:
+    analyze = _add(
+        commands,
+        "analyze",
+        "find the sounds in audio files",
+        "Runs the live pipeline over files, as fast as it goes.",
+        epilog="examples:\n"
+        "  sound-monitor analyze night.flac\n"
+        "  sound-monitor analyze *.wav --format jsonl > detections.jsonl\n"
+        "  sound-monitor analyze night.flac --format audacity > labels.txt   (File > Import > Labels)\n"
+        "  sound-monitor analyze night.flac --scores scores/                 scores/night.npz: times, probabilities\n",
+    )
+    analyze.add_argument("files", metavar="FILE", nargs="+", help="audio files of any common format")
+    analyze.add_argument(
+        "--format", choices=("table", "jsonl", "csv", "audacity"), default="table", help="default: table"
+    )
+    analyze.add_argument(
+        "--scores",
+        metavar="DIR",
+        help="also write DIR/<file stem>.npz: times float64[n] (window ends, s), probabilities float32[n, classes], "
+        "embeddings float32[n, dims] where the model has them, labels",
+    )
+    _add_config(analyze)
+    _add_model(analyze)
+
+
+def _add(
+    commands: "argparse._SubParsersAction[_Parser]", name: str, help_: str, description: str, epilog: str = ""
+) -> "_Parser":
+    return commands.add_parser(
+        name,
+        help=help_,
+        description=description,
+        epilog=epilog,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+
+
+def _add_config(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "-c",
+        "--config",
+        metavar="FILE",
+        help="configuration file, - for standard input; by default ./config.yaml, "
+        "~/.config/sound-monitor/config.yaml or /etc/sound-monitor/config.yaml, and without any the defaults",
+    )
+
+
+def _add_model(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--model", metavar="NAME|PATH", help="use this model (see `sound-monitor models`)")
+
+
+def _seconds(text: str) -> float:
+    value = float(text)
+    if not 0 < value < 1e9:
+        raise argparse.ArgumentTypeError(f"{text} is not a positive number of seconds")
+    return value
+
+
+class _Parser(argparse.ArgumentParser):
+    """Points to --help, which teaches, instead of repeating the usage."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: {message}\nTry '{self.prog} --help'.\n")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

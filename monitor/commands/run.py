@@ -1,0 +1,57 @@
+"""`run`: listen until told to stop."""
+
+import asyncio
+import signal
+import sys
+from argparse import Namespace
+
+import msgspec
+
+from monitor.commands.common import configuration, log_to_stderr
+from monitor.config import state_folder
+from monitor.messages import Detection, Feed
+from monitor.outlet import LineOutlet
+from monitor.service import Service
+
+FLUSH = 2.0
+"""Seconds that a slow reader of stdout or stderr gets at the end."""
+
+
+def main(arguments: Namespace) -> int:
+    """Run the monitor; returns the exit code."""
+    config = configuration(arguments)
+    logs = log_to_stderr(config.logging.level)
+    try:
+        return asyncio.run(_run(Service(config), arguments))
+    finally:
+        logs.flush(FLUSH)
+
+
+async def _run(service: Service, arguments: Namespace) -> int:
+    loop = asyncio.get_running_loop()
+    lines: LineOutlet | None = None
+    if arguments.json:
+        lines = LineOutlet(1, on_broken=lambda: loop.call_soon_threadsafe(service.stop))
+
+    def print_json(detection: Detection) -> None:
+        if lines is not None:
+            lines.write(msgspec.json.encode(detection).decode())
+
+    ended_by = await service.run(_show_tui if _wants_tui(arguments) else None, print_json, arguments.duration)
+    if lines is not None:
+        await asyncio.to_thread(lines.flush, FLUSH)
+        if lines.broken:
+            return 128 + signal.SIGPIPE
+    return 128 + signal.SIGINT if ended_by is signal.SIGINT else 0
+
+
+def _wants_tui(arguments: Namespace) -> bool:
+    if arguments.tui is not None:
+        return bool(arguments.tui)
+    return not arguments.json and sys.stdin.isatty() and sys.stdout.isatty()
+
+
+async def _show_tui(feed: Feed) -> None:
+    from monitor.tui.terminal import run  # a service loads no textual
+
+    await run(feed, state_folder() / "monitor.log")

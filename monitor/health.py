@@ -1,0 +1,51 @@
+"""How the monitor does, gathered from its parts."""
+
+import time
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+
+from monitor import __version__
+from monitor.audio.listener import Listener
+from monitor.classify.classifier import Classifier
+from monitor.messages import BrokerState, Health
+
+HEALTH_INTERVAL = 1.0
+"""Seconds between two reports."""
+
+
+class HealthReporter:
+    """Makes `Health` messages; knows the broker's state because it is told."""
+
+    def __init__(
+        self, node: str, listeners: Sequence[Listener], classifier: Classifier, dropped: Callable[[], int]
+    ) -> None:
+        """`dropped` tells how many messages slow consumers have lost."""
+        self._node, self._listeners, self._classifier, self._dropped = node, listeners, classifier, dropped
+        self._started = self._before = time.monotonic()
+        self._busy = 0.0
+        self._broker, self._broker_detail = BrokerState.DISABLED, ""
+
+    def broker_changed(self, state: BrokerState, detail: str) -> None:
+        """The connection to the broker stands here now."""
+        self._broker, self._broker_detail = state, detail
+
+    def report(self) -> Health:
+        """The state now; `load` covers the time since the last report."""
+        now, busy = time.monotonic(), self._classifier.busy
+        load = (busy - self._busy) / max(1e-3, now - self._before)
+        self._before, self._busy = now, busy
+        return Health(
+            at=datetime.now(UTC),
+            node=self._node,
+            version=__version__,
+            uptime=round(now - self._started, 3),
+            model=self._classifier.card.name,
+            provider=self._classifier.provider,
+            load=round(load, 4),
+            inference_p50=round(self._classifier.percentile(0.5), 6),
+            inference_p95=round(self._classifier.percentile(0.95), 6),
+            broker=self._broker,
+            broker_detail=self._broker_detail,
+            messages_dropped=self._dropped(),
+            sources=tuple(listener.health() for listener in self._listeners),
+        )
