@@ -1,0 +1,174 @@
+"""From the words of a user (`mic:USB`, `door.wav`, `rtsp://…`) to an open input."""
+
+import re
+from collections.abc import Generator
+from dataclasses import dataclass
+from difflib import get_close_matches
+from enum import StrEnum
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from monitor.audio.capture import Capture, Opener
+from monitor.audio.feeder import Feeder
+from monitor.errors import ConfigError, SourceError
+from monitor.messages import Samples
+
+FORMS = """\
+  mic                         the default microphone
+  mic:NAME                    the microphone whose name contains NAME, or its number (see `devices`)
+  PATH                        an audio file, such as ./door.wav
+  pcm:-[@RATE[xCHANNELS]]     raw signed 16-bit samples from standard input, 16000x1 unless said otherwise
+  pcm:PATH[@RATE[xCHANNELS]]  the same from a FIFO or a file
+  rtsp://…  http://…          a network stream, also rtsps, https, rtmp and udp
+  demo                        a synthesised minute of household sounds"""
+
+SCHEMES = ("rtsp", "rtsps", "http", "https", "rtmp", "udp")
+
+CATCH_UP = 1.25  # times real time at most: a stream's burst neither overruns the ring nor adds up to a lag
+
+
+class Kind(StrEnum):
+    """What a source is."""
+
+    MICROPHONE = "mic"
+    FILE = "file"
+    PCM = "pcm"
+    URL = "url"
+    DEMO = "demo"
+
+
+@dataclass(frozen=True, slots=True)
+class SourceSpec:
+    """One input, understood but not yet opened."""
+
+    kind: Kind
+    target: str = ""
+    """Microphone: part of its name, or its number, empty for the default. Otherwise path or URL; `-` is stdin."""
+    rate: int = 16000
+    """Hertz, of raw samples."""
+    channels: int = 1
+    """Of raw samples."""
+
+    def restarts(self, loop: bool) -> bool:
+        """True where a lost source is worth opening again; a file or pipe that failed stays as it is."""
+        return self.kind in (Kind.MICROPHONE, Kind.URL, Kind.DEMO) or (self.kind is Kind.FILE and loop)
+
+
+def parse_spec(text: str) -> SourceSpec:
+    """Understand what to listen to; nothing is opened. Raises `ConfigError` with the forms there are."""
+    word, colon, rest = text.partition(":")
+    if not text.strip() or any(ord(character) < 32 for character in text):
+        raise _refused(text, "is not a source")
+    if "://" in text:
+        return _parse_url(text)
+    if word == "pcm" and colon:
+        return _parse_pcm(text, rest)
+    if word == "mic" and (rest or not colon):
+        return SourceSpec(Kind.MICROPHONE, rest)
+    if text == "demo":
+        return SourceSpec(Kind.DEMO)
+    if "." in text or "/" in text:
+        return SourceSpec(Kind.FILE, text)
+    near = get_close_matches(word.lower(), ("mic", "pcm", "demo"), n=1)
+    raise _refused(text, f"is not a source; did you mean {near[0]}?" if near else "is not a source")
+
+
+def default_name(spec: SourceSpec) -> str:
+    """A short name for messages and topics, of the characters A-Z a-z 0-9 _ - only."""
+    match spec.kind:
+        case Kind.MICROPHONE:
+            name = f"mic-{spec.target}"
+        case Kind.FILE:
+            name = Path(spec.target).stem
+        case Kind.PCM:
+            name = "stdin" if spec.target == "-" else Path(spec.target).stem
+        case Kind.URL:
+            url = urlsplit(spec.target)
+            name = f"{url.hostname or spec.kind}-{url.path}"
+        case Kind.DEMO:
+            name = "demo"
+    return re.sub(r"[^A-Za-z0-9_-]+", "-", name).strip("-")[:64].strip("-") or spec.kind.value
+
+
+def opener(spec: SourceSpec, rate: int, loop: bool = False) -> Opener:
+    """How to open the source. `rate`, the model's, is what a microphone is asked for; `loop` repeats a file."""
+
+    def open_source() -> Capture:
+        match spec.kind:
+            case Kind.MICROPHONE:
+                from monitor.audio.microphone import Microphone  # loads PortAudio
+
+                return Microphone(spec.target, rate)
+            case Kind.FILE | Kind.URL:
+                return _open_media(spec, loop)
+            case Kind.PCM:
+                return _open_pcm(spec)
+            case Kind.DEMO:
+                return _open_demo()
+
+    return open_source
+
+
+def _open_media(spec: SourceSpec, loop: bool) -> Capture:
+    from monitor.audio.media import Media  # loads FFmpeg
+
+    media = Media(spec.target)
+    finite = spec.kind is Kind.FILE or media.duration is not None
+
+    def blocks() -> Generator[Samples, None, None]:
+        yield from media.blocks()
+        while loop and finite:
+            yield from Media(spec.target).blocks()
+        if not finite:
+            raise SourceError(f"{media.name}: the stream has ended")
+
+    return Feeder(
+        blocks(),
+        rate=media.rate,
+        channels=media.channels,
+        device=media.name,
+        live=True,
+        speed=1.0 if finite else CATCH_UP,
+    )
+
+
+def _open_pcm(spec: SourceSpec) -> Capture:
+    from monitor.audio import pcm
+
+    blocks = pcm.blocks(pcm.open_pcm(spec.target), spec.channels)
+    name = "standard input" if spec.target == "-" else spec.target
+    return Feeder(blocks, rate=spec.rate, channels=spec.channels, device=name, live=False)
+
+
+def _open_demo() -> Capture:
+    from monitor.audio import demo
+
+    return Feeder(demo.blocks(), rate=demo.RATE, channels=1, device="demonstration", live=True)
+
+
+def _parse_url(text: str) -> SourceSpec:
+    try:
+        url = urlsplit(text)
+        host, _ = url.hostname, url.port
+    except ValueError as error:
+        raise _refused(text, f"is not a URL ({error})") from error
+    if url.scheme not in SCHEMES:
+        raise _refused(text, f"has a scheme other than {', '.join(SCHEMES)}")
+    if not host and url.scheme != "udp":
+        raise _refused(text, "names no host")
+    return SourceSpec(Kind.URL, text)
+
+
+def _parse_pcm(text: str, rest: str) -> SourceSpec:
+    form = re.search(r"@([0-9]{1,6})(?:x([0-9]{1,2}))?$", rest)
+    path = rest[: form.start()] if form else rest
+    spec = SourceSpec(Kind.PCM, path, int(form[1]), int(form[2] or 1)) if form else SourceSpec(Kind.PCM, path)
+    if not path or (path.startswith("-") and path != "-"):
+        raise _refused(text, "names no path, or a rate that is not a number")
+    if not 1000 <= spec.rate <= 384000 or not 1 <= spec.channels <= 32:
+        raise _refused(text, "has a rate outside 1000 to 384000 Hz, or other than 1 to 32 channels")
+    return spec
+
+
+def _refused(text: str, why: str) -> ConfigError:
+    return ConfigError(f"{text!r} {why}. A source is one of\n{FORMS}")
