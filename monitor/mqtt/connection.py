@@ -1,0 +1,156 @@
+"""One connection to the broker: made from the configuration, ended cleanly, its failures in plain words.
+
+It speaks MQTT 3.1.1, which every broker understands; what version 5 would add here (reason codes of refused
+messages, expiry) aiomqtt does not hand out.
+"""
+
+import asyncio
+import logging
+import random
+import socket
+import ssl
+from collections.abc import AsyncIterator, Coroutine, Iterator
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+
+import aiomqtt
+
+from monitor.config import MqttConfig, TlsConfig
+from monitor.errors import BrokerError
+from monitor.mqtt.explain import address, explain
+
+CONNECT_TIMEOUT = 5.0
+"""Seconds that the broker has to answer."""
+
+FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0
+"""Seconds between two attempts to connect."""
+
+_wire_log = logging.getLogger(f"{__name__}.wire")
+_wire_log.setLevel(logging.CRITICAL)  # the libraries below repeat each error that `explain` puts better
+
+
+def client_id(config: MqttConfig, node: str) -> str:
+    """The same after each restart, so that the broker drops a dead predecessor's connection, and its Last Will."""
+    return f"{config.topic.replace('/', '-')}-{node}"
+
+
+def pauses() -> Iterator[float]:
+    """Seconds to wait before each further attempt, for ever: doubling, and spread so that clients do not march."""
+    pause = FIRST_PAUSE
+    while True:
+        yield min(LONGEST_PAUSE, pause * random.uniform(1.0, 1.5))  # noqa: S311 - no secret
+        pause = min(LONGEST_PAUSE, 2 * pause)
+
+
+@asynccontextmanager
+async def connect(
+    config: MqttConfig, identifier: str, will: aiomqtt.Will | None = None
+) -> AsyncIterator[aiomqtt.Client]:
+    """A new connection. Raises `BrokerError`, with the cause, when it cannot be made or is lost.
+
+    Leaving regularly says goodbye; leaving by an error or a cancellation hangs up, so that the broker publishes the
+    Last Will.
+    """
+    try:
+        client = await _client(config, identifier, will)
+        await _open(client)
+    except (aiomqtt.MqttError, OSError, ValueError) as error:
+        raise BrokerError(explain(error, config)) from error
+    try:
+        yield client
+    except BaseException as error:
+        _hang_up(client)
+        with suppress(aiomqtt.MqttError):
+            async for _ in client.messages:  # until the loss is noticed
+                pass
+        if isinstance(error, aiomqtt.MqttError):
+            raise BrokerError(explain(error, config)) from error
+        raise
+    finally:
+        with suppress(aiomqtt.MqttError):
+            await client.__aexit__(None, None, None)
+
+
+async def while_connected(client: aiomqtt.Client, work: Coroutine[None, None, None]) -> None:
+    """Do the work, but stop it and raise `aiomqtt.MqttError` as soon as the connection is lost."""
+    tasks = [asyncio.create_task(work), asyncio.create_task(_lost(client))]
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in tasks:
+            task.cancel()
+        results = await asyncio.gather(*tasks, return_exceptions=True)
+    for result in results:
+        if isinstance(result, Exception):
+            raise result
+
+
+async def _lost(client: aiomqtt.Client) -> None:
+    async for _ in client.messages:
+        pass
+
+
+async def _client(config: MqttConfig, identifier: str, will: aiomqtt.Will | None) -> aiomqtt.Client:
+    host, port = address(config)
+    tls = await asyncio.to_thread(_tls_context, config.tls) if config.tls.enabled else None
+    return aiomqtt.Client(
+        host,
+        port,
+        identifier=identifier,
+        username=config.username,
+        password=await asyncio.to_thread(_password, config),
+        protocol=aiomqtt.ProtocolVersion.V311,
+        keepalive=config.keepalive,
+        timeout=CONNECT_TIMEOUT,
+        tls_context=tls,
+        will=will,
+        logger=_wire_log,
+        max_queued_incoming_messages=1000,
+    )
+
+
+async def _open(client: aiomqtt.Client) -> None:
+    """Connect. aiomqtt does so in a thread that cannot be cancelled: what it still opens then is closed."""
+    opening = asyncio.ensure_future(client.__aenter__())
+    try:
+        await asyncio.shield(opening)
+    except BaseException:
+        opening.add_done_callback(lambda _: _hang_up(client))
+        raise
+
+
+def _hang_up(client: aiomqtt.Client) -> None:
+    """Cut the line without a goodbye. aiomqtt has no way to do so, and leaves it up when a connect times out."""
+    line = client._client.socket()
+    if isinstance(line, socket.socket):
+        with suppress(OSError):
+            line.shutdown(socket.SHUT_RDWR)
+
+
+def _password(config: MqttConfig) -> str | None:
+    if config.password_file is None:
+        return config.password
+    try:
+        return Path(config.password_file).read_text(encoding="utf-8").rstrip("\r\n")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "not UTF-8 text"
+        raise BrokerError(f"cannot read mqtt.password_file {config.password_file}: {reason}") from error
+
+
+def _tls_context(tls: TlsConfig) -> ssl.SSLContext:
+    """Verifies the broker's certificate and name."""
+    try:
+        context = ssl.create_default_context(cafile=tls.ca_file)
+    except OSError as error:
+        raise BrokerError(f"cannot use mqtt.tls.ca_file {tls.ca_file}: {_reason(error)}") from error
+    if tls.cert_file is not None:
+        try:
+            context.load_cert_chain(tls.cert_file, tls.key_file, password="")  # never ask at the terminal
+        except OSError as error:
+            files = " with ".join(filter(None, (tls.cert_file, tls.key_file)))
+            raise BrokerError(f"cannot use client certificate {files}: {_reason(error)}") from error
+    return context
+
+
+def _reason(error: OSError) -> str:
+    return "not a PEM file, or not one that fits" if isinstance(error, ssl.SSLError) else str(error.strerror)

@@ -1,0 +1,161 @@
+"""Messages, a listener at the broker and a running publisher, for the tests of this folder."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+import aiomqtt
+
+from monitor.config import MqttConfig
+from monitor.hub import Hub
+from monitor.messages import (
+    BrokerState,
+    Detection,
+    Health,
+    LabelScore,
+    Phase,
+    Snapshot,
+    SourceHealth,
+    SourceState,
+)
+from monitor.mqtt.publisher import Publisher
+
+BASE = "sound-monitor/box"
+LABELS = ("Smoke alarm", "Dog")
+
+
+def detection(phase: Phase = Phase.STARTED, *, id: str = "1", label: str = "Smoke alarm") -> Detection:  # noqa: A002
+    """A sound that the hall heard in the past."""
+    return Detection(
+        id=id,
+        node="box",
+        source="hall",
+        model="tiny",
+        label=label,
+        phase=phase,
+        started_at=datetime(2025, 5, 4, 3, 2, 1, 500_000, tzinfo=UTC),
+        ended_at=datetime(2025, 5, 4, 3, 2, 9, tzinfo=UTC) if phase is Phase.ENDED else None,
+        score=0.75,
+        peak=0.875,
+    )
+
+
+def snapshot(level: float = -40.0, source: str = "hall") -> Snapshot:
+    """What a source hears, told apart by its level."""
+    at = datetime(2025, 5, 4, tzinfo=UTC)
+    return Snapshot(at=at, source=source, model="tiny", level=level, labels=(LabelScore("Dog", 0.5, True),))
+
+
+def health(state: SourceState = SourceState.LISTENING) -> Health:
+    """How a monitor with one source does."""
+    source = SourceHealth(
+        source="hall",
+        device="Virtual microphone",
+        state=state,
+        captured=12.5,
+        overflows=0,
+        windows_done=48,
+        windows_dropped=0,
+        lag=0.1,
+        reopened=0,
+    )
+    return Health(
+        at=datetime(2025, 5, 4, tzinfo=UTC),
+        node="box",
+        version="1",
+        uptime=12.5,
+        model="tiny",
+        provider="CPUExecutionProvider",
+        load=0.25,
+        inference_p50=0.01,
+        inference_p95=0.02,
+        broker=BrokerState.CONNECTED,
+        sources=(source,),
+    )
+
+
+async def eventually(condition: Callable[[], object], within: float = 20.0) -> None:
+    """Return once the condition holds; fail after `within` seconds."""
+    deadline = time.monotonic() + within
+    while not condition():
+        assert time.monotonic() < deadline, "the condition never came true"
+        await asyncio.sleep(0.01)
+
+
+@dataclass
+class Ear:
+    """Another client at the broker, and what it has heard since it came."""
+
+    client: aiomqtt.Client
+    heard: list[aiomqtt.Message] = field(default_factory=list)
+
+    def payloads(self, topic: str) -> list[bytes]:
+        """Everything heard on one topic below `BASE`, oldest first."""
+        return [message.payload for message in self.heard if str(message.topic) == f"{BASE}/{topic}"]
+
+    def last(self, topic: str) -> bytes | None:
+        """The newest payload on one topic below `BASE`."""
+        return next(reversed(self.payloads(topic)), None)
+
+
+@asynccontextmanager
+async def listening(port: int) -> AsyncIterator[Ear]:
+    """Hear everything that is said, and what is retained."""
+    async with aiomqtt.Client("127.0.0.1", port) as client:
+        await client.subscribe("#", qos=1)
+        ear = Ear(client)
+
+        async def listen() -> None:
+            async for message in client.messages:
+                ear.heard.append(message)
+
+        task = asyncio.create_task(listen())
+        try:
+            yield ear
+        finally:
+            task.cancel()
+            await asyncio.wait([task])
+
+
+@dataclass
+class Running:
+    """A publisher at work, and what it has said about its connection."""
+
+    hub: Hub
+    publisher: Publisher
+    task: asyncio.Task[None]
+    states: list[tuple[BrokerState, str]]
+
+    @property
+    def connected(self) -> bool:
+        """Whether it says so."""
+        return self.states[-1][0] is BrokerState.CONNECTED
+
+    @property
+    def problem(self) -> str:
+        """The last failure, or empty."""
+        return next((detail for state, detail in reversed(self.states) if state is BrokerState.FAILED), "")
+
+    async def end(self) -> None:
+        """No more messages; wait until it has said goodbye."""
+        self.hub.close()
+        await asyncio.wait_for(self.task, 20)
+
+
+@asynccontextmanager
+async def publishing(config: MqttConfig) -> AsyncIterator[Running]:
+    """A publisher for the box with the hall, fed by a hub."""
+    hub = Hub()
+    states: list[tuple[BrokerState, str]] = [(BrokerState.DISABLED, "")]
+    subscription = hub.subscribe(Detection, Snapshot, Health, capacity=50)
+    publisher = Publisher(
+        config, "box", ["hall"], LABELS, subscription, lambda state, detail: states.append((state, detail))
+    )
+    running = Running(hub, publisher, asyncio.create_task(publisher.run()), states)
+    try:
+        yield running
+    finally:
+        await running.end()

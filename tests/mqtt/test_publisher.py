@@ -1,0 +1,254 @@
+"""The publisher, at a real broker."""
+
+import asyncio
+import logging
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from monitor.config import MqttConfig, TlsConfig
+from monitor.errors import BrokerError
+from monitor.messages import BrokerState, Detection, Health, Phase, Snapshot, SourceState
+from monitor.mqtt import outbox
+from monitor.mqtt.publisher import probe
+from tests.mqtt.examples import BASE, detection, eventually, health, listening, publishing, snapshot
+from tests.parts.broker import Broker
+
+
+async def test_the_whole_present_is_retained_at_the_broker_once_connected(config: MqttConfig, broker: Broker) -> None:
+    """Whoever comes later finds availability, every state, and every source."""
+    async with publishing(config) as running:
+        await eventually(lambda: running.connected)
+        async with listening(broker.port) as ear:
+            await eventually(lambda: ear.last("availability") == b"online")
+            assert ear.last("hall/smoke_alarm/state") == b"OFF"
+            assert ear.last("hall/dog/state") == b"OFF"
+            assert ear.last("hall/availability") == b"offline"
+
+
+async def test_a_detection_is_a_state_and_an_event_equal_to_it(config: MqttConfig, broker: Broker) -> None:
+    """Both halves: ON then OFF, and the same Detection out of the JSON as went in."""
+    async with listening(broker.port) as ear, publishing(config) as running:
+        for phase, state in ((Phase.STARTED, b"ON"), (Phase.ENDED, b"OFF")):
+            running.hub.publish(detection(phase))
+            await eventually(lambda state=state: ear.last("hall/smoke_alarm/state") == state)  # type: ignore[misc]
+        await eventually(lambda: len(ear.payloads("hall/event")) == 2)
+        events = [msgspec.json.decode(payload, type=Detection) for payload in ear.payloads("hall/event")]
+        assert events == [detection(Phase.STARTED), detection(Phase.ENDED)]
+        assert b"ON" not in ear.payloads("hall/dog/state")
+    async with listening(broker.port) as late:
+        await eventually(lambda: late.last("availability") is not None)
+        assert late.payloads("hall/event") == []
+
+
+async def test_health_is_retained_and_tells_whether_a_source_listens(config: MqttConfig, broker: Broker) -> None:
+    """A source that goes deaf is offline."""
+    async with listening(broker.port) as ear, publishing(config) as running:
+        running.hub.publish(health())
+        await eventually(lambda: ear.last("hall/availability") == b"online")
+        running.hub.publish(health(SourceState.DEAF))
+        await eventually(lambda: ear.last("hall/availability") == b"offline")
+    async with listening(broker.port) as late:
+        await eventually(lambda: late.last("health") is not None)
+        assert msgspec.json.decode(late.last("health") or b"", type=Health) == health(SourceState.DEAF)
+
+
+async def test_live_messages_are_limited_and_the_newest_wins(config: MqttConfig, broker: Broker) -> None:
+    """Of a burst, the first and the last come through, an interval apart."""
+    async with listening(broker.port) as ear, publishing(config) as running:
+        await eventually(lambda: ear.last("availability") == b"online")
+        running.hub.publish(snapshot(-100))
+        await eventually(lambda: ear.payloads("hall/live"))
+        for level in range(-99, -9):
+            running.hub.publish(snapshot(level))
+        await eventually(lambda: len(ear.payloads("hall/live")) == 2)
+        live = [msgspec.json.decode(payload, type=Snapshot) for payload in ear.payloads("hall/live")]
+        assert live == [snapshot(-100), snapshot(-10)]
+
+
+async def test_the_end_of_the_messages_says_all_and_then_offline(config: MqttConfig, broker: Broker) -> None:
+    """What is queued when the monitor stops still goes out, before the goodbye."""
+    async with listening(broker.port) as ear, publishing(config) as running:
+        await eventually(lambda: ear.last("availability") == b"online")
+        for number in range(45):
+            running.hub.publish(detection(id=str(number)))
+        await running.end()
+        await eventually(lambda: ear.last("availability") == b"offline")
+        assert len(ear.payloads("hall/event")) == 45
+        assert str(ear.heard[-1].topic) == f"{BASE}/availability"
+
+
+async def test_the_broker_says_offline_when_the_monitor_is_killed(config: MqttConfig, broker: Broker) -> None:
+    """The Last Will speaks for a process that no longer can."""
+    program = (
+        "import asyncio, sys\n"
+        "import msgspec\n"
+        "from monitor.config import MqttConfig\n"
+        "from monitor.hub import Hub\n"
+        "from monitor.messages import Detection\n"
+        "from monitor.mqtt.publisher import Publisher\n"
+        "async def main():\n"
+        "    config = msgspec.json.decode(sys.argv[1], type=MqttConfig)\n"
+        "    await Publisher(config, 'box', [], [], Hub().subscribe(Detection), lambda *_: None).run()\n"
+        "asyncio.run(main())\n"
+    )
+    settings = msgspec.json.encode(msgspec.structs.replace(config, keepalive=5)).decode()
+    async with listening(broker.port) as ear:
+        process = await asyncio.create_subprocess_exec(sys.executable, "-c", program, settings)
+        try:
+            await eventually(lambda: ear.last("availability") == b"online")
+        finally:
+            process.kill()
+            await process.wait()
+        await eventually(lambda: ear.last("availability") == b"offline")
+
+
+async def test_a_cancelled_publisher_is_offline_too(config: MqttConfig, broker: Broker) -> None:
+    """It hangs up without a goodbye, so that the Last Will speaks."""
+    async with listening(broker.port) as ear, publishing(config) as running:
+        await eventually(lambda: ear.last("availability") == b"online")
+        running.task.cancel()
+        await eventually(lambda: ear.last("availability") == b"offline")
+        await asyncio.wait([running.task])
+        running.task = asyncio.create_task(asyncio.sleep(0))
+
+
+async def test_a_detection_during_an_outage_arrives_later_with_its_own_times(
+    config: MqttConfig, broker: Broker
+) -> None:
+    """After a kill -9 the event comes late but whole; states tell only the present, live only what is new."""
+    async with publishing(config) as running:
+        await eventually(lambda: running.connected)
+        broker.kill9()
+        await eventually(lambda: not running.connected)
+        running.hub.publish(snapshot())
+        running.hub.publish(detection(Phase.STARTED))
+        running.hub.publish(detection(Phase.ENDED))
+        running.hub.publish(detection(id="2", label="Dog"))
+        await asyncio.sleep(0)
+        async with asyncio.timeout(20):
+            broker.start()
+            async with listening(broker.port) as ear:
+                await eventually(lambda: len(ear.payloads("hall/event")) == 3)
+                events = [msgspec.json.decode(payload, type=Detection) for payload in ear.payloads("hall/event")]
+                expected = [detection(Phase.STARTED), detection(Phase.ENDED), detection(id="2", label="Dog")]
+                assert events == expected
+                assert set(ear.payloads("hall/smoke_alarm/state")) == {b"OFF"}
+                assert set(ear.payloads("hall/dog/state")) == {b"ON"}
+                assert ear.payloads("hall/live") == []
+
+
+async def test_a_black_hole_is_noticed_and_nothing_is_lost_in_it(config: MqttConfig, broker: Broker) -> None:
+    """A broker that falls silent counts as gone after twice the keepalive, also while a message is under way."""
+    async with listening(broker.port) as ear, publishing(config) as running:
+        await eventually(lambda: ear.last("availability") == b"online")
+        broker.freeze()
+        running.hub.publish(detection())
+        await eventually(lambda: not running.connected)
+        assert "fallen silent" in running.problem
+        broker.thaw()
+        await eventually(lambda: ear.last("hall/smoke_alarm/state") == b"ON" and ear.payloads("hall/event"))
+        assert msgspec.json.decode(ear.payloads("hall/event")[-1], type=Detection) == detection()
+
+
+async def test_the_hub_is_drained_while_the_broker_is_away(config: MqttConfig, broker: Broker) -> None:
+    """More messages than the subscription holds go through, none is dropped there."""
+    broker.kill9()
+    async with publishing(config) as running:
+        await eventually(lambda: running.problem)
+        for number in range(200):
+            running.hub.publish(detection(id=str(number)))
+            await asyncio.sleep(0)
+        assert running.hub.dropped == 0
+        assert running.publisher.dropped == 0
+
+
+async def test_a_long_outage_drops_the_oldest_events_and_counts_them(
+    config: MqttConfig, broker: Broker, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Memory stays bounded, and the loss is said once."""
+    monkeypatch.setattr(outbox, "CAPACITY", 5)
+    broker.kill9()
+    async with publishing(config) as running:
+        for number in range(8):
+            running.hub.publish(detection(id=str(number)))
+        await eventually(lambda: running.publisher.dropped == 3)
+        broker.start()
+        async with listening(broker.port) as ear:
+            await eventually(lambda: len(ear.payloads("hall/event")) == 5)
+            kept = [msgspec.json.decode(payload, type=Detection).id for payload in ear.payloads("hall/event")]
+            assert kept == ["3", "4", "5", "6", "7"]
+    assert caplog.text.count("is lost") == 1
+
+
+async def test_a_cause_is_logged_once_however_often_it_is_met(
+    config: MqttConfig, broker: Broker, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Nor do the libraries below repeat it."""
+    attempts = 0
+
+    def short_pauses() -> Iterator[float]:
+        nonlocal attempts
+        while True:
+            attempts += 1
+            yield 0.02
+
+    monkeypatch.setattr("monitor.mqtt.publisher.pauses", short_pauses)
+    broker.kill9()
+    caplog.set_level(logging.INFO)
+    async with publishing(config) as running:
+        await eventually(lambda: attempts > 20)
+        assert [record.levelname for record in caplog.records] == ["WARNING"]
+        assert "nothing listens at 127.0.0.1" in caplog.text
+        assert [state for state, _ in running.states[1:]] == [BrokerState.CONNECTING, BrokerState.FAILED]
+        broker.start()
+        await eventually(lambda: running.connected)
+
+
+async def test_the_publisher_gets_in_once_the_password_file_is_right(tmp_path: Path) -> None:
+    """A missing file and a wrong password are named, and looked at again at each attempt."""
+    secret = tmp_path / "secret"
+    with Broker(tmp_path, passwords={"ha": "right"}) as broker:
+        config = MqttConfig(host="127.0.0.1", port=broker.port, username="ha", password_file=str(secret))
+        async with publishing(config) as running:
+            await eventually(lambda: "cannot read mqtt.password_file" in running.problem)
+            secret.write_text("wrong\n")
+            await eventually(lambda: "does not let user 'ha' in" in running.problem)
+            secret.write_text("right\n")
+            await eventually(lambda: running.connected)
+
+
+async def test_probe_names_the_broker_and_the_user_and_leaves_nothing(config: MqttConfig, broker: Broker) -> None:
+    """Nor does it push a running monitor of the same name out."""
+    async with publishing(config) as running:
+        await eventually(lambda: running.connected)
+        assert await probe(config, "box") == f"127.0.0.1:{broker.port} without a user"
+        async with listening(broker.port) as ear:
+            await eventually(lambda: ear.last("availability"))
+            assert ear.last("availability") == b"online"
+        assert [state for state, _ in running.states[1:]] == [BrokerState.CONNECTING, BrokerState.CONNECTED]
+
+
+async def test_probe_over_tls_with_a_client_certificate(tmp_path: Path) -> None:
+    """Our own authority, and a name that the broker knows us by."""
+    with Broker(tmp_path, tls=True, client_certificate=True, passwords={"ha": "secret"}) as broker:
+        tls = TlsConfig(
+            enabled=True,
+            ca_file=str(broker.ca_file),
+            cert_file=str(tmp_path / "client.crt"),
+            key_file=str(tmp_path / "client.key"),
+        )
+        secret = tmp_path / "secret"
+        secret.write_text("secret")
+        config = MqttConfig(host="localhost", port=broker.tls_port, username="ha", password_file=str(secret), tls=tls)
+        assert await probe(config, "box") == f"localhost:{broker.tls_port} as ha"
+
+
+async def test_probe_raises_what_is_wrong(config: MqttConfig, broker: Broker) -> None:
+    """As one plain sentence."""
+    broker.kill9()
+    with pytest.raises(BrokerError, match=f"^nothing listens at 127.0.0.1:{broker.port}: check"):
+        await probe(config, "box")

@@ -1,0 +1,137 @@
+"""A real Mosquitto on the loopback interface, with what breaks in a home: passwords, TLS, power cuts, black holes."""
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import pytest
+
+MOSQUITTO = shutil.which("mosquitto") or shutil.which("mosquitto", path="/usr/local/sbin:/usr/sbin:/sbin")
+
+
+class Broker:
+    """Mosquitto with its files in `folder`. Keeps its ports over a restart; skips the test where it is missing.
+
+    With `tls` it also listens on `tls_port`, with a certificate for localhost signed by the authority in `ca_file`;
+    `client.crt` and `client.key` beside it are signed by the same authority.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        passwords: Mapping[str, str] | None = None,
+        tls: bool = False,
+        client_certificate: bool = False,
+        persistence: bool = False,
+    ) -> None:
+        if MOSQUITTO is None:
+            pytest.skip("needs the mosquitto broker (apt install mosquitto)")
+        self.port = _free_port()
+        self.tls_port = _free_port()
+        self.ca_file = folder / "ca.crt"
+        self._folder = folder
+        self._process: subprocess.Popen[bytes] | None = None
+        lines = ["log_dest stderr", "log_type all"]
+        if os.geteuid() == 0:
+            lines.append("user root")  # else it becomes the user mosquitto, who cannot read our files
+        lines += _passwords(folder, passwords) if passwords else ["allow_anonymous true"]
+        if persistence:
+            lines += ["persistence true", f"persistence_location {folder}/", "autosave_interval 1"]
+            lines += ["autosave_on_changes true"]
+        lines += [f"listener {self.port} 127.0.0.1"]
+        if tls:
+            _certificates(folder)
+            lines += [f"listener {self.tls_port} 127.0.0.1", f"cafile {self.ca_file}"]
+            lines += [f"certfile {folder}/server.crt", f"keyfile {folder}/server.key"]
+            lines += [f"require_certificate {str(client_certificate).lower()}"]
+        (folder / "mosquitto.conf").write_text("\n".join(lines) + "\n")
+
+    def start(self) -> None:
+        """Start, or start again, and return once connections are accepted."""
+        with (self._folder / "log").open("ab") as log:
+            command = [str(MOSQUITTO), "-c", str(self._folder / "mosquitto.conf")]
+            self._process = subprocess.Popen(command, stdout=log, stderr=log)
+        deadline = time.monotonic() + 10
+        while time.monotonic() < deadline and self._process.poll() is None:
+            try:
+                socket.create_connection(("127.0.0.1", self.port), 1).close()
+            except OSError:
+                time.sleep(0.01)
+            else:
+                return
+        raise RuntimeError(f"mosquitto does not start:\n{(self._folder / 'log').read_text()}")
+
+    def stop(self) -> None:
+        """End it regularly, if it runs."""
+        if self._process is not None:
+            self.thaw()
+            self._process.terminate()
+            self._process.wait(10)
+
+    def kill9(self) -> None:
+        """A power cut."""
+        assert self._process is not None
+        self._process.kill()
+        self._process.wait(10)
+
+    def freeze(self) -> None:
+        """A black hole: connections stay up, nothing answers."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Answer again."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGCONT)
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def _passwords(folder: Path, passwords: Mapping[str, str]) -> list[str]:
+    file = folder / "passwords"
+    file.write_text("".join(f"{user}:{password}\n" for user, password in passwords.items()))
+    file.chmod(0o600)
+    subprocess.run(["mosquitto_passwd", "-U", str(file)], check=True, capture_output=True)
+    return ["allow_anonymous false", f"password_file {file}"]
+
+
+def _certificates(folder: Path) -> None:
+    """An authority of our own, and a server's and a client's certificate signed by it."""
+    key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"]
+    usage = ["-addext", "basicConstraints=critical,CA:TRUE", "-addext", "keyUsage=critical,keyCertSign,cRLSign"]
+    authority = ["req", "-x509", *key, "-days", "2", "-subj", "/CN=Test CA", *usage]
+    _openssl(folder, *authority, "-keyout", "ca.key", "-out", "ca.crt")
+    for name, extensions in (
+        ("server", "subjectAltName=DNS:localhost\nextendedKeyUsage=serverAuth\n"),
+        ("client", "extendedKeyUsage=clientAuth\n"),
+    ):
+        (folder / f"{name}.ext").write_text(f"{extensions}basicConstraints=CA:FALSE\n")
+        _openssl(folder, "req", *key, "-subj", f"/CN={name}", "-keyout", f"{name}.key", "-out", f"{name}.csr")
+        sign = ["x509", "-req", "-in", f"{name}.csr", "-CA", "ca.crt", "-CAkey", "ca.key", "-CAcreateserial"]
+        _openssl(folder, *sign, "-days", "2", "-out", f"{name}.crt", "-extfile", f"{name}.ext")
+
+
+def _openssl(folder: Path, *arguments: str) -> None:
+    subprocess.run(["openssl", *arguments], cwd=folder, check=True, capture_output=True)
