@@ -38,7 +38,8 @@ def export_student(student: Student, path: Path, metadata: Mapping[str, str]) ->
         dynamic_shapes={"waveform": {0: batch}},
         verbose=False,
     )
-    assert program is not None
+    if program is None:
+        raise RuntimeError("the exporter gave no program")
     model = program.model_proto
     del model.metadata_props[:]
     for key, value in metadata.items():
@@ -70,9 +71,7 @@ def strip_traces(model: onnx.ModelProto) -> None:
     del model.graph.value_info[:]
 
 
-def metadata_for(
-    labels: Sequence[str], training: Mapping[str, object], texts: Mapping[str, str]
-) -> dict[str, str]:
+def metadata_for(labels: Sequence[str], training: Mapping[str, object], texts: Mapping[str, str]) -> dict[str, str]:
     """The metadata that a model file must carry; `texts` holds name, family, licence, source and description."""
     return {
         "format": FORMAT,

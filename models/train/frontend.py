@@ -36,7 +36,8 @@ def hertz_to_mel(hertz: NDArray[np.float64]) -> NDArray[np.float64]:
 def mel_bank() -> NDArray[np.float64]:
     """Triangular bank [257 bins, 64 mels], straight in mel, the zero-frequency bin silent."""
     bins = hertz_to_mel(np.linspace(0.0, SAMPLE_RATE / 2, FFT // 2 + 1))[:, None]
-    edges = np.linspace(*hertz_to_mel(np.array([MEL_LOW, MEL_HIGH])), MELS + 2)
+    low, high = hertz_to_mel(np.array([MEL_LOW, MEL_HIGH]))
+    edges = np.linspace(low, high, MELS + 2)
     rising = (bins - edges[:-2]) / (edges[1:-1] - edges[:-2])
     falling = (edges[2:] - bins) / (edges[2:] - edges[1:-1])
     bank = np.maximum(0.0, np.minimum(rising, falling))

@@ -49,14 +49,10 @@ class Student(nn.Module):
     def __init__(self, widths: tuple[int, ...] = (24, 40, 80, 80, 176), dims: int = 384) -> None:
         super().__init__()
         stem, *stages = widths
-        self.stem = nn.Sequential(
-            nn.Conv2d(1, stem, 5, 2, 2, bias=False), nn.BatchNorm2d(stem), nn.Hardtanh(0.0, 6.0)
-        )
+        self.stem = nn.Sequential(nn.Conv2d(1, stem, 5, 2, 2, bias=False), nn.BatchNorm2d(stem), nn.Hardtanh(0.0, 6.0))
         strides = (2, 2, 1, 2)
         inputs = [stem, *stages[:-1]]
-        self.stages = nn.Sequential(
-            *(Residual(i, o, s) for i, o, s in zip(inputs, stages, strides, strict=True))
-        )
+        self.stages = nn.Sequential(*(Residual(i, o, s) for i, o, s in zip(inputs, stages, strides, strict=True)))
         self.embed = nn.Linear(2 * stages[-1], dims)
         self.head = nn.Linear(dims, CLASSES)
         self.project = nn.Linear(dims, TEACHER_DIMS)
@@ -74,7 +70,10 @@ class Student(nn.Module):
 
 
 class Listener(nn.Module):
-    """The model as delivered: float32 waveform [batch, 15600] in [-1, 1] to probabilities [batch, 521] and embedding."""
+    """The model as delivered: the front end, the student and a sigmoid.
+
+    float32 waveform [batch, 15600] in [-1, 1] to probabilities [batch, 521] and embedding [batch, dims].
+    """
 
     def __init__(self, student: Student) -> None:
         super().__init__()

@@ -1,0 +1,253 @@
+"""Sounds that are exact by definition: alarms, sirens, chimes, knocks, and the plain tones they are confused with.
+
+Every generator takes a random generator and gives float32 samples in [-1, 1] at 16 kHz, two to ten seconds long, drawn
+anew each time. Those whose name is certain carry AudioSet names: a teacher that never heard a clean synthetic smoke
+alarm must not be the judge of one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.signal import lfilter
+
+from .augment import noise_bank
+from .frontend import SAMPLE_RATE
+
+Samples = NDArray[np.float32]
+Signal = NDArray[np.float64]
+Rng = np.random.Generator
+
+
+@dataclass(frozen=True, slots=True)
+class Generator:
+    """A kind of sound."""
+
+    make: Callable[[Rng], Samples]
+    names: tuple[str, ...] = ()
+    """AudioSet names the sound certainly has; empty leaves the judgement to the teacher."""
+    share: float = 1.0
+    """How often it is drawn, relative to the others."""
+
+
+def seconds(duration: float) -> Signal:
+    """Time axis in seconds."""
+    return np.arange(int(duration * SAMPLE_RATE)) / SAMPLE_RATE
+
+
+def finish(signal: Signal) -> Samples:
+    """Scale to a peak of 0.9."""
+    return np.asarray(0.9 * signal / max(float(np.abs(signal).max()), 1e-9), np.float32)
+
+
+def tone(frequency: Signal | float, duration: float, harmonics: tuple[float, ...] = (1.0,)) -> Signal:
+    """A tone in hertz (fixed, or per sample), with the given amplitudes for its 1st, 2nd, ... harmonic."""
+    time = seconds(duration)
+    phase = 2 * np.pi * np.cumsum(np.broadcast_to(frequency, time.shape)) / SAMPLE_RATE
+    top = float(np.max(frequency))
+    parts = [a * np.sin((k + 1) * phase) for k, a in enumerate(harmonics) if (k + 1) * top < SAMPLE_RATE / 2.05]
+    return np.asarray(np.sum(parts, axis=0) if parts else np.sin(phase))
+
+
+def gate(duration: float, on: list[tuple[float, float]], ramp: float = 0.004) -> Signal:
+    """Envelope of 0 and 1 over `duration` seconds, open in the intervals `on`, with linear ramps in seconds."""
+    time = seconds(duration)
+    opened = [np.clip(np.minimum(time - start, end - time) / ramp, 0.0, 1.0) for start, end in on]
+    return np.asarray(np.max(opened, axis=0))
+
+
+def alarm_pattern(rng: Rng, beeps: int, length: float, pause: float, low: bool) -> Samples:
+    """Repeated groups of equal beeps: `length` seconds on and off, `pause` seconds after each group."""
+    if low:
+        base, harmonics = rng.uniform(505.0, 535.0), tuple(1 / k if k % 2 else 0.0 for k in range(1, 15))
+    else:
+        base, harmonics = rng.uniform(2_850.0, 3_550.0), (1.0, rng.uniform(0.0, 0.15), 0.05)
+    period = beeps * 2 * length - length + pause
+    duration = max(2.5, 2 * period)
+    on = [
+        (start + 2 * length * i, start + 2 * length * i + length)
+        for start in np.arange(0.0, duration, period)
+        for i in range(beeps)
+    ]
+    return finish(tone(base, duration, harmonics) * gate(duration, on, ramp=rng.uniform(0.002, 0.015)))
+
+
+def temporal_three(rng: Rng) -> Samples:
+    """Smoke alarm: three half-second beeps, then 1.5 s of silence (ISO 8201), near 3.1 kHz."""
+    return alarm_pattern(rng, 3, 0.5, 1.5, low=False)
+
+
+def temporal_three_low(rng: Rng) -> Samples:
+    """The same pattern as a 520 Hz square wave, which wakes sleepers better."""
+    return alarm_pattern(rng, 3, 0.5, 1.5, low=True)
+
+
+def temporal_four(rng: Rng) -> Samples:
+    """Carbon monoxide alarm: four beeps of 0.1 s, then a pause of 5 s (here 1 s, to spare empty windows)."""
+    return alarm_pattern(rng, 4, 0.1, 1.0, low=False)
+
+
+def temporal_four_low(rng: Rng) -> Samples:
+    """The carbon monoxide pattern at 520 Hz."""
+    return alarm_pattern(rng, 4, 0.1, 1.0, low=True)
+
+
+def siren_voice(rng: Rng) -> tuple[float, ...]:
+    """Harmonic amplitudes of a horn-like siren."""
+    return (1.0, *(rng.uniform(0.1, 0.7) / k for k in range(2, 7)))
+
+
+def wail(rng: Rng) -> Samples:
+    """Siren that rises and falls slowly, 2 to 6 s a turn."""
+    low, high, turn = rng.uniform(450, 750), rng.uniform(1_100, 1_700), rng.uniform(2.0, 6.0)
+    sweep = low * (high / low) ** (0.5 - 0.5 * np.cos(2 * np.pi * seconds(6.0) / turn + rng.uniform(0, 6.28)))
+    return finish(tone(sweep, 6.0, siren_voice(rng)))
+
+
+def yelp(rng: Rng) -> Samples:
+    """Siren that sweeps three to five times a second."""
+    low, high, rate = rng.uniform(500, 800), rng.uniform(1_200, 1_800), rng.uniform(2.5, 5.0)
+    saw = np.mod(seconds(4.0) * rate, 1.0)
+    shape = saw if rng.random() < 0.5 else 1.0 - np.abs(2.0 * saw - 1.0)
+    return finish(tone(low * (high / low) ** shape, 4.0, siren_voice(rng)))
+
+
+def hi_lo(rng: Rng) -> Samples:
+    """Two-tone siren, 0.4 to 1 s a tone, a fourth to a fifth apart."""
+    low, interval, length = rng.uniform(360, 700), rng.uniform(1.2, 1.5), rng.uniform(0.4, 1.0)
+    high = np.mod(np.floor(seconds(5.0) / length), 2.0)
+    return finish(tone(low * np.where(high > 0, interval, 1.0), 5.0, siren_voice(rng)))
+
+
+def strike(rng: Rng, frequency: float, decay: float, duration: float) -> Signal:
+    """A struck bar or bell: partials that die away, the high ones first; `decay` seconds to 1/e."""
+    time = seconds(duration)
+    bar = rng.random() < 0.5
+    ratios = (1.0, 2.756, 5.404) if bar else (1.0, 2.0, 3.0, 4.2)
+    total = np.zeros_like(time)
+    for k, ratio in enumerate(ratios):
+        if frequency * ratio < SAMPLE_RATE / 2.1:
+            level = 1.0 if k == 0 else rng.uniform(0.05, 0.5)
+            total += level * np.sin(2 * np.pi * frequency * ratio * time) * np.exp(-time * (1 + 1.5 * k) / decay)
+    return total * np.minimum(1.0, time / 0.002)
+
+
+def door_chime(rng: Rng) -> Samples:
+    """Ding-dong: a high note, then a lower one a third to a fourth below, both ringing on."""
+    high, ratio = rng.uniform(480, 1_100), rng.choice([1.1892, 1.2599, 1.3348])
+    gap, decay = rng.uniform(0.25, 0.8), rng.uniform(0.25, 1.0)
+    total = np.zeros(int(2.4 * SAMPLE_RATE))
+    for start, frequency in ((0.05, high), (0.05 + gap, high / ratio)):
+        begin = int(start * SAMPLE_RATE)
+        note = strike(rng, frequency, decay, 2.4)
+        total[begin:] += note[: len(total) - begin]
+    return finish(total)
+
+
+def knocks(rng: Rng) -> Samples:
+    """Two to six raps on wood: short noise bursts through a few damped panel modes."""
+    count, gap = int(rng.integers(2, 7)), rng.uniform(0.11, 0.4)
+    total = np.zeros(int((0.3 + count * gap + 0.2) * SAMPLE_RATE))
+    modes = [(rng.uniform(90, 350), 0.03), (rng.uniform(300, 900), 0.018), (rng.uniform(800, 2_400), 0.008)]
+    levels = (1.0, rng.uniform(0.3, 1.0), rng.uniform(0.05, 0.5))
+    time = seconds(0.2)
+    for i in range(count):
+        burst = rng.standard_normal(len(time)) * np.exp(-time / rng.uniform(0.001, 0.003))
+        rap = np.zeros_like(time)
+        for (frequency, decay), level in zip(modes, levels, strict=True):
+            radius, angle = np.exp(-1 / (decay * SAMPLE_RATE)), 2 * np.pi * frequency / SAMPLE_RATE
+            mode = lfilter([1.0], [1.0, -2 * radius * np.cos(angle), radius**2], burst)
+            rap += level * mode / np.abs(mode).max()
+        begin = int((0.1 + i * gap * rng.uniform(0.92, 1.08)) * SAMPLE_RATE)
+        total[begin : begin + len(time)] += rng.uniform(0.6, 1.0) * rap[: len(total) - begin]
+    return finish(total)
+
+
+def dial_tones(rng: Rng) -> Samples:
+    """DTMF: pairs of tones, one digit after the other."""
+    length, digits = rng.uniform(0.07, 0.25), 6
+    total = []
+    for _ in range(digits):
+        pair = rng.choice([697, 770, 852, 941]), rng.choice([1209, 1336, 1477, 1633])
+        total += [tone(float(pair[0]), length) + tone(float(pair[1]), length), np.zeros(int(length * SAMPLE_RATE))]
+    return finish(np.concatenate([*total, *total]))
+
+
+def telephone(rng: Rng) -> Samples:
+    """An electronic ring: two tones that alternate fast, in bursts."""
+    low, rate = rng.uniform(600, 1_300), rng.uniform(12, 25)
+    warble = np.where(np.mod(seconds(3.0) * rate, 1.0) < 0.5, 1.0, rng.uniform(1.15, 1.35))
+    return finish(tone(low * warble, 3.0, (1.0, 0.3, 0.2)) * gate(3.0, [(0.1, 1.1), (1.6, 2.6)]))
+
+
+def beeps(rng: Rng) -> Samples:
+    """Kitchen and computer beeps; clear of the smoke alarms' pitch and timing."""
+    frequency = rng.choice([rng.uniform(700, 2_600), rng.uniform(3_800, 4_600)])
+    length, gap = rng.uniform(0.05, 0.4), rng.uniform(0.05, 0.9)
+    on = [(start, start + length) for start in np.arange(0.05, 3.0, length + gap)]
+    return finish(tone(float(frequency), 3.0, (1.0, rng.uniform(0, 0.4), rng.uniform(0, 0.3))) * gate(3.0, on))
+
+
+def hum(rng: Rng) -> Samples:
+    """Mains hum with its harmonics."""
+    return finish(tone(float(rng.choice([50.0, 60.0])), 2.0, tuple(rng.uniform(0, 1, 12))))
+
+
+def steady_tone(rng: Rng) -> Samples:
+    """One tone anywhere between 100 Hz and 7 kHz."""
+    return finish(tone(float(np.exp(rng.uniform(np.log(100), np.log(7_000)))), 2.0))
+
+
+def chirp(rng: Rng) -> Samples:
+    """One sweep up or down."""
+    ends = np.exp(rng.uniform(np.log(150), np.log(6_500), 2))
+    return finish(tone(ends[0] * (ends[1] / ends[0]) ** (seconds(2.0) / 2.0), 2.0))
+
+
+def clicks(rng: Rng) -> Samples:
+    """A train of clicks, 1 to 30 a second."""
+    total = np.zeros(2 * SAMPLE_RATE)
+    total[:: int(SAMPLE_RATE / np.exp(rng.uniform(0.0, np.log(30))))] = 1.0
+    return finish(lfilter([1.0], [1.0, -rng.uniform(0.3, 0.9)], total))
+
+
+def silence(rng: Rng) -> Samples:
+    """Digital silence, or the quiet hiss and rumble of an empty room."""
+    bank = noise_bank()
+    level = rng.choice([0.0, np.exp(rng.uniform(np.log(1e-5), np.log(3e-3)))])
+    start = int(rng.integers(bank.shape[1] - 2 * SAMPLE_RATE))
+    return bank[int(rng.integers(len(bank))), start : start + 2 * SAMPLE_RATE] * np.float32(level)
+
+
+SMOKE = ("Smoke detector, smoke alarm", "Alarm")
+SIREN = ("Siren", "Emergency vehicle")
+
+GENERATORS: tuple[Generator, ...] = (
+    Generator(temporal_three, SMOKE, 3.0),
+    Generator(temporal_three_low, SMOKE, 1.5),
+    Generator(temporal_four, SMOKE, 1.0),
+    Generator(temporal_four_low, SMOKE, 0.5),
+    Generator(wail, SIREN),
+    Generator(yelp, SIREN),
+    Generator(hi_lo, SIREN),
+    Generator(door_chime, ("Doorbell", "Ding-dong"), 3.0),
+    Generator(knocks, ("Knock",), 2.5),
+    Generator(dial_tones, share=0.5),
+    Generator(telephone, share=0.7),
+    Generator(beeps, share=2.0),
+    Generator(hum, share=0.7),
+    Generator(steady_tone),
+    Generator(chirp, share=0.7),
+    Generator(clicks, share=0.7),
+    Generator(silence, share=1.0),
+)
+"""All kinds, with their shares."""
+
+
+def draw(rng: Rng) -> Generator:
+    """A kind at random, by share."""
+    shares = np.array([generator.share for generator in GENERATORS])
+    return GENERATORS[int(rng.choice(len(GENERATORS), p=shares / shares.sum()))]
