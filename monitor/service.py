@@ -48,7 +48,7 @@ class Service:
         node = config.node_name
         self._classifier = Classifier(session, config.model.batch)
         self._hub = Hub()
-        self._log = EventLog(Path(config.events.path or state_folder() / "events.db"), config.events.keep_days)
+        self._log = EventLog(event_log_path(config), config.events.keep_days)
         self._listeners = _listeners(config, Grid(card.sample_rate, card.window, hop))
         tracks = {listener.name: SourceTrack(listener.name, node, card, rules, hop) for listener in self._listeners}
         self._pipeline = Pipeline(self._listeners, self._classifier, tracks, self._record, self._hub)
@@ -175,7 +175,7 @@ class Service:
 def _listeners(config: Config, grid: Grid) -> list[Listener]:
     """A listener for each configured source, with names that are unique."""
     listeners: list[Listener] = []
-    for source in config.sources or (_default_source(),):
+    for source in config.sources or (default_source(),):
         spec = parse_spec(source.input)
         name = source.name or default_name(spec)
         taken = {listener.name for listener in listeners}
@@ -196,7 +196,7 @@ def _listeners(config: Config, grid: Grid) -> list[Listener]:
     return listeners
 
 
-def _default_source() -> SourceConfig:
+def default_source() -> SourceConfig:
     """The default microphone; where there is none, a demonstration that says what it is."""
     from monitor.audio.microphone import default_available
 
@@ -204,3 +204,8 @@ def _default_source() -> SourceConfig:
         return SourceConfig(input="mic")
     log.warning("no microphone here: playing a synthesised demonstration instead (choose a source with --source)")
     return SourceConfig(input="demo")
+
+
+def event_log_path(config: Config) -> Path:
+    """The configured file, or the one in the state folder."""
+    return Path(config.events.path or state_folder() / "events.db")

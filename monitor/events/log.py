@@ -16,6 +16,7 @@ from typing import TypeVar
 
 import msgspec
 
+from monitor.errors import StorageError
 from monitor.messages import Detection
 
 log = logging.getLogger(__name__)
@@ -75,6 +76,13 @@ class EventLog:
         except (sqlite3.Error, OSError, msgspec.MsgspecError) as error:
             log.warning("event log %s cannot be read: %s", self.path, error)
             return []
+
+    async def test(self) -> None:
+        """Open the file for writing. Raises `StorageError`."""
+        try:
+            await self._on_writer(self._connect)
+        except (sqlite3.Error, OSError) as error:
+            raise StorageError(f"event log {self.path} cannot be written: {error}") from error
 
     async def close(self) -> None:
         """Finish what is being written and close the file."""

@@ -1,0 +1,125 @@
+"""`check`: does everything hold that `run` will need?"""
+
+import asyncio
+import time
+from argparse import Namespace
+from collections.abc import Awaitable
+from dataclasses import dataclass
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from monitor.audio.level import dbfs
+from monitor.audio.opening import open_capture
+from monitor.audio.sources import opener, parse_spec
+from monitor.classify.library import find
+from monitor.classify.session import Session
+from monitor.commands.common import configuration
+from monitor.config import Config, SourceConfig
+from monitor.detect.rules import resolve
+from monitor.errors import ModelError, MonitorError, SourceError
+from monitor.events.log import EventLog
+from monitor.messages import SILENCE_DBFS, ModelCard
+from monitor.mqtt.publisher import probe
+from monitor.service import default_source, event_log_path
+
+LISTEN = 1.0
+"""Seconds that each source is listened to."""
+OPEN_TIMEOUT = 20.0
+"""Seconds that a source may take to open."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One line of the table."""
+
+    part: str
+    error: MonitorError | None
+    detail: str
+
+
+def main(arguments: Namespace) -> int:
+    """Print the table; the exit code is 0 only if all holds, else that of the first failure."""
+    config = configuration(arguments)
+    findings = asyncio.run(_check(config))
+    table = Table("", "part", "finding", box=None, pad_edge=False)
+    for finding in findings:
+        table.add_row("[red]✗[/]" if finding.error else "[green]✓[/]", finding.part, finding.detail)
+    Console(soft_wrap=True).print(table)
+    return next((finding.error.exit_code for finding in findings if finding.error), 0)
+
+
+async def _check(config: Config) -> list[Finding]:
+    findings = [Finding("configuration", None, f"node {config.node_name}")]
+    rate = 16_000
+    try:
+        session = Session(find(config.model.name), config.model.provider, config.model.threads)
+    except ModelError as error:
+        findings.append(Finding("model", error, str(error)))
+    else:
+        rate = session.card.sample_rate
+        findings.append(await _finding("model", _time_model(session)))
+        findings.append(await _finding("rules", _resolve(config, session.card)))
+    for source in config.sources or (default_source(),):
+        findings.append(await _finding(f"source {source.name or source.input}", _listen(source, rate)))
+    findings.append(await _finding("event log", _open_log(config)))
+    if config.mqtt.host is None:
+        findings.append(Finding("MQTT", None, "off: mqtt.host is not set"))
+    else:
+        findings.append(await _finding("MQTT", probe(config.mqtt, config.node_name)))
+    return findings
+
+
+async def _finding(part: str, test: Awaitable[str]) -> Finding:
+    try:
+        return Finding(part, None, await test)
+    except MonitorError as error:
+        return Finding(part, error, str(error))
+
+
+async def _time_model(session: Session) -> str:
+    window = np.zeros((1, session.card.window), np.float32)
+    times = []
+    for _ in range(20):
+        begun = time.perf_counter()
+        session.run(window)
+        times.append(time.perf_counter() - begun)
+    return f"{session.card.name} on {session.provider}, {1000 * float(np.median(times)):.1f} ms a window"
+
+
+async def _resolve(config: Config, card: ModelCard) -> str:
+    rules = resolve(config.detection.rules, card.labels, card.window / card.sample_rate, config.model.hop)
+    return ", ".join(rule.label for rule in rules) or "no sound is to be detected"
+
+
+async def _listen(source: SourceConfig, rate: int) -> str:
+    """Open the source and hear what comes within a second. Raises `SourceError`."""
+    late = asyncio.Event()
+    asyncio.get_running_loop().call_later(OPEN_TIMEOUT, late.set)
+    capture = await open_capture(opener(parse_spec(source.input), rate, source.loop), late)
+    if capture is None:
+        raise SourceError(f"did not open within {OPEN_TIMEOUT:g} s")
+    try:
+        await asyncio.sleep(LISTEN)
+        heard = capture.ring.written
+        samples = capture.ring.read(max(capture.ring.oldest, heard - capture.rate), min(heard, capture.rate))
+        if capture.failure is not None:
+            raise SourceError(str(capture.failure))
+        if not heard:
+            raise SourceError(f"{capture.device} opened, but no sound came within {LISTEN:g} s")
+        level = dbfs(samples.mean(axis=1))
+        silent = " (digital silence: is it muted?)" if level <= SILENCE_DBFS else ""
+        return f"{capture.device} at {capture.rate} Hz, level {level:.0f} dBFS{silent}"
+    finally:
+        await asyncio.to_thread(capture.close)
+
+
+async def _open_log(config: Config) -> str:
+    path = event_log_path(config)
+    log = EventLog(path, config.events.keep_days)
+    try:
+        await log.test()
+    finally:
+        await log.close()
+    return str(path)

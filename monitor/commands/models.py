@@ -1,0 +1,52 @@
+"""`models`: the models at hand."""
+
+import sys
+from argparse import Namespace
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from monitor.classify.library import files, find, folders
+from monitor.classify.session import Session
+from monitor.errors import ModelError
+
+
+def main(arguments: Namespace) -> int:
+    """Print a table of models, or one model's classes; the exit code is 65 where a file is no model of ours."""
+    if arguments.labels:
+        for label in Session(find(arguments.labels)).card.labels:
+            print(label)  # noqa: T201
+        return 0
+    table = Table("name", "family", "rate", "window", "classes", "size", "licence", "path", box=None, pad_edge=False)
+    refused: list[ModelError] = []
+    for path in files():
+        try:
+            card = Session(path).card
+        except ModelError as error:
+            refused.append(error)
+            continue
+        table.add_row(
+            path.stem,
+            card.family,
+            f"{card.sample_rate} Hz",
+            f"{card.window / card.sample_rate:.3f} s",
+            str(len(card.labels)),
+            f"{card.size / 1e6:.1f} MB",
+            card.licence,
+            _short(path),
+        )
+    if table.row_count:
+        Console(soft_wrap=True).print(table)
+    else:
+        print(f"no models found in {', '.join(map(str, folders()))}", file=sys.stderr)  # noqa: T201
+    for refusal in refused:
+        print(f"sound-monitor: {refusal}", file=sys.stderr)  # noqa: T201
+    return ModelError.exit_code if refused or not table.row_count else 0
+
+
+def _short(path: Path) -> str:
+    here, home = Path.cwd(), Path.home()
+    if path.is_relative_to(here):
+        return str(path.relative_to(here))
+    return f"~/{path.relative_to(home)}" if path.is_relative_to(home) else str(path)

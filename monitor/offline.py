@@ -1,0 +1,142 @@
+"""The live pipeline over a file, as fast as it goes: the same windows, model and decisions."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from itertools import islice
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from monitor.audio.media import Media
+from monitor.audio.resample import Resampler
+from monitor.audio.windows import Grid, Windower
+from monitor.classify.classifier import Classifier
+from monitor.detect.tracker import Tracker
+from monitor.messages import Change, Phase, Rule, Samples, Window
+
+
+class Found(msgspec.Struct, frozen=True, kw_only=True):
+    """One sound in a file."""
+
+    file: str
+    label: str
+    start: float
+    """Seconds in the file."""
+    end: float
+    """Seconds in the file."""
+    score: float
+    """The score that decided, in [0, 1]."""
+    peak: float
+    """The highest raw score, in [0, 1]."""
+    model: str
+
+
+@dataclass(frozen=True, slots=True)
+class FileScores:
+    """What the model said about each window of a file."""
+
+    times: NDArray[np.float64]
+    """float64[n]: ends of the windows, seconds."""
+    probabilities: Samples
+    """float32[n, classes]."""
+    embeddings: Samples | None
+    """float32[n, dims], where the model has them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Analysis:
+    """All that was found in a file, in order of time."""
+
+    found: list[Found]
+    scores: FileScores
+
+
+async def analyze(
+    path: str,
+    classifier: Classifier,
+    rules: Sequence[Rule],
+    hop: float,
+    progress: Callable[[float, float | None], None],
+) -> Analysis:
+    """Run a file through the pipeline with a `hop` in seconds. Raises `SourceError`.
+
+    `progress` hears of the seconds done and, where the file tells, the seconds there are.
+    """
+    card = classifier.card
+    grid = Grid(card.sample_rate, card.window, max(1, round(hop * card.sample_rate)))
+    media = Media(path)
+    tracker, book = Tracker(rules, grid.rate, grid.hop), _Book(path, card.name, grid.rate)
+    times: list[float] = []
+    probabilities: list[Samples] = []
+    embeddings: list[Samples] = []
+    windower = Windower(path, 0, grid, _file_time)
+    windows = _windows(media, windower, grid.rate)
+    while batch := list(islice(windows, classifier.batch)):
+        for window, scores in zip(batch, await classifier.run(batch), strict=True):
+            book.enter(tracker.update(scores, window))
+            times.append(window.end / grid.rate)
+            probabilities.append(scores.probabilities)
+            if scores.embedding is not None:
+                embeddings.append(scores.embedding)
+        progress(times[-1], media.duration)
+    book.enter(tracker.finish(windower.length))
+    return Analysis(
+        book.closed(windower.length),
+        FileScores(
+            np.array(times, np.float64),
+            np.stack(probabilities) if probabilities else np.zeros((0, len(card.labels)), np.float32),
+            np.stack(embeddings) if embeddings else None,
+        ),
+    )
+
+
+def _windows(media: Media, windower: Windower, rate: int) -> Iterator[Window]:
+    """All windows of a file, decoded as they are asked for."""
+    resampler = Resampler(media.rate, rate)
+    with closing(media.blocks()) as blocks:
+        for block in blocks:
+            windower.push(resampler.push(block))
+            while (window := windower.take()) is not None:
+                yield window
+    windower.push(resampler.push(np.zeros((0, media.channels), np.float32), last=True))
+    windower.finish()
+    while (window := windower.take()) is not None:
+        yield window
+
+
+def _file_time(seconds: float) -> datetime:
+    return datetime.fromtimestamp(0, UTC) + timedelta(seconds=seconds)
+
+
+class _Book:
+    """Pairs starts with ends."""
+
+    def __init__(self, file: str, model: str, rate: int) -> None:
+        self._file, self._model, self._rate = file, model, rate
+        self._open: dict[str, Change] = {}
+        self._pairs: list[tuple[Change, Change]] = []
+
+    def enter(self, changes: Sequence[Change]) -> None:
+        for change in changes:
+            if change.phase is Phase.STARTED:
+                self._open[change.label] = change
+            else:
+                self._pairs.append((self._open.pop(change.label), change))
+
+    def closed(self, length: int) -> list[Found]:
+        """Everything found in a file of this many samples."""
+        return [
+            Found(
+                file=self._file,
+                label=start.label,
+                start=round(start.start / self._rate, 3),
+                end=round(min(length, end.end or end.start) / self._rate, 3),
+                score=start.score,
+                peak=end.peak,
+                model=self._model,
+            )
+            for start, end in sorted(self._pairs, key=lambda pair: pair[0].start)
+        ]
