@@ -96,6 +96,7 @@ class MonitorApp(App[None]):
         self.title_bar.feed = self._feed.title
         self.run_worker(self._follow(), name="feed")
         self.set_interval(DRAW_INTERVAL, self._draw)
+        self._draw()
 
     async def _follow(self) -> None:
         """Take in the feed until it ends, then leave."""

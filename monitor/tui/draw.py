@@ -42,13 +42,16 @@ def fit(text: str, width: int) -> str:
 
 
 def duration(seconds: float) -> str:
-    """A length of time in at most seven cells."""
-    if seconds < 60:
-        return f"{max(0.0, seconds):.1f} s" if seconds < 9.95 else f"{seconds:.0f} s"
-    minutes, hours = int(seconds // 60), int(seconds // 3600)
+    """A length of time, in seven cells at most up to 99 days."""
+    if seconds < 9.95:
+        return f"{max(0.0, seconds):.1f} s"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    minutes, hours = whole // 60, whole // 3600
     if hours >= 24:
         return f"{hours // 24}d {hours % 24:02}h"
-    return f"{hours}h {minutes % 60:02}m" if hours else f"{minutes}m {int(seconds % 60):02}s"
+    return f"{hours}h {minutes % 60:02}m" if hours else f"{minutes}m {whole % 60:02}s"
 
 
 def moment(at: datetime, today: datetime) -> str:
@@ -117,7 +120,7 @@ def scale(width: int) -> Text:
 
 def chart(levels: Sequence[float], width: int, height: int) -> list[Text]:
     """The newest levels, dBFS, one a column and the newest at the right, as `height` rows of eighths."""
-    shown = levels[-width:]
+    shown = levels[max(0, len(levels) - width) :]
     heights = [max(1, round(share(level, LEVEL_FLOOR, 0.0) * height * 8)) for level in shown]
     padding = " " * (width - len(shown))
     rows = []

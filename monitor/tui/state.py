@@ -113,22 +113,20 @@ class ViewState:
             yield Trouble(False, f"MQTT  {self.health.broker_detail or 'the broker cannot be reached'}")
 
     def _apply_detection(self, detection: Detection) -> None:
-        at = next((i for i, event in enumerate(self.events) if event.id == detection.id), None)
-        if at is None:
-            insort(self.events, detection, key=lambda event: -event.started_at.timestamp())
-            del self.events[MAX_EVENTS:]
-        elif detection.phase is Phase.ENDED:
-            self.events[at] = detection
-        else:
-            return  # a beginning that comes again, or after its end
+        known = next((event for event in self.events if event.id == detection.id), None)
+        if known is not None:
+            if detection.phase is Phase.STARTED:
+                return  # told again, or after its end
+            self.events.remove(known)
+        insort(self.events, detection, key=lambda event: -event.started_at.timestamp())
+        del self.events[MAX_EVENTS:]
+        if detection.phase is Phase.ENDED:
+            self._active = {key: held for key, held in self._active.items() if held.id != detection.id}
+            return
         # A source holds a label on only once: a new beginning also ends one whose end was lost on the way.
         key = (detection.source, detection.label)
-        held = self._active.get(key)
-        if detection.phase is Phase.STARTED:
-            if held is None or held.started_at <= detection.started_at:
-                self._active[key] = detection
-        elif held is not None and held.id == detection.id:
-            del self._active[key]
+        if key not in self._active or self._active[key].started_at <= detection.started_at:
+            self._active[key] = detection
 
     def _apply_health(self, health: Health) -> None:
         if self.health is not None and health.uptime < self.health.uptime:

@@ -1,0 +1,239 @@
+"""The display, driven by keys in a terminal that is not there."""
+
+from collections.abc import Callable
+
+import pytest
+from textual.pilot import Pilot
+
+from monitor.errors import BrokerError
+from monitor.messages import Message, SourceState
+from monitor.tui.app import MonitorApp
+from monitor.tui.help import Help
+from tests.tui.feeds import ListFeed, ended, health, snapshot, source, started
+
+SIZES = [(80, 24), (120, 36), (200, 60)]
+
+
+def screen(app: MonitorApp) -> list[str]:
+    """The lines that stand on the terminal."""
+    return ["".join(segment.text for segment in strip) for strip in app.screen._compositor.render_strips()]
+
+
+async def until(pilot: Pilot[None], app: MonitorApp, seen: Callable[[str], bool]) -> str:
+    """The screen once it is as wished; after ten seconds as it is."""
+    for _ in range(200):
+        if seen("\n".join(screen(app))):
+            break
+        await pilot.pause(0.05)
+    return "\n".join(screen(app))
+
+
+def display(*messages: Message, failure: Exception | None = None) -> tuple[MonitorApp, ListFeed]:
+    """A display and the feed that it follows."""
+    feed = ListFeed(messages, failure)
+    return MonitorApp(feed), feed
+
+
+@pytest.mark.parametrize("size", SIZES)
+async def test_shows_everything_at_every_size(size: tuple[int, int]) -> None:
+    """Labels with bars and scores, active sounds, level, events and health fit the smallest and the largest."""
+    app, _ = display(
+        health(source("kitchen"), source("garage")),
+        snapshot("kitchen", level=-31.4, Dog=0.87, Speech=0.33),
+        ended("1", "Doorbell", source="garage", at=-60, lasted=75),
+        started("2", "Glass breaking", peak=0.93),
+    )
+    async with app.run_test(size=size) as pilot:
+        text = await until(pilot, app, lambda text: "Glass" in text)
+        lines = screen(app)
+    assert len(lines) == size[1]
+    dog, speech = (next(line for line in lines if f" {name} " in line) for name in ("Dog", "Speech"))
+    assert "● Dog" in dog
+    assert "0.87" in dog
+    assert dog.count("█") > 2 * speech.count("█") > 0
+    assert "-31.4  peak  -31.4 dBFS" in text
+    assert any("Doorbell" in line and "garage" in line and "1m 15s" in line and "0.90" in line for line in lines)
+    assert any("● Glass" in line and "kitchen" in line and " on " in line and "0.93" in line for line in lines)
+    for word in ("a list", "pi", "kitchen", "listening", "lag 0.12 s", "overflows 0", "drops 0+0", "resnet-mini on CPU",
+                 "load 12%", "18/24 ms", "MQTT connected broker:1883", "q Quit", "? Help"):  # fmt: skip
+        assert word in text
+
+
+@pytest.mark.parametrize("size", [(20, 5), (40, 10), (1, 1), (300, 100)])
+async def test_survives_odd_sizes(size: tuple[int, int]) -> None:
+    """A terminal may be any size while it is being arranged."""
+    app, feed = display(health(source(state=SourceState.DEAF)), snapshot(Dog=0.9), started("1"))
+    async with app.run_test(size=size) as pilot:
+        await pilot.pause(0.3)
+        feed.send(health(source()))
+        await pilot.pause(0.3)
+        await pilot.resize_terminal(80, 24)
+        assert "Dog" in await until(pilot, app, lambda text: "Dog" in text)
+
+
+async def test_says_that_it_listens_when_nothing_is_there() -> None:
+    """An empty display is not a broken one."""
+    app, _ = display()
+    async with app.run_test() as pilot:
+        text = await until(pilot, app, lambda text: "nothing yet" in text)
+    assert "Listening… nothing yet" in text
+    assert "Waiting for the first window" in text
+    assert "All quiet" in text
+
+
+async def test_an_ended_sound_leaves_the_active_ones() -> None:
+    """Its line in the list then says how long it lasted."""
+    app, feed = display(started("1", "Dog"))
+    async with app.run_test() as pilot:
+        text = await until(pilot, app, lambda text: "All quiet" not in text)
+        assert text.count("● Dog") == 2
+        feed.send(ended("1", "Dog", lasted=12.0))
+        text = await until(pilot, app, lambda text: "All quiet" in text)
+    assert "● Dog" not in text
+    assert "12 s" in text
+
+
+async def test_more_active_sounds_than_room_are_counted() -> None:
+    """None is hidden silently."""
+    app, _ = display(*(started(f"{n}", f"Sound{n}", at=n) for n in range(9)))
+    async with app.run_test(size=(80, 24)) as pilot:
+        text = await until(pilot, app, lambda text: "more" in text)
+    assert "and 6 more" in text
+
+
+async def test_sources_are_chosen_by_number_and_tab() -> None:
+    """Scores, level and status are those of the chosen source."""
+    app, _ = display(
+        health(source("kitchen"), source("garage"), source("attic")),
+        snapshot("kitchen", Dog=0.4),
+        snapshot("garage", level=-22.2, Drill=0.4),
+    )
+    async with app.run_test(size=(120, 36)) as pilot:
+        await until(pilot, app, lambda text: "Dog" in text)
+        await pilot.press("2")
+        text = await until(pilot, app, lambda text: "Drill" in text)
+        assert "Dog" not in text
+        assert "-22.2" in text
+        assert "garage microphone" in text
+        await pilot.press("tab", "tab")
+        assert "Dog" in await until(pilot, app, lambda text: "Dog" in text)
+        await pilot.press("shift+tab", "9")
+        text = await until(pilot, app, lambda text: "attic microphone" in text)
+        assert "▸3 ● attic" in text
+
+
+async def test_a_deaf_source_is_unmistakable() -> None:
+    """A banner names it and the reason, whichever source is shown; it goes when the source hears again."""
+    deaf = source("garage", SourceState.DEAF, "only digital silence")
+    app, feed = display(health(source("kitchen"), deaf), snapshot("kitchen", Dog=0.3))
+    async with app.run_test() as pilot:
+        text = await until(pilot, app, lambda text: "DEAF" in text)
+        assert "▲ DEAF  garage: only digital silence" in text
+        await pilot.press("2")
+        text = await until(pilot, app, lambda text: text.count("DEAF") == 2)
+        assert text.count("only digital silence") == 2
+        feed.send(health(source("kitchen"), source("garage")))
+        assert "DEAF" not in await until(pilot, app, lambda text: "DEAF" not in text)
+
+
+async def test_a_silent_monitor_is_unmistakable(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A display that hears nothing more must not look as if all were well."""
+    monkeypatch.setattr("monitor.tui.state.SILENT_FEED", 0.5)
+    app, feed = display(health(source()))
+    async with app.run_test() as pilot:
+        assert "NO NEWS from the monitor" in await until(pilot, app, lambda text: "NO NEWS" in text)
+        feed.send(health(source()))
+        assert "NO NEWS" not in await until(pilot, app, lambda text: "NO NEWS" not in text)
+
+
+async def test_freeze_holds_the_display_and_misses_nothing() -> None:
+    """What comes meanwhile is shown when it goes on; sources can be looked at while it stands."""
+    app, feed = display(health(source("kitchen"), source("garage")), snapshot(Dog=0.3), snapshot("garage", Drill=0.3))
+    async with app.run_test() as pilot:
+        await until(pilot, app, lambda text: "Dog" in text)
+        await pilot.press("p")
+        feed.send(snapshot(Cat=0.3))
+        feed.send(started("1", "Knock"))
+        await pilot.pause(0.5)
+        text = "\n".join(screen(app))
+        assert "FROZEN" in text
+        assert "Dog" in text
+        assert "Knock" not in text
+        await pilot.press("2")
+        assert "Drill" in await until(pilot, app, lambda text: "Drill" in text)
+        await pilot.press("1", "p")
+        text = await until(pilot, app, lambda text: "Cat" in text)
+        assert "FROZEN" not in text
+        assert "Knock" in text
+
+
+async def test_the_event_list_scrolls_and_stays_put() -> None:
+    """What is being read does not move when new events come in above it."""
+    app, feed = display(*(ended(f"{n:02}", f"Sound{n:02}", at=n) for n in range(40)))
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, app, lambda text: "Sound39" in text)
+        await pilot.press("down", "down")
+        text = await until(pilot, app, lambda text: "Sound39" not in text)
+        assert "Sound37" in text
+        feed.send(ended("99", "Knock", at=99))
+        await pilot.pause(0.5)
+        text = "\n".join(screen(app))
+        assert "Knock" not in text
+        assert "Sound37" in text
+        assert "Sound38" not in text
+        await pilot.press("home")
+        assert "Knock" in await until(pilot, app, lambda text: "Knock" in text)
+
+
+async def test_help_opens_and_closes() -> None:
+    """The display goes on below it."""
+    app, feed = display(snapshot(Dog=0.3))
+    async with app.run_test() as pilot:
+        await pilot.press("question_mark")
+        assert "choose a source" in await until(pilot, app, lambda text: "choose" in text)
+        feed.send(snapshot(Cat=0.3))
+        await pilot.press("question_mark")
+        assert "Cat" in await until(pilot, app, lambda text: "Cat" in text)
+        assert not isinstance(app.screen, Help)
+
+
+@pytest.mark.parametrize("key", ["q", "ctrl+c", "ctrl+q"])
+async def test_quits(key: str) -> None:
+    """Also from the help page."""
+    app, _ = display()
+    async with app.run_test() as pilot:
+        await pilot.press("question_mark", key)
+        await pilot.pause()
+        assert not app.is_running
+    assert app.failure is None
+
+
+async def test_ends_with_its_feed() -> None:
+    """When the monitor is done, so is its display."""
+    app, feed = display()
+    async with app.run_test() as pilot:
+        feed.close()
+        await until(pilot, app, lambda _: not app.is_running)
+        assert not app.is_running
+    assert app.failure is None
+
+
+async def test_keeps_why_the_feed_broke_off() -> None:
+    """The caller tells the user, when the terminal is free again."""
+    app, feed = display(failure=BrokerError("gone"))
+    async with app.run_test() as pilot:
+        feed.close()
+        await until(pilot, app, lambda _: not app.is_running)
+    assert str(app.failure) == "gone"
+
+
+async def test_draws_nothing_while_the_terminal_takes_nothing() -> None:
+    """A stalled terminal must not stall the pipeline in the same loop; afterwards the newest is drawn."""
+    takes = False
+    feed = ListFeed([snapshot(Dog=0.3)])
+    app = MonitorApp(feed, writable=lambda: takes)
+    async with app.run_test() as pilot:
+        await pilot.pause(0.5)
+        assert "Dog" not in "\n".join(screen(app))
+        takes = True
+        assert "Dog" in await until(pilot, app, lambda text: "Dog" in text)

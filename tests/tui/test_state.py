@@ -1,0 +1,190 @@
+"""The reduction of messages into what the display shows."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from monitor.messages import BrokerState, Detection, Health, Message, Phase, Snapshot, SourceState
+from monitor.tui.state import MAX_EVENTS, MAX_LEVELS, SILENT_FEED, ViewState
+from tests.tui.feeds import after, ended, health, snapshot, source, started
+
+
+def reduced(*messages: Message) -> ViewState:
+    """The state after these messages."""
+    state = ViewState()
+    for message in messages:
+        state.apply(message)
+    return state
+
+
+def ids(events: Sequence[Detection]) -> list[str]:
+    """The ids alone."""
+    return [event.id for event in events]
+
+
+def test_a_sound_is_active_until_it_ends() -> None:
+    """A beginning is active and listed; its end takes it out and stands in the list in its place."""
+    state = reduced(started("a"))
+    assert ids(state.active) == ids(state.events) == ["a"]
+    state.apply(ended("a", lasted=3.0))
+    assert state.active == []
+    assert [event.ended_at for event in state.events] == [after(3.0)]
+
+
+def test_newest_sound_first() -> None:
+    """Events are in the order of the sounds, also when an old one is told late."""
+    state = reduced(started("b", "Dog", at=20), started("c", "Cat", at=30), ended("a", "Knock", at=10))
+    assert ids(state.events) == ["c", "b", "a"]
+    assert ids(state.active) == ["c", "b"]
+
+
+def test_a_repeated_or_late_beginning_does_not_revive_a_sound() -> None:
+    """Messages may come twice or out of order."""
+    state = reduced(ended("a"), started("a"), started("a"))
+    assert state.active == []
+    assert [event.phase for event in state.events] == [Phase.ENDED]
+
+
+def test_a_lost_end_is_made_good_by_the_next_beginning() -> None:
+    """A source holds a label on once: no sound stays active for ever because a message was lost."""
+    state = reduced(started("a", at=0), started("b", at=60), ended("b", at=60))
+    assert state.active == []
+    assert ids(state.events) == ["b", "a"]
+
+
+def test_an_old_beginning_does_not_displace_a_newer_one() -> None:
+    """What is told again after an outage does not hide what is on now."""
+    state = reduced(started("b", at=60), started("a", at=0), ended("a", at=0))
+    assert ids(state.active) == ["b"]
+
+
+def test_a_restarted_monitor_holds_nothing_on() -> None:
+    """An uptime that went back means that the ends of the sounds will never come."""
+    state = reduced(health(source(), uptime=100), started("a"))
+    state.apply(health(source(), uptime=105))
+    assert ids(state.active) == ["a"]
+    state.apply(health(source(), uptime=1))
+    assert state.active == []
+
+
+def test_sources_follow_the_configuration() -> None:
+    """Health names the sources and their order; one that it no longer names is gone."""
+    state = reduced(snapshot("old"), snapshot("b"), health(source("a"), source("b")))
+    assert list(state.sources) == ["a", "b"]
+    assert state.sources["b"].snapshot is not None
+    assert state.sources["a"].notice == "Waiting for the first window"
+
+
+def test_peak_is_held_for_two_seconds() -> None:
+    """The peak stands, then falls to what came since."""
+    loud, soon, later = snapshot(level=-10, at=0), snapshot(level=-50, at=1.5), snapshot(level=-60, at=3)
+    state = reduced(loud, soon)
+    assert state.sources["kitchen"].peak == -10
+    state.apply(later)
+    assert state.sources["kitchen"].peak == -50
+
+
+@pytest.mark.parametrize("deaf", [SourceState.DEAF, SourceState.LOST])
+def test_a_source_that_cannot_hear_is_trouble(deaf: SourceState) -> None:
+    """It is said with the source, the state and the reason, in the banner and in place of scores."""
+    state = reduced(snapshot(), health(source(state=deaf, reason="the cable is out")))
+    (trouble,) = state.troubles(0)
+    assert trouble.severe
+    assert trouble.text == state.sources["kitchen"].notice == f"{deaf.upper()}  kitchen: the cable is out"
+
+
+def test_a_gap_begins_a_new_history() -> None:
+    """Levels and scores from before a loss do not stand beside those after it."""
+    state = reduced(snapshot(), health(source(state=SourceState.LOST)), health(source()))
+    assert state.sources["kitchen"].snapshot is None
+    assert not state.sources["kitchen"].levels
+
+
+def test_troubles_of_the_monitor() -> None:
+    """Silence, overload and a broker that is gone are said; the broker is not severe, sounds are still heard."""
+    state = reduced(health(load=1.2, broker=BrokerState.FAILED, broker_detail="refused"))
+    troubles = list(state.troubles(SILENT_FEED))
+    assert [trouble.text.split()[0] for trouble in troubles] == ["NO", "TOO", "MQTT"]
+    assert [trouble.severe for trouble in troubles] == [True, True, False]
+    assert "refused" in troubles[2].text
+
+
+def test_no_trouble_when_all_is_well() -> None:
+    """A healthy monitor shows no banner."""
+    assert list(reduced(snapshot(), health(source())).troubles(SILENT_FEED - 1)) == []
+
+
+def test_a_finished_recording_says_so() -> None:
+    """The end of a file is no trouble."""
+    state = reduced(snapshot(), health(source(state=SourceState.ENDED)))
+    assert state.sources["kitchen"].notice == "The recording has ended"
+    assert list(state.troubles(0)) == []
+
+
+def test_bounded() -> None:
+    """However long it runs, only the newest events and levels are kept."""
+    state = ViewState()
+    for count in range(MAX_LEVELS + 100):
+        state.apply(ended(f"{count}", at=count))
+        state.apply(snapshot(at=count))
+    assert len(state.events) == MAX_EVENTS
+    assert state.events[0].id == f"{MAX_LEVELS + 99}"
+    assert len(state.sources["kitchen"].levels) == MAX_LEVELS
+
+
+names = st.sampled_from(["kitchen", "garage", "attic"])
+times = st.datetimes(datetime(2026, 1, 1), datetime(2026, 1, 2), timezones=st.just(UTC))  # noqa: DTZ001
+detections = st.builds(
+    Detection,
+    id=st.integers(0, 30).map(str),
+    node=st.just("pi"),
+    source=names,
+    model=st.just("m"),
+    label=st.sampled_from(["Dog", "Cat"]),
+    phase=st.sampled_from(Phase),
+    started_at=times,
+    ended_at=st.none() | times,
+    score=st.floats(0, 1),
+    peak=st.floats(0, 1),
+)
+snapshots = st.builds(Snapshot, at=times, source=names, model=st.just("m"), level=st.floats(), labels=st.just(()))
+healths = st.builds(
+    lambda found, uptime: health(*(source(name, state) for name, state in found.items()), uptime=uptime),
+    st.dictionaries(names, st.sampled_from(SourceState)),
+    st.floats(0, 1e6),
+)
+
+
+@given(st.lists(detections | snapshots | healths, max_size=60))
+def test_any_sequence_is_taken(messages: list[Message]) -> None:
+    """No order, repetition or value breaks it, and what it shows is consistent."""
+    state = reduced(*messages)
+    times = [event.started_at for event in state.events]
+    assert times == sorted(times, reverse=True)
+    assert len(set(ids(state.events))) == len(state.events)
+    over = {message.id for message in messages if isinstance(message, Detection) and message.phase is Phase.ENDED}
+    assert not over & set(ids(state.active))
+    assert len({(sound.source, sound.label) for sound in state.active}) == len(state.active)
+    for view in state.sources.values():
+        assert isinstance(view.peak, float)
+        assert view.notice is not None
+    assert all(trouble.text for trouble in state.troubles(0))
+    if health_messages := [message for message in messages if isinstance(message, Health)]:
+        assert state.health == health_messages[-1]
+
+
+@given(st.permutations(range(12)), st.sets(st.integers(0, 11)))
+def test_active_is_what_began_and_has_not_ended(order: list[int], over: set[int]) -> None:
+    """In whatever order the beginnings and ends of different sounds arrive."""
+    state = ViewState()
+    for key in order:
+        state.apply(started(f"{key}", label=f"{key}", at=key))
+        if key in over:
+            state.apply(ended(f"{key}", label=f"{key}", at=key))
+    assert set(ids(state.active)) == {f"{key}" for key in set(order) - over}
+    assert [sound.started_at for sound in state.active] == sorted(
+        (after(key) for key in set(order) - over), reverse=True
+    )
