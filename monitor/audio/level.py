@@ -21,17 +21,18 @@ class StuckDetector:
 
     def __init__(self, rate: int) -> None:
         self._rate = rate
-        self._last = np.float32(0.0)
+        self._last = np.float32(np.nan)
         self.seconds = 0.0
 
     def push(self, samples: Samples) -> None:
         """Look at float32[n] more samples."""
         if not len(samples):
             return
-        changed = np.flatnonzero(samples != self._last)
-        if len(changed):
-            self._last = samples[-1]
-            tail = np.flatnonzero(samples != self._last)
-            self.seconds = (len(samples) - 1 - int(tail[-1])) / self._rate if len(tail) else len(samples) / self._rate
-        else:
+        before, self._last = self._last, samples[-1]
+        others = np.flatnonzero(samples != self._last)
+        if len(others):
+            self.seconds = (len(samples) - 1 - int(others[-1])) / self._rate
+        elif self._last == before:
             self.seconds += len(samples) / self._rate
+        else:
+            self.seconds = len(samples) / self._rate

@@ -1,0 +1,54 @@
+"""Resampling and mixing: blocks of any size give the same as one piece."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from monitor.audio.resample import Resampler
+from monitor.messages import Samples
+
+
+def tone(frequency: float, rate: int, seconds: float) -> Samples:
+    t = np.arange(int(rate * seconds)) / rate
+    return (0.5 * np.sin(2 * np.pi * frequency * t)).astype(np.float32)[:, None]
+
+
+@settings(max_examples=20, deadline=None)
+@given(rate=st.sampled_from([8000, 16000, 44100, 48000]), cuts=st.lists(st.integers(0, 8000), max_size=6))
+def test_blocks_have_no_seams(rate: int, cuts: list[int]) -> None:
+    """However a stream is cut, the output is the same and as long as its duration says."""
+    audio = tone(440, rate, 1.0)
+    whole = Resampler(rate, 16000).push(audio, last=True)
+    resampler, parts, at = Resampler(rate, 16000), [], 0
+    for cut in sorted(cuts):
+        parts.append(resampler.push(audio[at:cut]))
+        at = max(at, cut)
+    parts.append(resampler.push(audio[at:], last=True))
+    assert np.allclose(np.concatenate(parts), whole, atol=1e-5)
+    assert abs(len(whole) - 16000) <= 1
+
+
+def test_filters_what_the_lower_rate_cannot_carry() -> None:
+    """A 12 kHz tone at 48 kHz vanishes at 16 kHz; a 1 kHz tone stays."""
+    high = Resampler(48000, 16000).push(tone(12000, 48000, 1.0), last=True)
+    low = Resampler(48000, 16000).push(tone(1000, 48000, 1.0), last=True)
+    assert np.sqrt(np.mean(high[800:-800] ** 2)) < 1e-3
+    assert np.sqrt(np.mean(low[800:-800] ** 2)) == pytest.approx(0.5 / np.sqrt(2), rel=0.01)
+
+
+def test_mixes_down_to_the_mean() -> None:
+    """Opposite channels cancel; a channel alone gives half."""
+    left = np.full((100, 1), 0.5, np.float32)
+    assert not Resampler(16000, 16000).push(np.hstack((left, -left))).any()
+    assert np.allclose(Resampler(16000, 16000).push(np.hstack((left, 0 * left))), 0.25)
+
+
+def test_survives_samples_that_are_no_numbers() -> None:
+    """NaN and infinity from a broken float file neither spread nor exceed full scale."""
+    audio = tone(440, 48000, 0.5)
+    audio[5000] = np.nan
+    audio[6000] = np.inf
+    out = Resampler(48000, 16000).push(audio, last=True)
+    assert np.isfinite(out).all()
+    assert np.abs(out).max() <= 1.0

@@ -1,0 +1,104 @@
+"""Windows on the hop grid: none torn, none shifted, all accounted for."""
+
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from monitor.audio.windows import Grid, Windower
+from monitor.messages import Samples, Window
+
+RATE = 100
+BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
+grids = st.builds(Grid, rate=st.just(RATE), window=st.integers(1, 40), hop=st.integers(1, 60))
+
+
+def utc(seconds: float) -> datetime:
+    return BEGIN + timedelta(seconds=seconds)
+
+
+def ramp(start: int, count: int) -> Samples:
+    return np.arange(start, start + count, dtype=np.float32)
+
+
+def check(window: Window, grid: Grid) -> None:
+    """On the grid, whole, read-only, and at the time of its first sample."""
+    assert window.start % grid.hop == 0
+    assert window.end - window.start == grid.window
+    assert np.array_equal(window.samples, ramp(window.start, grid.window))
+    assert not window.samples.flags.writeable
+    assert window.at == utc(window.start / RATE)
+
+
+@given(grid=grids, backlog=st.none() | st.integers(1, 5), steps=st.lists(st.integers(0, 50) | st.none(), max_size=60))
+def test_the_books_balance_at_every_step(grid: Grid, backlog: int | None, steps: list[int | None]) -> None:
+    """emitted + dropped + pending == possible, whatever is pushed and taken (None), and `possible` is arithmetic."""
+    windower = Windower("s", 3, grid, utc, backlog)
+    starts: list[int] = []
+    for step in steps:
+        if step is None:
+            window = windower.take()
+            if window is not None:
+                check(window, grid)
+                assert (window.source, window.epoch, window.rate) == ("s", 3, RATE)
+                starts.append(window.start)
+        else:
+            windower.push(ramp(windower.length, step))
+        length = windower.length
+        assert windower.possible == (0 if length < grid.window else (length - grid.window) // grid.hop + 1)
+        assert windower.emitted + windower.dropped + windower.pending == windower.possible
+        assert windower.pending >= 0
+        if backlog is not None:
+            assert windower.pending <= backlog
+        else:
+            assert windower.dropped == 0
+        assert windower.missing == 0 if windower.pending else windower.missing > 0
+    assert starts == sorted(set(starts))
+    if backlog is None:
+        assert starts == [k * grid.hop for k in range(len(starts))]
+
+
+@given(grid=grids, blocks=st.lists(st.integers(0, 50), max_size=20))
+def test_finish_covers_every_sample_once(grid: Grid, blocks: list[int]) -> None:
+    """After `finish` the windows reach the last sample, and silence stands only behind it."""
+    windower = Windower("s", 0, grid, utc)
+    for block in blocks:
+        windower.push(ramp(windower.length, block) + 1)
+    length = windower.length
+    windower.finish()
+    windows = []
+    while (window := windower.take()) is not None:
+        windows.append(window)
+    assert windower.emitted == windower.possible
+    assert windower.length == length
+    covered = max((window.end for window in windows), default=0)
+    assert covered >= length if grid.hop <= grid.window or not length else True
+    for window in windows:
+        heard = max(0, min(grid.window, length - window.start))
+        assert np.array_equal(window.samples[:heard], ramp(window.start, heard) + 1)
+        assert not window.samples[heard:].any()
+    assert sum(window.end > length for window in windows) <= 1
+
+
+def test_a_reader_that_is_late_gets_the_newest_window() -> None:
+    """With a backlog of 2, ten pending windows shrink to the newest one, and nine are counted."""
+    grid = Grid(RATE, 10, 5)
+    windower = Windower("s", 0, grid, utc, backlog=2)
+    windower.push(ramp(0, 10 + 9 * 5))
+    assert windower.dropped == 9
+    window = windower.take()
+    assert window is not None
+    assert window.start == 45
+    check(window, grid)
+
+
+def test_memory_stays_bounded() -> None:
+    """Taken samples are let go, also in a hop that is longer than the window."""
+    for grid in (Grid(RATE, 10, 5), Grid(RATE, 10, 30)):
+        windower = Windower("s", 0, grid, utc)
+        for _ in range(100):
+            windower.push(ramp(windower.length, 37))
+            while windower.take() is not None:
+                pass
+        assert len(windower._samples) < 50
