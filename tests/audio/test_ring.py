@@ -22,9 +22,7 @@ def ramp(start: int, count: int, channels: int = 1) -> Samples:
     blocks=st.lists(st.integers(0, 64), max_size=30),
     data=st.data(),
 )
-def test_holds_exactly_the_newest_frames(
-    capacity: int, channels: int, blocks: list[int], data: st.DataObject
-) -> None:
+def test_holds_exactly_the_newest_frames(capacity: int, channels: int, blocks: list[int], data: st.DataObject) -> None:
     """Any range is the written frames if it is within the newest `capacity`, and refused otherwise."""
     ring = SampleRing(capacity, channels)
     for block in blocks:

@@ -1,0 +1,261 @@
+"""The listener: one source opened, watched, lost, opened again; nothing spliced, nothing unaccounted for."""
+
+import asyncio
+import threading
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+import numpy as np
+import pytest
+
+from monitor.audio.capture import Capture
+from monitor.audio.listener import Listener
+from monitor.audio.opening import open_capture
+from monitor.audio.ring import SampleRing
+from monitor.audio.windows import Grid
+from monitor.config import AudioConfig
+from monitor.errors import SourceError
+from monitor.messages import EpochEnd, Samples, SourceState, Window
+
+GRID = Grid(rate=1000, window=100, hop=50)
+
+
+class FakeCapture:
+    """A device that does what the test says."""
+
+    def __init__(self, live: bool = True, rate: int = 1000, capacity: int = 4000) -> None:
+        self.ring = SampleRing(capacity)
+        self.rate, self.live, self.device = rate, live, "a fake device"
+        self.finished = False
+        self.failure: Exception | None = None
+        self.closed = False
+        self.taken = 0
+
+    def play(self, samples: Samples) -> None:
+        self.ring.write(samples[:, None])
+
+    def consumed(self, frames: int) -> None:
+        self.taken = frames
+
+    def close(self) -> None:
+        self.closed = True
+
+
+def noise(n: int) -> Samples:
+    return np.random.default_rng(n).uniform(-0.1, 0.1, n).astype(np.float32)
+
+
+@asynccontextmanager
+async def listening(
+    opener: Callable[[], Capture], *, lasting: bool = True, room: bool = True, **audio: float
+) -> AsyncIterator[Listener]:
+    """A running listener, stopped and emptied at the end."""
+    config = AudioConfig(**{"stall_timeout": 0.5, "deaf_after": 1.0, "retry_max": 1.0, **audio})
+    listener = Listener("kitchen", opener, GRID, config, lasting=lasting, room=room)
+    task = asyncio.create_task(listener.run())
+    try:
+        yield listener
+    finally:
+        listener.stop()
+        await collect(listener, lambda _: listener.done)
+        await task
+
+
+async def collect(listener: Listener, enough: Callable[[list[Window | EpochEnd]], bool]) -> list[Window | EpochEnd]:
+    """What the listener hands out until the condition holds."""
+    items: list[Window | EpochEnd] = []
+    deadline = time.monotonic() + 10
+    while not enough(items):
+        assert time.monotonic() < deadline, f"waited for too long, got {len(items)} items"
+        items += listener.poll(16)
+        await asyncio.sleep(0.005)
+    return items
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 10
+    while not condition():
+        assert time.monotonic() < deadline, "waited for too long"
+        await asyncio.sleep(0.005)
+
+
+async def test_hands_out_windows_of_what_was_captured() -> None:
+    """Samples come out in windows on the grid, then the end of the epoch with its true length."""
+    capture, audio = FakeCapture(), noise(320)
+    async with listening(lambda: capture) as listener:
+        await until(lambda: listener.health().state is SourceState.LISTENING)
+        capture.play(audio)
+        windows = await collect(listener, lambda items: len(items) == 5)
+        for k, window in enumerate(windows):
+            assert isinstance(window, Window)
+            assert (window.start, window.epoch) == (k * 50, 0)
+            assert np.array_equal(window.samples, audio[k * 50 : k * 50 + 100])
+        listener.stop()
+        rest = await collect(listener, lambda items: any(isinstance(item, EpochEnd) for item in items))
+    last, end = rest
+    assert isinstance(last, Window)
+    assert last.start == 250
+    assert not last.samples[70:].any()
+    assert isinstance(end, EpochEnd)
+    assert (end.end, end.epoch) == (320, 0)
+    assert capture.closed
+    assert listener.health().captured == 0.32
+    assert listener.health().state is SourceState.ENDED
+
+
+async def test_a_stalled_device_is_opened_again_as_a_new_epoch() -> None:
+    """Nothing comes, no error: the device is closed and reopened, and audio is not spliced."""
+    captures: list[FakeCapture] = []
+
+    def opener() -> Capture:
+        captures.append(FakeCapture())
+        return captures[-1]
+
+    async with listening(opener) as listener:
+        await until(lambda: len(captures) == 1)
+        captures[0].play(noise(130))
+        items = await collect(listener, lambda items: any(isinstance(item, EpochEnd) for item in items))
+        assert listener.health().state is SourceState.LOST
+        assert "delivered nothing for 0.5 s" in listener.health().reason
+        await until(lambda: len(captures) == 2)
+        captures[1].play(noise(100))
+        items += await collect(listener, lambda items: len(items) == 1)
+        assert captures[0].closed
+        assert [(type(item), item.epoch) for item in items] == [
+            (Window, 0), (Window, 0), (EpochEnd, 0), (Window, 1)
+        ]  # fmt: skip
+        window = items[-1]
+        assert isinstance(window, Window)
+        assert window.start == 0
+        health = listener.health()
+        assert (health.reopened, health.state, health.windows_done) == (1, SourceState.LISTENING, 3)
+        assert health.captured == pytest.approx(0.23)
+
+
+async def test_keeps_trying_a_device_that_is_away(caplog: pytest.LogCaptureFixture) -> None:
+    """A microphone that is not there yet is waited for, said once, and used when it comes."""
+    attempts = 0
+
+    def opener() -> Capture:
+        nonlocal attempts
+        attempts += 1
+        if attempts < 3:
+            raise SourceError("no such microphone")
+        return FakeCapture()
+
+    async with listening(opener) as listener:
+        await until(lambda: listener.health().state is SourceState.LOST)
+        assert listener.health().reason == "no such microphone"
+        await until(lambda: listener.health().state is SourceState.LISTENING)
+    assert sum("no such microphone" in record.message for record in caplog.records) == 1
+
+
+async def test_a_file_that_fails_ends_with_its_failure() -> None:
+    """A source that is not lasting is not opened again."""
+
+    def opener() -> Capture:
+        raise SourceError("door.wav does not exist")
+
+    async with listening(opener, lasting=False) as listener:
+        await until(lambda: listener.done)
+        assert str(listener.failure) == "door.wav does not exist"
+
+
+async def test_a_file_that_breaks_off_hands_out_what_it_gave() -> None:
+    """What was captured before a failure is still classified."""
+    capture = FakeCapture()
+    async with listening(lambda: capture, lasting=False) as listener:
+        capture.play(noise(120))
+        capture.failure = SourceError("damaged in the middle")
+        items = await collect(listener, lambda items: any(isinstance(item, EpochEnd) for item in items))
+        assert [type(item) for item in items] == [Window, Window, EpochEnd]
+        await until(lambda: listener.done)
+        assert str(listener.failure) == "damaged in the middle"
+
+
+async def test_an_overrun_begins_a_new_epoch() -> None:
+    """When the reader comes too late the gap is an epoch's end and is counted, not a splice."""
+    captures: list[FakeCapture] = []
+
+    def opener() -> Capture:
+        captures.append(FakeCapture(capacity=200))
+        return captures[-1]
+
+    async with listening(opener) as listener:
+        await until(lambda: len(captures) == 1)
+        for _ in range(3):
+            captures[0].play(noise(150))
+        items = await collect(listener, lambda items: any(isinstance(item, EpochEnd) for item in items))
+        assert [item.epoch for item in items] == [0]
+        await until(lambda: len(captures) == 2)
+        assert listener.health().overflows == 1
+
+
+async def test_digital_silence_is_deafness_in_a_room_only() -> None:
+    """Zeros for longer than `deaf_after` make a microphone deaf, noise heals it; a file may be silent."""
+    for room, expected in ((True, SourceState.DEAF), (False, SourceState.LISTENING)):
+        capture = FakeCapture()
+        async with listening(lambda capture=capture: capture, room=room, stall_timeout=5.0) as listener:
+            await until(lambda: listener.health().state is SourceState.LISTENING)
+            capture.play(np.zeros(1500, np.float32))
+            await collect(listener, lambda items: bool(items))
+            await asyncio.sleep(0.6)
+            assert listener.health().state is expected
+            capture.play(noise(100))
+            await collect(listener, lambda items: bool(items))
+            await until(lambda: listener.health().state is SourceState.LISTENING)
+
+
+async def test_a_pipe_waits_until_its_windows_are_taken() -> None:
+    """Of a lossless source nothing is dropped and no more is read than the reader keeps up with."""
+    capture = FakeCapture(live=False)
+    async with listening(lambda: capture, lasting=False) as listener:
+        capture.play(noise(2000))
+        first = await collect(listener, lambda items: len(items) >= 1)
+        capture.play(noise(1500))
+        for _ in range(20):
+            await asyncio.sleep(0.01)
+        assert capture.taken == 2000
+        capture.finished = True
+        rest = await collect(listener, lambda items: any(isinstance(item, EpochEnd) for item in items))
+        assert len(first + rest) == (3500 - 100) // 50 + 1 + 1
+        assert listener.health().windows_dropped == 0
+
+
+async def test_a_slow_reader_of_a_live_source_skips_to_the_newest() -> None:
+    """More than a second behind, whole windows go, and are counted."""
+    capture = FakeCapture()
+    async with listening(lambda: capture) as listener:
+        await until(lambda: listener.health().state is SourceState.LISTENING)
+        capture.play(noise(3000))
+        (window,) = await collect(listener, lambda items: bool(items))
+        assert isinstance(window, Window)
+        assert window.end == 3000
+        assert listener.health().windows_dropped == (3000 - 100) // 50
+
+
+async def test_stop_does_not_wait_for_a_source_that_hangs_in_opening() -> None:
+    """An opening that takes for ever is left behind, and closed should it ever succeed."""
+    release, capture = threading.Event(), FakeCapture()
+
+    def opener() -> Capture:
+        release.wait(10)
+        return capture
+
+    begun = time.monotonic()
+    async with listening(opener):
+        await asyncio.sleep(0.05)
+    assert time.monotonic() - begun < 5
+    release.set()
+    await until(lambda: capture.closed)
+
+
+async def test_opening_raises_what_the_opener_raises() -> None:
+    """The error of the thread arrives in the task."""
+
+    def opener() -> Capture:
+        raise SourceError("busy")
+
+    with pytest.raises(SourceError, match="busy"):
+        await open_capture(opener, asyncio.Event())

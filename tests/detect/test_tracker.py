@@ -1,0 +1,166 @@
+"""The tracker: when a sound counts as begun and ended, from scores alone."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from monitor.detect.tracker import Tracker
+from monitor.messages import Change, Phase, Rule, Scores, Window
+
+RATE, WINDOW, HOP = 1000, 1000, 250
+SILENCE = np.zeros(WINDOW, np.float32)
+WEAK = Rule(
+    "Siren", (0,), on=0.5, off=0.25, strong=0.9, smoothing=0.0, votes=2, min_duration=0.0, hold=1.0, cooldown=2.0
+)
+SHARP = Rule(
+    "Glass", (1,), on=0.5, off=0.25, strong=0.7, smoothing=0.0, votes=1, min_duration=0.0, hold=0.5, cooldown=1.0
+)
+
+
+def feed(tracker: Tracker, scores: Sequence[float | None], column: int = 0, at: int = 0) -> list[tuple[int, Change]]:
+    """Give one score a hop (None: that window was dropped); returns changes with the hop they came at."""
+    out = []
+    for n, score in enumerate(scores, at):
+        if score is None:
+            continue
+        probabilities = np.zeros(2, np.float32)
+        probabilities[column] = score
+        window = Window("s", 0, n * HOP, RATE, SILENCE, datetime.now(UTC))
+        answer = Scores("s", "m", 0, window.start, window.end, probabilities, None, 0.0)
+        out += [(n, change) for change in tracker.update(answer, window)]
+    return out
+
+
+def test_strong_evidence_fires_at_once() -> None:
+    """One window at `strong` is enough, whatever votes and smoothing ask for."""
+    slow = replace(WEAK, smoothing=5.0, votes=4, min_duration=1.0)
+    ((hop, change),) = feed(Tracker([slow], RATE, HOP), [0, 0, 0.95])
+    assert (hop, change.phase, change.label) == (2, Phase.STARTED, "Siren")
+    assert change.score == change.peak == pytest.approx(0.95)
+
+
+def test_weak_evidence_needs_its_votes() -> None:
+    """A single window at 0.6 does not fire, two do, and the sound began with the first."""
+    assert feed(Tracker([WEAK], RATE, HOP), [0, 0.6, 0, 0, 0, 0, 0, 0.6, 0, 0]) == []
+    ((hop, change),) = feed(Tracker([WEAK], RATE, HOP), [0, 0.6, 0.6])
+    assert hop == 2
+    assert change.start == 1 * HOP + WINDOW // 2
+
+
+def test_weak_evidence_needs_its_time() -> None:
+    """Votes alone are not enough when a minimum duration is asked for."""
+    rule = replace(WEAK, min_duration=1.0)
+    ((hop, _),) = feed(Tracker([rule], RATE, HOP), [0.6] * 8)
+    assert hop == 4
+
+
+def test_ends_after_the_hold_and_at_the_time_of_the_sound() -> None:
+    """The end is announced after `hold`, but lies where the sound was last heard."""
+    changes = feed(Tracker([WEAK], RATE, HOP), [0.6, 0.6, 0.6, 0, 0, 0, 0, 0])
+    (_, started), (hop, ended) = changes
+    assert (started.phase, ended.phase) == (Phase.STARTED, Phase.ENDED)
+    assert hop == 6
+    assert ended.start == started.start
+    assert ended.end == 2 * HOP + WINDOW - WINDOW // 2
+
+
+def test_a_score_between_off_and_on_keeps_it_on() -> None:
+    """Hysteresis: 0.3 neither begins nor ends a sound."""
+    tracker = Tracker([WEAK], RATE, HOP)
+    assert len(feed(tracker, [0.6, 0.6] + [0.3] * 40)) == 1
+    assert tracker.active == {"Siren"}
+
+
+def test_cooldown_merges_but_never_swallows_what_lasts() -> None:
+    """Within the cooldown nothing fires; a sound that is still there afterwards does."""
+    tracker = Tracker([SHARP], RATE, HOP)
+    changes = feed(tracker, [0.8] + [0.0] * 3 + [0.8] * 12, column=1)
+    assert [change.phase for _, change in changes] == [Phase.STARTED, Phase.ENDED, Phase.STARTED]
+    (_, _), (ended_at, ended), (again, _) = changes
+    assert again > ended_at
+    assert ended.end is not None
+    assert again * HOP + WINDOW > ended.end + SHARP.cooldown * RATE
+
+
+def test_the_highest_class_is_the_score() -> None:
+    """A rule of two classes fires on either."""
+    rule = replace(SHARP, classes=(0, 1))
+    for column in (0, 1):
+        assert len(feed(Tracker([rule], RATE, HOP), [0.8], column=column)) == 1
+
+
+def test_finds_the_onset_inside_the_window() -> None:
+    """The start is where the level rises, not where the window begins."""
+    samples = np.random.default_rng(0).normal(0, 1e-3, WINDOW).astype(np.float32)
+    samples[700:] += 0.3 * np.sign(np.sin(np.arange(300)))
+    window = Window("s", 0, 5000, RATE, samples, datetime.now(UTC))
+    answer = Scores("s", "m", 0, 5000, 6000, np.array([0.95, 0], np.float32), None, 0.0)
+    (change,) = Tracker([WEAK], RATE, HOP).update(answer, window)
+    assert change.start == pytest.approx(5700, abs=20)
+
+
+def test_the_end_of_the_epoch_ends_what_is_on() -> None:
+    """A lost device leaves nothing on, and the next epoch starts from silence."""
+    tracker = Tracker([WEAK, SHARP], RATE, HOP)
+    feed(tracker, [0.95, 0.95])
+    (change,) = tracker.finish(1200)
+    assert (change.phase, change.label, change.end) == (Phase.ENDED, "Siren", 1200)
+    assert tracker.active == frozenset()
+    assert feed(tracker, [0.6]) == []
+
+
+def test_smoothing_is_in_seconds() -> None:
+    """With every other window dropped, a smoothed rule fires within a hop of the same time."""
+    rule = replace(WEAK, smoothing=0.8, votes=1, strong=1.5)
+    ((whole, _),) = feed(Tracker([rule], RATE, HOP), [1.0] * 20)
+    ((half, _),) = feed(Tracker([rule], RATE, HOP), [1.0, None] * 10)
+    assert abs(whole - half) <= 1
+
+
+@given(
+    scores=st.lists(st.none() | st.sampled_from([0.0, 0.1, 0.3, 0.5, 0.7, 0.95, 1.0]), max_size=80),
+    rule=st.builds(
+        Rule,
+        label=st.just("x"),
+        classes=st.just((0,)),
+        on=st.just(0.5),
+        off=st.sampled_from([0.0, 0.25, 0.5]),
+        strong=st.sampled_from([0.5, 0.9, 2.0]),
+        smoothing=st.sampled_from([0.0, 0.3, 2.0]),
+        votes=st.integers(1, 4),
+        min_duration=st.sampled_from([0.0, 0.5, 2.0]),
+        hold=st.sampled_from([0.0, 0.5, 3.0]),
+        cooldown=st.sampled_from([0.0, 1.0, 5.0]),
+    ),
+)
+def test_whatever_comes_starts_and_ends_alternate_in_order(scores: list[float | None], rule: Rule) -> None:
+    """Every end has a start before it with the same onset, times never run backwards, peaks are seen scores, a quiet
+    stream says nothing, and between an end and the next announcement lies at least the cooldown."""
+    tracker = Tracker([rule], RATE, HOP)
+    changes = feed(tracker, scores)
+    total = len(scores) * HOP + WINDOW
+    changes += [(len(scores), change) for change in tracker.finish(total)]
+    assert [change.phase for _, change in changes] == [Phase.STARTED, Phase.ENDED] * (len(changes) // 2)
+    assert tracker.active == frozenset()
+    seen = [score for score in scores if score is not None]
+    if all(score < rule.on for score in seen):
+        assert not changes
+    ended = None
+    for (hop, start), (_, end) in zip(changes[::2], changes[1::2], strict=True):
+        assert start.start == end.start
+        assert end.end is not None
+        assert 0 <= start.start < end.end <= total
+        assert start.peak <= end.peak <= max(seen) + 1e-4
+        if ended is not None:
+            assert hop * HOP + WINDOW > ended + rule.cooldown * RATE
+        ended = end.end
+
+
+def test_no_rules_no_changes() -> None:
+    """A monitor that only shows labels has nothing to track."""
+    assert feed(Tracker([], RATE, HOP), [1.0]) == []
