@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 
 import numpy as np
 import pytest
@@ -40,6 +41,10 @@ class FakeCapture:
 
     def close(self) -> None:
         self.closed = True
+
+
+def _same(capture: Capture) -> Capture:
+    return capture
 
 
 def noise(n: int) -> Samples:
@@ -196,7 +201,7 @@ async def test_digital_silence_is_deafness_in_a_room_only() -> None:
     """Zeros for longer than `deaf_after` make a microphone deaf, noise heals it; a file may be silent."""
     for room, expected in ((True, SourceState.DEAF), (False, SourceState.LISTENING)):
         capture = FakeCapture()
-        async with listening(lambda capture=capture: capture, room=room, stall_timeout=5.0) as listener:
+        async with listening(partial(_same, capture), room=room, stall_timeout=5.0) as listener:
             await until(lambda: listener.health().state is SourceState.LISTENING)
             capture.play(np.zeros(1500, np.float32))
             await collect(listener, lambda items: bool(items))

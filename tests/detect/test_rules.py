@@ -16,9 +16,14 @@ LABELS = ("Shatter", "Breaking", "Siren", "Bark", "Dog")
 def test_fills_in_the_preset_and_the_classes() -> None:
     """What is left out comes from the preset; classes become indices; the label stands for itself."""
     glass, siren = resolve(
-        (RuleConfig(label="Glass", classes=("Breaking", "Shatter"), preset="impulsive", on=0.6), RuleConfig(label="Siren")),
-        LABELS, window=0.975, hop=0.25,
-    )  # fmt: skip
+        (
+            RuleConfig(label="Glass", classes=("Breaking", "Shatter"), preset="impulsive", on=0.6),
+            RuleConfig(label="Siren"),
+        ),
+        LABELS,
+        window=0.975,
+        hop=0.25,
+    )
     assert glass.classes == (1, 0)
     assert (glass.on, glass.off, glass.hold) == (0.6, PRESETS["impulsive"].off, PRESETS["impulsive"].hold)
     assert siren.classes == (2,)
