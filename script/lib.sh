@@ -15,19 +15,23 @@ system_packages() {
         [ "$(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null)" = installed ] || missing="$missing $package"
     done
     [ -n "$missing" ] || return 0
-    if [ "$(id -u)" -eq 0 ]; then sudo=
-    elif command -v sudo >/dev/null && { [ -t 0 ] || sudo -n true 2>/dev/null; }; then sudo=sudo
-    else sudo=none
-    fi
-    if [ "$sudo" != none ]; then
-        say "Installing$missing (apt${sudo:+, with sudo}) ..."
+    say "Installing$missing (apt) ..."
+    if become_root; then
         apt_update
         $sudo env DEBIAN_FRONTEND=noninteractive apt-get -qq -o DPkg::Lock::Timeout=120 -o Dpkg::Use-Pty=0 \
-            install -y --no-install-recommends $missing >&2 && return 0
+            install -y --no-install-recommends $missing >/dev/null && return 0
     fi
-    say "Not installed:$missing. As root, run:"
+    say "Not installed. As root, run:"
     say "    apt-get update && apt-get install -y --no-install-recommends$missing"
     return 1
+}
+
+# Sets $sudo to what lets a command run as root; asks for a password only on a terminal. Fails where we may not.
+become_root() {
+    sudo=
+    [ "$(id -u)" -ne 0 ] || return 0
+    sudo=sudo
+    command -v sudo >/dev/null && { sudo -n true 2>/dev/null || { [ -t 0 ] && sudo -v; }; }
 }
 
 # Refresh apt's lists; up to two minutes' wait while another program does. A failure shows when installing.
