@@ -1,0 +1,159 @@
+"""The whole program: sound played into a microphone, the message at a real broker."""
+
+import asyncio
+import json
+import os
+import signal
+import statistics
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+import aiomqtt
+import numpy as np
+import pytest
+
+from monitor.audio import demo
+from monitor.messages import Samples
+from tests.parts.broker import Broker
+from tests.parts.virtual_mic import VirtualMic
+
+ROUNDS = int(os.environ.get("SOUND_MONITOR_ROUNDS", "3"))
+"""How often the sound is played; more rounds give a better median."""
+CONFIG = """
+node: test
+sources: [{{input: mic, name: room}}]
+mqtt: {{host: 127.0.0.1, port: {port}}}
+events: {{path: {events}}}
+"""
+
+
+@dataclass
+class Monitor:
+    """The running program and what it publishes."""
+
+    process: asyncio.subprocess.Process
+    client: aiomqtt.Client
+
+    async def next(self, leaf: str, seconds: float = 20.0) -> tuple[float, bytes]:
+        """The next payload on a topic that ends so, and the time at which it came."""
+        async with asyncio.timeout(seconds):
+            async for message in self.client.messages:
+                if str(message.topic).endswith(leaf):
+                    assert isinstance(message.payload, bytes)
+                    return time.time(), message.payload
+        raise AssertionError
+
+
+@asynccontextmanager
+async def monitoring(folder: Path, microphone: VirtualMic, broker: Broker) -> AsyncIterator[Monitor]:
+    """The program on the microphone and the broker, until it has said that it listens."""
+    config = folder / "config.yaml"
+    config.write_text(CONFIG.format(port=broker.port, events=folder / "events.db"))
+    async with aiomqtt.Client("127.0.0.1", broker.port) as client:
+        await client.subscribe("sound-monitor/test/#")
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "monitor", "run", "--no-tui", "-c", str(config),
+            env={**os.environ, **microphone.environment},
+            stderr=asyncio.subprocess.PIPE,
+        )  # fmt: skip
+        monitor = Monitor(process, client)
+        try:
+            while (await monitor.next("room/availability"))[1] != b"online":
+                pass
+            yield monitor
+        finally:
+            if process.returncode is None:
+                process.send_signal(signal.SIGTERM)
+            _, errors = await asyncio.wait_for(process.communicate(), 15)
+            assert b"Traceback" not in errors, errors.decode()
+
+
+@pytest.fixture
+def microphone(tmp_path: Path) -> Iterator[VirtualMic]:
+    """A microphone that hears what the test plays."""
+    with VirtualMic(tmp_path) as running:
+        yield running
+
+
+@pytest.fixture
+def broker(tmp_path: Path) -> Iterator[Broker]:
+    """A broker that lets everyone in."""
+    with Broker(tmp_path) as running:
+        yield running
+
+
+class Witness:
+    """A second recorder on the same microphone: it tells when a sound really got there."""
+
+    def __init__(self, microphone: VirtualMic) -> None:
+        command = ["parec", "--raw", "--format=float32le", "--channels=1", "--rate=16000", "--latency-msec=10"]
+        self._process = subprocess.Popen(command, env={**os.environ, **microphone.environment}, stdout=subprocess.PIPE)
+        self._onset: float | None = None
+        self._thread = threading.Thread(target=self._listen)
+        self._thread.start()
+
+    def _listen(self) -> None:
+        assert self._process.stdout is not None
+        while block := self._process.stdout.read1(640):
+            if self._onset is None and np.abs(np.frombuffer(block[: len(block) // 4 * 4], "<f4")).max() > 0.05:
+                self._onset = time.time()
+
+    def onset(self) -> float:
+        """The time of the first loud sample since the last call."""
+        assert self._onset is not None, "nothing was heard"
+        onset, self._onset = self._onset, None
+        return onset
+
+    def close(self) -> None:
+        """End the recording."""
+        self._process.kill()
+        self._process.wait()
+        self._thread.join()
+        assert self._process.stdout is not None
+        self._process.stdout.close()
+
+
+@pytest.fixture
+def witness(microphone: VirtualMic) -> Iterator[Witness]:
+    """Records beside the program."""
+    running = Witness(microphone)
+    yield running
+    running.close()
+
+
+def beep() -> Samples:
+    """The first beep of a smoke alarm, in a room that is not digitally silent."""
+    quiet = demo.room(1.0)
+    return np.concatenate((quiet, demo.smoke_alarm(3.0), quiet)).astype(np.float32)
+
+
+async def test_a_sound_in_the_room_becomes_a_message(
+    tmp_path: Path, microphone: VirtualMic, broker: Broker, witness: Witness
+) -> None:
+    """`started_at` is within 0.3 s of the true onset, and the message there within 1.5 s of it."""
+    errors, delays = [], []
+    async with monitoring(tmp_path, microphone, broker) as monitor:
+        for _ in range(ROUNDS):
+            playing = asyncio.create_task(asyncio.to_thread(microphone.play, beep(), demo.RATE))
+            started = await monitor.next("room/event")
+            while json.loads(started[1])["label"] != "Smoke alarm" or json.loads(started[1])["phase"] != "started":
+                started = await monitor.next("room/event")
+            arrived, payload = started
+            await playing
+            onset = witness.onset()
+            errors.append(datetime.fromisoformat(json.loads(payload)["started_at"]).timestamp() - onset)
+            delays.append(arrived - onset)
+            while json.loads((await monitor.next("room/event"))[1])["phase"] != "ended":
+                pass
+            await asyncio.sleep(3)  # the rule's cooldown
+    print(f"started_at - onset, median {statistics.median(errors):+.3f} s of {np.round(errors, 3)}")  # noqa: T201
+    print(f"onset to message, median {statistics.median(delays):.3f} s of {np.round(delays, 3)}")  # noqa: T201
+    assert max(map(abs, errors)) < 0.3
+    assert statistics.median(delays) < 1.5
