@@ -1,5 +1,6 @@
 """What is shipped, what it pins, and what importing it loads."""
 
+import os
 import re
 import subprocess
 import sys
@@ -94,3 +95,11 @@ def test_importing_loads_only_what_is_needed(module: str, unwanted: set[str]) ->
     command = [sys.executable, "-c", f"import sys, {module}; print(*sys.modules)"]
     loaded = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout.split()
     assert unwanted & set(loaded) == set()
+
+
+def test_inference_reports_to_nobody(tmp_path: Path) -> None:
+    """ONNX Runtime would make an identifier and a store of reports in the home directory, and send them."""
+    command = [sys.executable, "-c", "import monitor.classify.session"]
+    clean = {"HOME": str(tmp_path), "PATH": os.environ["PATH"]}  # it also keeps quiet where it sees CI
+    subprocess.run(command, cwd=ROOT, env=clean, check=True)
+    assert list(tmp_path.rglob("*")) == []

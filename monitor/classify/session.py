@@ -1,8 +1,11 @@
 """One ONNX Runtime session: a batch of waveforms in, probabilities and embeddings out."""
 
+import os
 from pathlib import Path
 
 import numpy as np
+
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # read on import; else it reports to its makers
 import onnxruntime as ort
 
 from monitor.classify.card import read_card
