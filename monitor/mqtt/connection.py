@@ -60,9 +60,9 @@ async def connect(
         yield client
     except BaseException as error:
         _hang_up(client)
-        with suppress(aiomqtt.MqttError):
-            async for _ in client.messages:  # until the loss is noticed
-                pass
+        with suppress(aiomqtt.MqttError, TimeoutError):
+            async with asyncio.timeout(1):
+                await _lost(client)
         if isinstance(error, aiomqtt.MqttError):
             raise BrokerError(explain(error, config)) from error
         raise
@@ -86,6 +86,7 @@ async def while_connected(client: aiomqtt.Client, work: Coroutine[None, None, No
 
 
 async def _lost(client: aiomqtt.Client) -> None:
+    """Wait until the loss of the connection is noticed, which raises `aiomqtt.MqttError`."""
     async for _ in client.messages:
         pass
 
@@ -110,13 +111,19 @@ async def _client(config: MqttConfig, identifier: str, will: aiomqtt.Will | None
 
 
 async def _open(client: aiomqtt.Client) -> None:
-    """Connect. aiomqtt does so in a thread that cannot be cancelled: what it still opens then is closed."""
+    """Connect. aiomqtt does so in a thread that cannot be cancelled: what it still opens then is closed.
+
+    It also forgets a loss that comes together with the broker's welcome, and would wait for ever.
+    """
+    loss = client._disconnected
     opening = asyncio.ensure_future(client.__aenter__())
     try:
         await asyncio.shield(opening)
     except BaseException:
         opening.add_done_callback(lambda _: _hang_up(client))
         raise
+    if loss.done():
+        raise aiomqtt.MqttError("lost at once") from loss.exception()
 
 
 def _hang_up(client: aiomqtt.Client) -> None:

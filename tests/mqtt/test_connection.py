@@ -1,0 +1,148 @@
+"""Connections that fail, at a real broker: each says what is wrong and where to look."""
+
+import asyncio
+import gc
+import itertools
+import socket
+from pathlib import Path
+
+import pytest
+from msgspec.structs import replace
+
+from monitor.config import MqttConfig, TlsConfig
+from monitor.errors import BrokerError
+from monitor.mqtt import connection
+from monitor.mqtt.connection import client_id, connect, pauses
+from tests.parts.broker import Broker
+
+
+async def problem(config: MqttConfig) -> str:
+    """What a connection that must fail says."""
+    with pytest.raises(BrokerError) as caught:
+        async with connect(config, "test"):
+            pass
+    return str(caught.value)
+
+
+async def test_passwords(tmp_path: Path) -> None:
+    """None, a wrong one, an unreadable file."""
+    with Broker(tmp_path, passwords={"ha": "right"}) as broker:
+        config = MqttConfig(host="127.0.0.1", port=broker.port)
+        assert "wants a user: set mqtt.username and mqtt.password" in await problem(config)
+        wrong = replace(config, username="ha", password="wrong")  # noqa: S106
+        assert "does not let user 'ha' in: check mqtt.username and mqtt.password" in await problem(wrong)
+        missing = replace(config, username="ha", password_file=f"{tmp_path}/none")
+        assert await problem(missing) == f"cannot read mqtt.password_file {tmp_path}/none: No such file or directory"
+        (tmp_path / "binary").write_bytes(b"\xff")
+        binary = replace(config, username="ha", password_file=f"{tmp_path}/binary")
+        assert await problem(binary) == f"cannot read mqtt.password_file {tmp_path}/binary: not UTF-8 text"
+
+
+async def test_addresses(tmp_path: Path) -> None:
+    """Nobody there, nobody of that name, no name at all."""
+    port = Broker(tmp_path).port
+    here = MqttConfig(host="127.0.0.1", port=port)
+    assert await problem(here) == (
+        f"nothing listens at 127.0.0.1:{port}: check that the broker runs, and mqtt.host and mqtt.port"
+    )
+    assert "cannot find the host 'nowhere.invalid'" in await problem(replace(here, host="nowhere.invalid"))
+    assert await problem(replace(here, host="a..b")) == "'a..b' is not a host name: check mqtt.host"
+    assert await problem(replace(here, host=None)) == "no MQTT broker is configured: set mqtt.host"
+
+
+@pytest.mark.filterwarnings("ignore:Exception ignored in. <ssl.SSLSocket")  # paho forgets a socket without a handshake
+async def test_tls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An unknown authority, a name that does not fit, files that are none, a port that speaks the other language."""
+    monkeypatch.setattr(connection, "CONNECT_TIMEOUT", 0.5)
+    with Broker(tmp_path, tls=True, client_certificate=True) as broker:
+        good = TlsConfig(enabled=True, ca_file=str(broker.ca_file))
+        config = MqttConfig(host="localhost", port=broker.tls_port, tls=good)
+        assert "signed by an unknown authority: set mqtt.tls.ca_file" in await problem(
+            replace(config, tls=TlsConfig(enabled=True))
+        )
+        assert "is not for '127.0.0.1': set mqtt.host" in await problem(replace(config, host="127.0.0.1"))
+        assert "it may want a client certificate" in await problem(config)
+        assert "is this the broker's TLS port?" in await problem(replace(config, port=broker.port))
+        assert "a TLS port needs mqtt.tls.enabled" in await problem(replace(config, tls=TlsConfig()))
+        for name, reason in (("none", "No such file or directory"), ("ca.key", "not a PEM file, or not one that fits")):
+            tls = TlsConfig(enabled=True, ca_file=f"{tmp_path}/{name}")
+            assert await problem(replace(config, tls=tls)) == f"cannot use mqtt.tls.ca_file {tmp_path}/{name}: {reason}"
+        swapped = replace(good, cert_file=f"{tmp_path}/client.crt", key_file=f"{tmp_path}/server.key")
+        assert "cannot use client certificate" in await problem(replace(config, tls=swapped))
+    gc.collect()
+
+
+async def hung_up(line: socket.socket) -> None:
+    """Return once the other side has closed the line."""
+    with line:
+        line.settimeout(10)
+        while await asyncio.to_thread(line.recv, 1024):
+            pass
+
+
+async def test_silence(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Something that listens but never answers is named, and hung up on before it does."""
+    monkeypatch.setattr(connection, "CONNECT_TIMEOUT", 0.2)
+    with socket.create_server(("127.0.0.1", 0)) as deaf:
+        config = MqttConfig(host="127.0.0.1", port=deaf.getsockname()[1])
+        assert "takes the connection but does not answer as an MQTT broker" in await problem(config)
+        await hung_up(deaf.accept()[0])
+
+
+async def test_a_connection_that_is_cancelled_on_its_way_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The thread that opens it cannot be cancelled, but what it opens does not stay."""
+    monkeypatch.setattr(connection, "CONNECT_TIMEOUT", 0.2)
+    with socket.create_server(("127.0.0.1", 0)) as deaf:
+        config = MqttConfig(host="127.0.0.1", port=deaf.getsockname()[1])
+        opening = asyncio.create_task(problem(config))
+        line, _ = await asyncio.to_thread(deaf.accept)
+        opening.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await opening
+        await hung_up(line)
+
+
+async def test_a_connection_taken_over_hints_at_the_second_monitor(config: MqttConfig) -> None:
+    """Two of the same name throw each other out."""
+
+    connected = asyncio.Event()
+
+    async def stay() -> None:
+        async with connect(config, "same") as client:
+            connected.set()
+            async for _ in client.messages:
+                pass
+
+    first = asyncio.create_task(stay())
+    await connected.wait()
+    async with connect(config, "same"):
+        await asyncio.wait([first])
+    assert "or a second monitor has the same node name" in str(first.exception())
+
+
+async def test_a_welcome_with_the_door_shut_behind_it_is_a_loss() -> None:
+    """Both arrive at once, and the loss is not overlooked."""
+    with socket.create_server(("127.0.0.1", 0)) as rude:
+
+        def serve() -> None:
+            line, _ = rude.accept()
+            with line:
+                line.recv(1024)
+                line.sendall(b"\x20\x02\x00\x00")  # CONNACK
+
+        serving = asyncio.create_task(asyncio.to_thread(serve))
+        assert "was lost" in await problem(MqttConfig(host="127.0.0.1", port=rude.getsockname()[1]))
+        await serving
+
+
+def test_the_client_id_is_stable_and_safe_for_access_lists() -> None:
+    """No slash: brokers with access lists by client id refuse it."""
+    assert client_id(MqttConfig(topic="home/sound"), "box") == "home-sound-box"
+
+
+def test_pauses_double_up_to_a_bound_and_start_small() -> None:
+    """Back soon after a short outage, and no storm in a long one; for ever."""
+    first = list(itertools.islice(pauses(), 5000))
+    assert 0.5 <= first[0] <= 0.75
+    assert all(0.5 <= pause <= 30 for pause in first)
+    assert min(first[7:]) == 30

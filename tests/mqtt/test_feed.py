@@ -1,0 +1,160 @@
+"""A display's feed, at a real broker and with what a broker may carry."""
+
+import asyncio
+import logging
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import aiomqtt
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from monitor.config import MqttConfig
+from monitor.errors import BrokerError
+from monitor.messages import BrokerState, Detection, Health, LabelScore, Message, Snapshot, SourceHealth, SourceState
+from monitor.mqtt.feed import MqttFeed, decode
+from tests.mqtt.examples import BASE, detection, eventually, health, publishing, snapshot
+from tests.parts.broker import Broker
+
+LEAVES: dict[str, type[Message]] = {"event": Detection, "live": Snapshot, "health": Health}
+
+
+@asynccontextmanager
+async def following(feed: MqttFeed) -> AsyncIterator[list[Message]]:
+    """The feed's messages so far, growing."""
+    got: list[Message] = []
+
+    async def follow() -> None:
+        async for message in feed.messages():
+            got.append(message)
+
+    task = asyncio.create_task(follow())
+    try:
+        yield got
+    finally:
+        task.cancel()
+        await asyncio.wait([task])
+
+
+@pytest.mark.parametrize("node", ["box", None])
+async def test_the_feed_yields_what_the_monitor_publishes(config: MqttConfig, node: str | None) -> None:
+    """Detections, snapshots and health come out equal, and the retained health at once."""
+    async with publishing(config) as running:
+        running.hub.publish(health())
+        await eventually(lambda: running.connected)
+        feed = MqttFeed(config, node)
+        async with following(feed) as got:
+            await eventually(lambda: health() in got)
+            running.hub.publish(detection())
+            running.hub.publish(snapshot())
+            await eventually(lambda: detection() in got and snapshot() in got)
+        assert feed.title == f"box at {config.host}:{config.port}"
+
+
+async def test_without_a_name_the_first_monitor_online_is_followed(config: MqttConfig) -> None:
+    """One that is offline is passed over, and no second one is mixed in."""
+    async with aiomqtt.Client("127.0.0.1", config.port or 0) as other:
+        await other.publish("sound-monitor/attic/availability", b"offline", retain=True)
+        async with publishing(config) as running:
+            await eventually(lambda: running.connected)
+            async with following(MqttFeed(config)) as got:
+                while not got:
+                    running.hub.publish(detection(id="ours"))
+                    await asyncio.sleep(0.05)
+                await other.publish("sound-monitor/attic/availability", b"online", qos=1)
+                foreign = msgspec.json.encode(snapshot(source="attic"))
+                await other.publish("sound-monitor/attic/attic/live", foreign, qos=1)
+                running.hub.publish(snapshot())
+                await eventually(lambda: snapshot() in got)
+                assert snapshot(source="attic") not in got
+
+
+async def test_a_monitor_that_goes_is_shown_as_gone_and_followed_when_it_is_back(config: MqttConfig) -> None:
+    """Every source is lost, the reason is said, and a new start is picked up."""
+    async with following(MqttFeed(config, "box")) as got:
+        async with publishing(config) as running:
+            running.hub.publish(health())
+            await eventually(lambda: health() in got)
+        await eventually(lambda: got[-1] != health())
+        gone = got[-1]
+        assert isinstance(gone, Health)
+        assert (gone.broker, gone.broker_detail) == (BrokerState.FAILED, "the monitor box is offline")
+        assert [source.state for source in gone.sources] == [SourceState.LOST]
+        async with publishing(config) as running:
+            running.hub.publish(health(SourceState.DEAF))
+            await eventually(lambda: health(SourceState.DEAF) in got)
+
+
+async def test_the_feed_outlives_its_broker(config: MqttConfig, broker: Broker) -> None:
+    """The outage is said, and the feed goes on after it."""
+    async with publishing(config) as running, following(MqttFeed(config, "box")) as got:
+        running.hub.publish(health())
+        await eventually(lambda: health() in got)
+        broker.kill9()
+        await eventually(lambda: isinstance(got[-1], Health) and got[-1].broker is BrokerState.FAILED)
+        broker.start()
+        await eventually(lambda: got[-1] == health())
+
+
+async def test_a_first_connection_that_fails_is_an_error(config: MqttConfig, broker: Broker) -> None:
+    """Whoever attaches by hand wants to know, not to wait."""
+    broker.kill9()
+    with pytest.raises(BrokerError, match="nothing listens at"):
+        await anext(MqttFeed(config, "box").messages())
+
+
+async def test_garbage_is_ignored_and_logged_once_a_topic(config: MqttConfig, caplog: pytest.LogCaptureFixture) -> None:
+    """Whoever else writes to our topics cannot end the display, nor fill the log."""
+    caplog.set_level(logging.WARNING, "monitor.mqtt.feed")
+    async with publishing(config) as running, following(MqttFeed(config, "box")) as got:
+        running.hub.publish(health())
+        await eventually(lambda: health() in got)
+        async with aiomqtt.Client("127.0.0.1", config.port or 0) as vandal:
+            for number in range(30):
+                for payload in (b"", b"\xff", b"[" * 5000, b'{"at":"2025-05-04T00:00:00","labels":[]}'):
+                    await vandal.publish(f"{BASE}/s{number}/live", payload, qos=1)
+        running.hub.publish(detection())
+        await eventually(lambda: detection() in got)
+    assert got == [health(), detection()]
+    assert len(caplog.records) == 20
+
+
+text = st.text(st.characters(exclude_categories=["Cs"]))
+number = st.floats(allow_nan=False, allow_infinity=False)
+times = st.datetimes(timezones=st.timezones())
+things = st.one_of(
+    st.builds(Detection, id=text, started_at=times, ended_at=st.none() | times, score=number, peak=number),
+    st.builds(Snapshot, at=times, level=number, labels=st.lists(st.builds(LabelScore, text, number)).map(tuple)),
+    st.builds(Health, at=times, sources=st.lists(st.builds(SourceHealth, source=text)).map(tuple)),
+)
+
+
+@given(st.sampled_from(list(LEAVES)), st.binary() | st.recursive(st.none() | number, st.lists).map(msgspec.json.encode))
+def test_decoding_anything_gives_a_message_of_its_kind_or_a_value_error(leaf: str, payload: bytes) -> None:
+    """No payload does anything else."""
+    try:
+        message = decode(leaf, payload)
+    except ValueError:
+        return
+    assert isinstance(message, LEAVES[leaf])
+
+
+def test_a_time_without_its_zone_is_malformed() -> None:
+    """It could not be compared with the others."""
+    payload = msgspec.json.encode(snapshot()).replace(b"Z", b"")
+    with pytest.raises(ValueError, match="timezone"):
+        decode("live", payload)
+
+
+def test_importing_the_mqtt_side_loads_no_inference_no_audio_and_no_terminal() -> None:
+    """A display on another machine needs none of them, nor does a service need a terminal."""
+    program = (
+        "import sys, monitor.mqtt.publisher, monitor.mqtt.feed\n"
+        "print(*{'onnxruntime', 'textual', 'sounddevice', 'av', 'soxr'} & set(sys.modules))"
+    )
+    loaded = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)
+    assert loaded.stdout == "\n"

@@ -1,0 +1,81 @@
+"""The topic tree and the names in it."""
+
+import re
+
+from aiomqtt import Topic
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from monitor.mqtt.topics import ANY, Address, Topics, parse, slug, slugs
+
+names = st.from_regex(r"[A-Za-z0-9_-]{1,20}", fullmatch=True)
+prefixes = st.lists(st.text("abc-_ é", min_size=1, max_size=5), min_size=1, max_size=3).map("/".join)
+
+
+@given(prefixes, names, names, st.text().map(slug))
+def test_a_topic_parses_back_to_what_it_was_made_of(prefix: str, node: str, source: str, sound: str) -> None:
+    """Also where a source is called like one of our own levels."""
+    topics = Topics(prefix, node)
+    assert parse(prefix, topics.availability) == Address(node, "availability")
+    assert parse(prefix, topics.health) == Address(node, "health")
+    assert parse(prefix, topics.source_availability(source)) == Address(node, "availability", source)
+    assert parse(prefix, topics.event(source)) == Address(node, "event", source)
+    assert parse(prefix, topics.live(source)) == Address(node, "live", source)
+    assert parse(prefix, topics.state(source, sound)) == Address(node, "state", source, sound)
+
+
+@given(prefixes, names, names)
+def test_a_wildcard_matches_its_topics_and_no_others(prefix: str, node: str, source: str) -> None:
+    """A subscription to every node's availability is not one to every source's."""
+    topics, every = Topics(prefix, node), Topics(prefix, ANY)
+    assert Topic(topics.availability).matches(every.availability)
+    assert not Topic(topics.source_availability(source)).matches(every.availability)
+    assert Topic(topics.event(source)).matches(topics.event(ANY))
+    assert not Topic(topics.live(source)).matches(topics.event(ANY))
+
+
+def test_what_is_not_ours_does_not_parse() -> None:
+    """Other prefixes, other depths, other leaves."""
+    for topic in (
+        "a",
+        "a/",
+        "a/box",
+        "b/box/health",
+        "ab/box/health",
+        "a/box/x/y",
+        "a/box/hall/dog/event",
+        "a/a/a/a/a",
+    ):
+        assert parse("a", topic) is None, topic
+
+
+@given(st.text())
+@example("\ud800")
+def test_a_slug_is_never_empty_and_carries_only_safe_characters(label: str) -> None:
+    """Whatever the label, always the same."""
+    assert re.fullmatch(r"[a-z0-9]+(_[a-z0-9]+)*", slug(label))
+    assert slug(label) == slug(label)
+
+
+def test_a_slug_is_readable() -> None:
+    """The name that a person would look for."""
+    assert slug("Smoke alarm") == "smoke_alarm"
+    assert slug("Baby cry, infant cry") == "baby_cry_infant_cry"
+    assert slug("  Türklingel (2) ") == "turklingel_2"
+
+
+@given(st.lists(st.text("aA _-é警", max_size=4), unique=True))
+@example(["Dog", "dog", "dog_" + slugs(["Dog", "dog"])["dog"][-8:]])
+def test_different_labels_get_different_slugs_in_any_order(labels: list[str]) -> None:
+    """Also those that differ only in what a slug cannot carry."""
+    names = slugs(labels)
+    assert len(set(names.values())) == len(labels)
+    assert slugs(reversed(labels)) == names
+    assert all(re.fullmatch(r"[a-z0-9]+(_[a-z0-9]+)*", name) for name in names.values())
+
+
+def test_labels_that_do_not_clash_keep_their_plain_slugs() -> None:
+    """Only those that would be the same are told apart."""
+    names = slugs(["Dog", "dog!", "Cat"])
+    assert names["Cat"] == "cat"
+    assert "dog" not in names.values()
