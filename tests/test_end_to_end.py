@@ -31,6 +31,7 @@ node: test
 sources: [{{input: mic, name: room}}]
 mqtt: {{host: 127.0.0.1, port: {port}}}
 events: {{path: {events}}}
+audio: {{stall_timeout: 1.0, retry_max: 1.0}}
 """
 
 
@@ -101,7 +102,7 @@ class Witness:
 
     def _listen(self) -> None:
         assert self._process.stdout is not None
-        while block := self._process.stdout.read1(640):
+        while block := os.read(self._process.stdout.fileno(), 640):
             if self._onset is None and np.abs(np.frombuffer(block[: len(block) // 4 * 4], "<f4")).max() > 0.05:
                 self._onset = time.time()
 
@@ -157,3 +158,17 @@ async def test_a_sound_in_the_room_becomes_a_message(
     print(f"onset to message, median {statistics.median(delays):.3f} s of {np.round(delays, 3)}")  # noqa: T201
     assert max(map(abs, errors)) < 0.3
     assert statistics.median(delays) < 1.5
+
+
+async def test_a_microphone_that_vanishes_comes_back(tmp_path: Path, microphone: VirtualMic, broker: Broker) -> None:
+    """Unplugged: the source is offline within seconds, nothing crashes; plugged in again: it hears."""
+    async with monitoring(tmp_path, microphone, broker) as monitor:
+        await asyncio.to_thread(microphone.unplug)
+        assert (await monitor.next("room/availability"))[1] == b"offline"
+        await asyncio.to_thread(microphone.replug)
+        assert (await monitor.next("room/availability"))[1] == b"online"
+        await asyncio.to_thread(microphone.play, beep(), demo.RATE)
+        assert json.loads((await monitor.next("room/event"))[1])["phase"] == "started"
+        monitor.process.send_signal(signal.SIGTERM)
+        assert (await monitor.next("test/availability"))[1] == b"offline"
+        assert await asyncio.wait_for(monitor.process.wait(), 15) == 0
