@@ -1,5 +1,6 @@
 """How the monitor does, gathered from its parts."""
 
+import resource
 import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
@@ -49,3 +50,20 @@ class HealthReporter:
             messages_dropped=self._dropped(),
             sources=tuple(listener.health() for listener in self._listeners),
         )
+
+
+def summary(health: Health) -> str:
+    """A run in one line: what was heard, what it cost."""
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    sources = health.sources
+    return (
+        f"listened for {health.uptime:.0f} s to {len(sources)} source{'s' * (len(sources) != 1)}: "
+        f"{sum(source.captured for source in sources):.1f} s of audio, "
+        f"{sum(source.windows_done for source in sources)} windows, "
+        f"{sum(source.windows_dropped for source in sources)} dropped, "
+        f"{sum(source.overflows for source in sources)} overflows; "
+        f"inference p50 {1000 * health.inference_p50:.2f} ms, p95 {1000 * health.inference_p95:.2f} ms, "
+        f"lag {1000 * max(source.lag for source in sources):.0f} ms; "
+        f"CPU {100 * (used.ru_utime + used.ru_stime) / max(health.uptime, 1e-3):.1f} % of a core, "
+        f"peak memory {used.ru_maxrss / 1024:.0f} MB"
+    )

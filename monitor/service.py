@@ -18,7 +18,7 @@ from monitor.config import Config, SourceConfig, state_folder
 from monitor.detect.rules import resolve
 from monitor.errors import ConfigError
 from monitor.events.log import EventLog
-from monitor.health import HEALTH_INTERVAL, HealthReporter
+from monitor.health import HEALTH_INTERVAL, HealthReporter, summary
 from monitor.hub import Hub, LocalFeed
 from monitor.messages import Detection, Feed, Health, Snapshot
 from monitor.mqtt.publisher import Publisher
@@ -122,8 +122,10 @@ class Service:
             notify(READY="1", STATUS=f"listening to {', '.join(listener.name for listener in self._listeners)}")
             await self._pipeline.run()
             reporter.cancel()
-            self._hub.publish(self._health.report())
+            health = self._health.report()
+            self._hub.publish(health)
             self._hub.close()
+            log.info(summary(health))
 
     async def _show(self, display: Display, feed: Feed) -> None:
         """The monitor ends with its display."""

@@ -1,0 +1,159 @@
+"""The pipeline in one process: real windows, a real model, real decisions; only the devices are the test's own."""
+
+import asyncio
+import uuid
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from monitor.audio.capture import Capture, Opener
+from monitor.audio.feeder import Feeder
+from monitor.audio.listener import Listener
+from monitor.audio.windows import Grid
+from monitor.classify.classifier import Classifier
+from monitor.classify.session import Session
+from monitor.config import AudioConfig, RuleConfig
+from monitor.detect.rules import resolve
+from monitor.errors import SourceError
+from monitor.hub import Hub
+from monitor.messages import Detection, Phase, Samples, Snapshot
+from monitor.pipeline import Pipeline, SourceTrack, time_ordered_id
+from tests.parts.tiny_model import write_tiny_model
+
+RATE, HOP = 16000, 4000
+
+
+def burst(at: float, length: float = 5.0) -> Samples:
+    """A quiet room with a loud sound of 0.6 s at `at` seconds."""
+    audio = (1e-4 * np.random.default_rng(0).standard_normal(int(length * RATE))).astype(np.float32)
+    begin = int(at * RATE)
+    audio[begin : begin + 9600] += 0.5 * np.sin(np.arange(9600) * 0.5).astype(np.float32)
+    return audio[:, None]
+
+
+class Run:
+    """What a pipeline told of some sources, each a float32[n, 1] at 16 kHz."""
+
+    def __init__(self, model: Path, audio: dict[str, Samples], fails: Sequence[str] = ()) -> None:
+        self.session = Session(write_tiny_model(model))
+        self.audio, self.fails = audio, fails
+        self.recorded: list[Detection] = []
+        self.told: list[Detection] = []
+        self.snapshots: list[Snapshot] = []
+
+    async def run(self) -> None:
+        card = self.session.card
+        rules = resolve((RuleConfig(label="Loud", preset="impulsive"),), card.labels, 0.975, 0.25)
+        classifier, hub = Classifier(self.session, batch=4), Hub()
+        listeners = [
+            Listener(name, self.opener(name), Grid(RATE, card.window, HOP), AudioConfig(), lasting=False, room=False)
+            for name in self.audio
+        ]
+        tracks = {name: SourceTrack(name, "node", card, rules, HOP) for name in self.audio}
+        subscription = hub.subscribe(Detection, Snapshot, capacity=10_000)
+        pipeline = Pipeline(listeners, classifier, tracks, self.record, hub)
+        async with asyncio.TaskGroup() as tasks:
+            for listener in listeners:
+                tasks.create_task(listener.run())
+            await pipeline.run()
+            hub.close()
+        async for message in subscription:
+            if isinstance(message, Detection):
+                self.told.append(message)
+            elif isinstance(message, Snapshot):
+                self.snapshots.append(message)
+        classifier.close()
+
+    def opener(self, name: str) -> Opener:
+        def open_() -> Capture:
+            if name in self.fails:
+                raise SourceError(f"{name} is broken")
+            blocks = (block for block in np.array_split(self.audio[name], 7))
+            return Feeder(blocks, rate=RATE, channels=1, device=name, live=False)
+
+        return open_
+
+    async def record(self, detection: Detection) -> None:
+        assert detection not in self.told
+        self.recorded.append(detection)
+
+
+async def test_tells_the_time_of_the_sound(tmp_path: Path) -> None:
+    """A loud sound at 2.3 s gives one start and one end, with times that differ by its length and one id."""
+    run = Run(tmp_path / "tiny.onnx", {"kitchen": burst(2.3)})
+    await run.run()
+    started, ended = run.recorded
+    assert (started.phase, ended.phase) == (Phase.STARTED, Phase.ENDED)
+    assert (started.label, started.source, started.node, started.id) == ("Loud", "kitchen", "node", ended.id)
+    assert ended.ended_at is not None
+    assert (ended.ended_at - started.started_at).total_seconds() == pytest.approx(0.6, abs=0.5)
+    first = run.snapshots[0].at  # the end of the first window: 0.975 s
+    assert (started.started_at - first).total_seconds() == pytest.approx(2.3 - 0.975, abs=0.05)
+
+
+async def test_records_before_it_tells(tmp_path: Path) -> None:
+    """Everything told has been recorded, in the same order."""
+    run = Run(tmp_path / "tiny.onnx", {"a": burst(1.0), "b": burst(3.0)})
+    await run.run()
+    assert run.told == run.recorded
+    assert {detection.source for detection in run.told} == {"a", "b"}
+
+
+async def test_sources_share_batches_without_mixing(tmp_path: Path) -> None:
+    """Of several sources each is heard by itself: only the loud one is detected."""
+    quiet = burst(1.0)
+    quiet[:] = quiet[:10].mean()
+    run = Run(tmp_path / "tiny.onnx", {"loud": burst(1.0), "quiet": quiet, "late": burst(4.0)})
+    await run.run()
+    starts = [detection.source for detection in run.recorded if detection.phase is Phase.STARTED]
+    assert sorted(starts) == ["late", "loud"]
+    windows = {name: sum(snapshot.source == name for snapshot in run.snapshots) for name in run.audio}
+    assert set(windows.values()) == {-(-(5 * RATE - 15600) // HOP) + 1}
+
+
+async def test_a_broken_source_does_not_take_the_others_down(tmp_path: Path) -> None:
+    """One source fails to open, the other is heard to its end."""
+    run = Run(tmp_path / "tiny.onnx", {"good": burst(1.0), "bad": burst(1.0)}, fails=["bad"])
+    await run.run()
+    assert [detection.source for detection in run.recorded] == ["good", "good"]
+
+
+async def test_what_is_on_ends_with_its_source(tmp_path: Path) -> None:
+    """A sound that lasts to the end of the file ends with the file."""
+    run = Run(tmp_path / "tiny.onnx", {"s": burst(4.4)})
+    await run.run()
+    started, ended = run.recorded
+    assert ended.ended_at is not None
+    assert (ended.ended_at - started.started_at).total_seconds() == pytest.approx(0.6, abs=0.1)
+
+
+async def test_snapshots_tell_level_and_top_labels(tmp_path: Path) -> None:
+    """Labels stand in order of their scores, and what a rule holds on is marked."""
+    run = Run(tmp_path / "tiny.onnx", {"s": burst(2.0)})
+    await run.run()
+    loud = [snapshot for snapshot in run.snapshots if snapshot.labels[0].label == "Loud"]
+    quiet = [snapshot for snapshot in run.snapshots if snapshot.labels[0].label == "Quiet"]
+    assert loud
+    assert any(snapshot.labels[0].active for snapshot in loud)
+    assert not any(label.active for label in quiet[0].labels)
+    assert max(snapshot.level for snapshot in run.snapshots) == pytest.approx(-9, abs=1)
+    assert quiet[0].level == pytest.approx(-80, abs=1)
+    for snapshot in run.snapshots:
+        scores = [label.score for label in snapshot.labels]
+        assert scores == sorted(scores, reverse=True)
+
+
+def test_ids_are_uuids_in_order_of_time() -> None:
+    """Version 7, and later ones sort behind earlier ones."""
+    ids = []
+    for _ in range(3):
+        ids.append(time_ordered_id())
+        begun = datetime.now().astimezone()
+        while (datetime.now().astimezone() - begun).total_seconds() < 0.002:
+            pass
+    assert ids == sorted(ids)
+    assert {uuid.UUID(text).version for text in ids} == {7}
+    assert len(set(ids)) == 3
