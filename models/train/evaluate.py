@@ -56,7 +56,7 @@ def cut(samples: Samples, hop: int = HOP) -> Samples:
     """All whole windows [n, 15600] of a sound, at least one; zeros after a sound that is shorter."""
     if len(samples) < WINDOW:
         samples = np.pad(samples, (0, WINDOW - len(samples)))
-    return np.ascontiguousarray(np.lib.stride_tricks.sliding_window_view(samples, WINDOW)[::hop])
+    return np.array(np.lib.stride_tricks.sliding_window_view(samples, WINDOW)[::hop])
 
 
 def zero_shot(score: Scorer, corpus: Corpus, names: list[str], classes: Iterable[str], folds: range) -> float:
@@ -105,7 +105,8 @@ def responses(score: Scorer, names: list[str], draws: int = 20) -> dict[str, dic
     for kind in generators.GENERATORS:
         sounds = [kind.make(np.random.default_rng(seed)) for seed in range(draws)]
         peaks = np.median([score(cut(sound)).max(axis=0) for sound in sounds], axis=0)
-        shown = [*indices_of(kind.names, names), *np.argsort(-peaks)[:5]]
+        strongest = [i for i in np.argsort(-peaks)[:6] if names[i] != "Silence"]  # every pause is silent
+        shown = [*indices_of(kind.names, names), *strongest[:5]]
         answer[kind.make.__name__] = {names[i]: round(float(peaks[i]), 3) for i in shown}
     return answer
 

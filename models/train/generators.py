@@ -59,12 +59,26 @@ def gate(duration: float, on: list[tuple[float, float]], ramp: float = 0.004) ->
     return np.asarray(np.max(opened, axis=0))
 
 
+def any_ramp(rng: Rng) -> float:
+    """From a switch that clicks to a soft attack, in seconds."""
+    return float(np.exp(rng.uniform(np.log(5e-5), np.log(0.02))))
+
+
+def voice(rng: Rng, count: int = 14) -> tuple[float, ...]:
+    """Harmonic amplitudes of a sounder: a pure tone, a square wave, a sawtooth, or anything between."""
+    shape = rng.random()
+    if shape < 0.25:
+        return (1.0,)
+    if shape < 0.5:
+        return tuple(1 / k if k % 2 else 0.0 for k in range(1, count + 1))
+    if shape < 0.65:
+        return tuple(1 / k for k in range(1, count + 1))
+    return (1.0, *(rng.uniform(0.0, 0.7) / k for k in range(2, int(rng.integers(3, count)))))
+
+
 def alarm_pattern(rng: Rng, beeps: int, length: float, pause: float, low: bool) -> Samples:
     """Repeated groups of equal beeps: `length` seconds on and off, `pause` seconds after each group."""
-    if low:
-        base, harmonics = rng.uniform(505.0, 535.0), tuple(1 / k if k % 2 else 0.0 for k in range(1, 15))
-    else:
-        base, harmonics = rng.uniform(2_850.0, 3_550.0), (1.0, rng.uniform(0.0, 0.15), 0.05)
+    base = rng.uniform(500.0, 540.0) if low else rng.uniform(2_850.0, 3_550.0)
     period = beeps * 2 * length - length + pause
     duration = max(2.5, 2 * period)
     on = [
@@ -72,7 +86,7 @@ def alarm_pattern(rng: Rng, beeps: int, length: float, pause: float, low: bool) 
         for start in np.arange(0.0, duration, period)
         for i in range(beeps)
     ]
-    return finish(tone(base, duration, harmonics) * gate(duration, on, ramp=rng.uniform(0.002, 0.015)))
+    return finish(tone(base, duration, voice(rng)) * gate(duration, on, any_ramp(rng)))
 
 
 def temporal_three(rng: Rng) -> Samples:
@@ -95,16 +109,11 @@ def temporal_four_low(rng: Rng) -> Samples:
     return alarm_pattern(rng, 4, 0.1, 1.0, low=True)
 
 
-def siren_voice(rng: Rng) -> tuple[float, ...]:
-    """Harmonic amplitudes of a horn-like siren."""
-    return (1.0, *(rng.uniform(0.1, 0.7) / k for k in range(2, 7)))
-
-
 def wail(rng: Rng) -> Samples:
     """Siren that rises and falls slowly, 2 to 6 s a turn."""
     low, high, turn = rng.uniform(450, 750), rng.uniform(1_100, 1_700), rng.uniform(2.0, 6.0)
     sweep = low * (high / low) ** (0.5 - 0.5 * np.cos(2 * np.pi * seconds(6.0) / turn + rng.uniform(0, 6.28)))
-    return finish(tone(sweep, 6.0, siren_voice(rng)))
+    return finish(tone(sweep, 6.0, voice(rng)))
 
 
 def yelp(rng: Rng) -> Samples:
@@ -112,25 +121,28 @@ def yelp(rng: Rng) -> Samples:
     low, high, rate = rng.uniform(500, 800), rng.uniform(1_200, 1_800), rng.uniform(2.5, 5.0)
     saw = np.mod(seconds(4.0) * rate, 1.0)
     shape = saw if rng.random() < 0.5 else 1.0 - np.abs(2.0 * saw - 1.0)
-    return finish(tone(low * (high / low) ** shape, 4.0, siren_voice(rng)))
+    return finish(tone(low * (high / low) ** shape, 4.0, voice(rng)))
 
 
 def hi_lo(rng: Rng) -> Samples:
     """Two-tone siren, 0.4 to 1 s a tone, a fourth to a fifth apart."""
     low, interval, length = rng.uniform(360, 700), rng.uniform(1.2, 1.5), rng.uniform(0.4, 1.0)
     high = np.mod(np.floor(seconds(5.0) / length), 2.0)
-    return finish(tone(low * np.where(high > 0, interval, 1.0), 5.0, siren_voice(rng)))
+    return finish(tone(low * np.where(high > 0, interval, 1.0), 5.0, voice(rng)))
+
+
+BODIES = ((1.0,), (1.0, 2.756, 5.404), (1.0, 2.0, 3.0, 4.2), (1.0, 2.0, 3.0, 4.0, 5.0))
+"""Frequencies of partials over the lowest: a tone, a free bar, a bell, a string."""
 
 
 def strike(rng: Rng, frequency: float, decay: float, duration: float) -> Signal:
-    """A struck bar or bell: partials that die away, the high ones first; `decay` seconds to 1/e."""
+    """A struck bar, bell or string: partials that die away, the high ones first; `decay` seconds to 1/e."""
     time = seconds(duration)
-    bar = rng.random() < 0.5
-    ratios = (1.0, 2.756, 5.404) if bar else (1.0, 2.0, 3.0, 4.2)
+    ratios = BODIES[int(rng.integers(len(BODIES)))]
     total = np.zeros_like(time)
     for k, ratio in enumerate(ratios):
         if frequency * ratio < SAMPLE_RATE / 2.1:
-            level = 1.0 if k == 0 else rng.uniform(0.05, 0.5)
+            level = 1.0 if k == 0 else rng.uniform(0.02, 0.5)
             total += level * np.sin(2 * np.pi * frequency * ratio * time) * np.exp(-time * (1 + 1.5 * k) / decay)
     return total * np.minimum(1.0, time / 0.002)
 
@@ -138,29 +150,45 @@ def strike(rng: Rng, frequency: float, decay: float, duration: float) -> Signal:
 def door_chime(rng: Rng) -> Samples:
     """Ding-dong: a high note, then a lower one a third to a fourth below, both ringing on."""
     high, ratio = rng.uniform(480, 1_100), rng.choice([1.1892, 1.2599, 1.3348])
-    gap, decay = rng.uniform(0.25, 0.8), rng.uniform(0.25, 1.0)
+    gap, decay, state = rng.uniform(0.3, 0.9), np.exp(rng.uniform(np.log(0.2), np.log(2.0))), rng.bit_generator.state
     total = np.zeros(int(2.4 * SAMPLE_RATE))
     for start, frequency in ((0.05, high), (0.05 + gap, high / ratio)):
+        rng.bit_generator.state = state  # both notes come from the same kind of body
         begin = int(start * SAMPLE_RATE)
         note = strike(rng, frequency, decay, 2.4)
         total[begin:] += note[: len(total) - begin]
     return finish(total)
 
 
+def melody(rng: Rng) -> Samples:
+    """Three to ten notes of a scale, faster than a chime: what a doorbell must not be mistaken for."""
+    root, gap, decay = rng.uniform(200, 900), rng.uniform(0.1, 0.4), rng.uniform(0.1, 0.6)
+    scale = np.array([0, 2, 4, 5, 7, 9, 11, 12])
+    count, state = int(rng.integers(3, 11)), rng.bit_generator.state
+    notes = np.arange(count) % 8 if rng.random() < 0.3 else rng.integers(0, 8, count)
+    total = np.zeros(int((count * gap + 1.0) * SAMPLE_RATE))
+    for i, semitones in enumerate(scale[notes]):
+        rng.bit_generator.state = state
+        note = strike(rng, root * 2 ** (semitones / 12), decay, 1.0)
+        begin = int(i * gap * SAMPLE_RATE)
+        total[begin : begin + len(note)] += note[: len(total) - begin]
+    return finish(total)
+
+
 def knocks(rng: Rng) -> Samples:
-    """Two to six raps on wood: short noise bursts through a few damped panel modes."""
+    """Two to six raps on a door: short noise bursts and a few damped panel modes, in any proportion."""
     count, gap = int(rng.integers(2, 7)), rng.uniform(0.11, 0.4)
     total = np.zeros(int((0.3 + count * gap + 0.2) * SAMPLE_RATE))
     modes = [(rng.uniform(90, 350), 0.03), (rng.uniform(300, 900), 0.018), (rng.uniform(800, 2_400), 0.008)]
-    levels = (1.0, rng.uniform(0.3, 1.0), rng.uniform(0.05, 0.5))
+    levels = (1.0, rng.uniform(0.0, 1.0), rng.uniform(0.0, 0.5))
+    dull, thud = np.exp(-2 * np.pi * rng.uniform(400, 6_000) / SAMPLE_RATE), rng.uniform(0.0, 1.0)
+    length = np.exp(rng.uniform(np.log(0.003), np.log(0.025)))
     time = seconds(0.2)
     for i in range(count):
-        burst = rng.standard_normal(len(time)) * np.exp(-time / rng.uniform(0.001, 0.003))
-        rap = np.zeros_like(time)
+        noise = lfilter([1 - dull], [1.0, -dull], rng.standard_normal(len(time))) * np.exp(-time / length)
+        rap = rng.uniform(0.9, 1.1) * (1.0 - thud) * noise / np.abs(noise).max()
         for (frequency, decay), level in zip(modes, levels, strict=True):
-            radius, angle = np.exp(-1 / (decay * SAMPLE_RATE)), 2 * np.pi * frequency / SAMPLE_RATE
-            mode = lfilter([1.0], [1.0, -2 * radius * np.cos(angle), radius**2], burst)
-            rap += level * mode / np.abs(mode).max()
+            rap += thud * level * np.sin(2 * np.pi * frequency * time) * np.exp(-time / decay)
         begin = int((0.1 + i * gap * rng.uniform(0.92, 1.08)) * SAMPLE_RATE)
         total[begin : begin + len(time)] += rng.uniform(0.6, 1.0) * rap[: len(total) - begin]
     return finish(total)
@@ -188,7 +216,7 @@ def beeps(rng: Rng) -> Samples:
     frequency = rng.choice([rng.uniform(700, 2_600), rng.uniform(3_800, 4_600)])
     length, gap = rng.uniform(0.05, 0.4), rng.uniform(0.05, 0.9)
     on = [(start, start + length) for start in np.arange(0.05, 3.0, length + gap)]
-    return finish(tone(float(frequency), 3.0, (1.0, rng.uniform(0, 0.4), rng.uniform(0, 0.3))) * gate(3.0, on))
+    return finish(tone(float(frequency), 3.0, voice(rng)) * gate(3.0, on, any_ramp(rng)))
 
 
 def hum(rng: Rng) -> Samples:
@@ -235,6 +263,7 @@ GENERATORS: tuple[Generator, ...] = (
     Generator(hi_lo, SIREN),
     Generator(door_chime, ("Doorbell", "Ding-dong"), 3.0),
     Generator(knocks, ("Knock",), 2.5),
+    Generator(melody, share=2.0),
     Generator(dial_tones, share=0.5),
     Generator(telephone, share=0.7),
     Generator(beeps, share=2.0),

@@ -27,7 +27,7 @@ SHARD = 2_048
 """Windows a shard."""
 STEP = 7_800
 """Samples from one surveyed window of a recording to the next."""
-GENERATED = 0.08
+GENERATED = 0.12
 """Share of windows whose main sound comes from a generator."""
 PLAIN = 0.15
 """Share of windows left as they are."""
