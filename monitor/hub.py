@@ -56,6 +56,10 @@ class Hub:
         self._subscriptions.append(subscription)
         return subscription
 
+    def wanted(self, kind: type[Message]) -> bool:
+        """Does anyone listen to this kind? What nobody wants need not be made."""
+        return any(kind in subscription.kinds for subscription in self._subscriptions)
+
     def publish(self, message: Message) -> None:
         """Give the message to every listener of its kind."""
         for subscription in self._subscriptions:

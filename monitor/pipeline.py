@@ -51,17 +51,16 @@ class SourceTrack:
 
     def judge(self, window: Window, scores: Scores) -> list[Detection]:
         """The detections that begin or end with these scores."""
-        self._live.update(scores.probabilities, self._hop / self._card.sample_rate)
         return [self._detection(change, window.utc) for change in self._tracker.update(scores, window)]
 
     def finish(self, end: EpochEnd) -> list[Detection]:
         """The source fell silent: what was on ends."""
         return [self._detection(change, end.utc) for change in self._tracker.finish(end.end)]
 
-    def snapshot(self, window: Window) -> Snapshot:
-        """What is heard now."""
-        scores = self._live.value
-        top = np.argpartition(scores, -min(TOP, len(scores)))[-TOP:]
+    def snapshot(self, window: Window, scores: Scores) -> Snapshot:
+        """What is heard now, smoothed for the eye."""
+        live = self._live.update(scores.probabilities, self._hop / self._card.sample_rate)
+        top = np.argpartition(live, -min(TOP, len(live)))[-TOP:]
         active = {index for label in self._tracker.active for index in self._classes[label]}
         return Snapshot(
             at=window.utc(window.end),
@@ -69,8 +68,8 @@ class SourceTrack:
             model=self._card.name,
             level=round(dbfs(window.samples[-self._hop :]), 1),
             labels=tuple(
-                LabelScore(self._card.labels[i], round(float(scores[i]), 4), i in active)
-                for i in sorted(map(int, top), key=lambda i: -scores[i])
+                LabelScore(self._card.labels[i], round(float(live[i]), 4), i in active)
+                for i in sorted(map(int, top), key=lambda i: -live[i])
             ),
         )
 
@@ -133,7 +132,8 @@ class Pipeline:
     async def _hear(self, window: Window, scores: Scores) -> None:
         track = self._tracks[window.source]
         await self._tell(track.judge(window, scores))
-        self._hub.publish(track.snapshot(window))
+        if self._hub.wanted(Snapshot):
+            self._hub.publish(track.snapshot(window, scores))
         heard = window.utc(window.end)
         self._listeners[window.source].lag = (datetime.now(UTC) - heard).total_seconds()
 

@@ -1,6 +1,7 @@
 """The pipeline in one process: real windows, a real model, real decisions; only the devices are the test's own."""
 
 import asyncio
+import time
 import uuid
 from collections.abc import Sequence
 from datetime import datetime
@@ -144,6 +145,44 @@ async def test_snapshots_tell_level_and_top_labels(tmp_path: Path) -> None:
     for snapshot in run.snapshots:
         scores = [label.score for label in snapshot.labels]
         assert scores == sorted(scores, reverse=True)
+
+
+class SlowSession(Session):
+    """A model that takes 0.15 s for every batch, whatever its size."""
+
+    def run(self, waveforms: Samples) -> tuple[Samples, Samples | None]:
+        time.sleep(0.15)
+        return super().run(waveforms)
+
+
+async def test_overload_drops_whole_hops_and_stays_current(tmp_path: Path) -> None:
+    """With a model slower than real time windows are skipped and counted, and the answers do not grow old."""
+    session = SlowSession(write_tiny_model(tmp_path / "tiny.onnx"))
+    grid = Grid(RATE, session.card.window, HOP // 4)
+    classifier, hub, lags = Classifier(session, batch=1), Hub(), []
+    audio = burst(1.0, 6.0)
+
+    def opener() -> Capture:
+        blocks = (block for block in np.array_split(audio, 60))
+        return Feeder(blocks, rate=RATE, channels=1, device="file", live=True)
+
+    listener = Listener("s", opener, grid, AudioConfig(), lasting=False, room=False)
+    rules = resolve((RuleConfig(label="Loud", preset="impulsive"),), session.card.labels, 0.975, 0.0625)
+
+    async def record(detection: Detection) -> None:
+        lags.append(listener.lag)
+
+    tracks = {"s": SourceTrack("s", "node", session.card, rules, grid.hop)}
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(listener.run())
+        await Pipeline([listener], classifier, tracks, record, hub).run()
+    classifier.close()
+    health = listener.health()
+    assert health.windows_dropped > 10
+    possible = -(-(len(audio) - grid.window) // grid.hop) + 1
+    assert health.windows_done + health.windows_dropped == possible
+    assert len(lags) == 2
+    assert max(lags) < 3.0
 
 
 def test_ids_are_uuids_in_order_of_time() -> None:
