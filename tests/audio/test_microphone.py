@@ -1,0 +1,178 @@
+"""Real PortAudio, recording what a virtual microphone is played."""
+
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import sounddevice
+
+from monitor.audio import microphone
+from monitor.audio.microphone import Microphone, default_available, list_devices, recorder
+from monitor.audio.ring import SampleRing
+from monitor.errors import SourceError
+from monitor.messages import Samples
+from tests.parts.virtual_mic import VirtualMic
+
+
+@pytest.fixture
+def mic(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[VirtualMic]:
+    """A virtual microphone, plugged in, that PortAudio in this process sees."""
+    with VirtualMic(tmp_path) as virtual:
+        for name, value in virtual.environment.items():
+            monkeypatch.setenv(name, value)
+        yield virtual
+
+
+def wait_for(condition: Callable[[], bool], seconds: float = 20.0) -> None:
+    """Return once the condition holds; fail after so many seconds."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.02)
+
+
+def recorded(mic: VirtualMic, capture: Microphone, played: Samples, rate: int) -> Samples:
+    """What the ring holds of a sound played after the recording has begun, with half a second behind it."""
+    wait_for(lambda: capture.ring.written > 0)
+    start = capture.ring.written
+    mic.play(played, rate)
+    end = start + round((len(played) / rate + 0.5) * capture.rate)
+    wait_for(lambda: capture.ring.written >= end)
+    return np.asarray(capture.ring.read(start, end - start).mean(axis=1))
+
+
+def similarity(heard: Samples, played: Samples) -> float:
+    """The correlation of what was played with what was heard, at the delay where they fit best."""
+    n = len(heard) + len(played)
+    products = np.fft.irfft(np.fft.rfft(heard, n) * np.fft.rfft(played, n).conj(), n)
+    at = int(np.argmax(products[: len(heard) - len(played)]))
+    return float(np.corrcoef(heard[at : at + len(played)], played)[0, 1])
+
+
+def test_the_ring_holds_what_was_played(mic: VirtualMic) -> None:
+    """At the model's rate the recording correlates with the noise that was played."""
+    spectrum = np.fft.rfft(np.random.default_rng(0).standard_normal(16000))
+    spectrum[6000:] = 0  # what resampling would take away
+    played = (0.1 * np.fft.irfft(spectrum)).astype(np.float32)
+    capture = Microphone("", 16000)
+    try:
+        assert (capture.rate, capture.live, capture.finished) == (16000, True, False)
+        assert similarity(recorded(mic, capture, played, 16000), played) > 0.95
+    finally:
+        capture.close()
+
+
+@pytest.mark.parametrize("wanted", [22050, 2_000_000])
+def test_a_tone_keeps_its_pitch(mic: VirtualMic, wanted: int) -> None:
+    """A 1 kHz tone is one at the rate that the capture names, also where the device refuses the wanted rate."""
+    tone = 0.5 * np.sin(2 * np.pi * 1000 * np.arange(48000) / 48000)
+    capture = Microphone("pulse", wanted)
+    try:
+        assert capture.rate == (wanted if wanted < 100_000 else 44100)
+        heard = recorded(mic, capture, tone.astype(np.float32), 48000)
+    finally:
+        capture.close()
+    pitch = np.argmax(np.abs(np.fft.rfft(heard))) * capture.rate / len(heard)
+    assert pitch == pytest.approx(1000, abs=3)
+
+
+def test_unplugging_is_a_failure_and_replugging_is_heard(mic: VirtualMic) -> None:
+    """An unplugged microphone says so and closes at once; a new one opens once the device is back."""
+    capture = Microphone("", 16000)
+    wait_for(lambda: capture.ring.written > 0)
+    mic.unplug()
+    wait_for(lambda: capture.finished)
+    assert isinstance(capture.failure, SourceError)
+    written = capture.ring.written
+    begun = time.monotonic()
+    capture.close()
+    assert time.monotonic() - begun < 2
+    assert capture.ring.written == written
+    with pytest.raises(SourceError, match="microphone default: cannot open"):
+        Microphone("default", 16000)
+    mic.replug()
+    again = Microphone("default", 16000)
+    wait_for(lambda: again.ring.written > 0)
+    again.close()
+
+
+def test_a_crashed_sound_server_is_a_failure(mic: VirtualMic) -> None:
+    """When the sound server dies the capture fails, no microphone is left, and errors say so."""
+    assert default_available()
+    capture = Microphone("", 16000)
+    wait_for(lambda: capture.ring.written > 0)
+    mic.stop()
+    wait_for(lambda: capture.finished)
+    assert "sound server" in str(capture.failure)
+    capture.close()
+    assert not default_available()
+    with pytest.raises(SourceError, match="no microphone found"):
+        Microphone("", 16000)
+
+
+def test_a_frozen_sound_server_holds_nobody_up(mic: VirtualMic, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Closing and opening return within their limits while the server hangs, and work again after it."""
+    monkeypatch.setattr(microphone, "OPEN_TIMEOUT", 0.5)
+    capture = Microphone("", 16000)
+    wait_for(lambda: capture.ring.written > 0)
+    mic.freeze()
+    begun = time.monotonic()
+    capture.close()
+    with pytest.raises(SourceError, match="not answered"):
+        Microphone("", 16000)
+    assert time.monotonic() - begun < 5
+    mic.thaw()
+    wait_for(default_available)
+    again = Microphone("", 16000)
+    wait_for(lambda: again.ring.written > 0)
+    again.close()
+
+
+def test_devices_are_listed_as_they_are_now(mic: VirtualMic) -> None:
+    """The list has one default, and is empty once the server is gone."""
+    assert [device.name for device in list_devices() if device.default] == ["default"]
+    mic.stop()
+    assert list_devices() == []
+
+
+def test_two_microphones_record_at_once(mic: VirtualMic) -> None:
+    """A second microphone opens while the first one records, and closing it leaves the first one alone."""
+    first = Microphone("default", 16000)
+    second = Microphone("pulse", 8000)
+    wait_for(lambda: second.ring.written > 0)
+    second.close()
+    written = first.ring.written
+    wait_for(lambda: first.ring.written > written)
+    first.close()
+
+
+def test_the_callback_writes_the_block_and_counts_lost_audio() -> None:
+    """An overflow is counted, and its block is written like any other."""
+    ring = SampleRing(10)
+    record = recorder(ring)
+    status = sounddevice.CallbackFlags()
+    record(np.full((2, 1), 0.25, np.float32), 2, None, status)
+    status.input_overflow = True
+    record(np.full((3, 1), 0.5, np.float32), 3, None, status)
+    assert ring.read(0, 5)[:, 0].tolist() == [0.25, 0.25, 0.5, 0.5, 0.5]
+    assert ring.overflows == 1
+
+
+def test_a_machine_without_portaudio_is_told_what_to_install() -> None:
+    """Where the library is missing, opening a microphone names the package."""
+    script = """
+import ctypes.util
+ctypes.util.find_library = lambda name: None
+from monitor.audio.sources import opener, parse_spec
+from monitor.errors import SourceError
+try:
+    opener(parse_spec("mic"), 16000)()
+except SourceError as error:
+    print(error)
+"""
+    result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=True)
+    assert "apt-get install libportaudio2" in result.stdout
