@@ -93,7 +93,6 @@ class MonitorApp(App[None]):
         self.level_meter.border_title = "Level"
         self.event_list.border_title = "Events"
         self.event_list.focus()
-        self.title_bar.feed = self._feed.title
         self.run_worker(self._follow(), name="feed")
         self.set_interval(DRAW_INTERVAL, self._draw)
         self._draw()
@@ -129,6 +128,7 @@ class MonitorApp(App[None]):
         )
         self.event_list.show(tuple(state.events), frozenset(detection.id for detection in active), now)
         self.status_lines.health = state.health
+        self.title_bar.feed = self._feed.title
         self.title_bar.node = state.health.node if state.health else ""
 
     def _draw_source(self, view: SourceView) -> None:

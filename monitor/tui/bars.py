@@ -116,7 +116,7 @@ class StatusLines(Widget):
 
     def _monitor_line(self, width: int) -> Text:
         health = self.health
-        if health is None:
+        if health is None or not health.model:
             return Text()
         provider = health.provider.removesuffix("ExecutionProvider")
         facts = _facts(

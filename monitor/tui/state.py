@@ -24,8 +24,8 @@ MAX_LEVELS = 600
 """Newest levels of a source that are kept."""
 PEAK_HOLD = timedelta(seconds=2)
 """How long the level's peak stands."""
-SILENT_FEED = 15.0
-"""Seconds without any message after which the monitor may be gone: health alone comes more often."""
+SILENT_FEED = 5.0
+"""Seconds without any message after which the monitor may be gone: health alone comes every second."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +80,8 @@ class ViewState:
         self.events: list[Detection] = []
         """Newest sound first; an ended sound stands in place of its beginning."""
         self._active: dict[tuple[str, str], Detection] = {}
+        self._skipped = 0
+        """Windows dropped between the last two healths."""
 
     @property
     def active(self) -> list[Detection]:
@@ -107,8 +109,10 @@ class ViewState:
                 yield Trouble(True, view.trouble)
         if self.health is None:
             return
-        if self.health.load > 1:
-            yield Trouble(True, f"TOO SLOW  {self.health.model} cannot keep up: windows are skipped")
+        if self._skipped > 0:
+            yield Trouble(
+                True, f"TOO SLOW  {self.health.model} cannot keep up: {self._skipped} windows skipped just now"
+            )
         if self.health.broker is BrokerState.FAILED:
             yield Trouble(False, f"MQTT  {self.health.broker_detail or 'the broker cannot be reached'}")
 
@@ -129,15 +133,23 @@ class ViewState:
             self._active[key] = detection
 
     def _apply_health(self, health: Health) -> None:
-        if self.health is not None and health.uptime < self.health.uptime:
+        before = self.health
+        if before is not None and health.uptime < before.uptime:
             self._active.clear()  # the monitor was started again and holds nothing on
+            before = None
+        self._skipped = _dropped(health) - _dropped(before) if before is not None else 0
         self.health = health
         known = self.sources
         self.sources = {}
         for source in health.sources:
             view = known.get(source.source, SourceView(source.source))
             view.health = source
-            if source.state is SourceState.LOST:  # what comes after the gap is a new beginning
+            if source.state is SourceState.LOST:  # it holds nothing on, and what comes after is a new beginning
                 view.snapshot = None
                 view.levels.clear()
+                self._active = {key: held for key, held in self._active.items() if held.source != source.source}
             self.sources[source.source] = view
+
+
+def _dropped(health: Health) -> int:
+    return sum(source.windows_dropped for source in health.sources)

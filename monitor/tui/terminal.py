@@ -9,9 +9,9 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import TextIO
+from typing import IO, TextIO
 
-from monitor.errors import UsageError
+from monitor.errors import StorageError, UsageError
 from monitor.messages import Feed
 from monitor.tui.app import MonitorApp
 
@@ -24,7 +24,8 @@ async def run(feed: Feed, log_file: Path | None = None) -> None:
 
     What this process and its C libraries say on stderr meanwhile goes to `log_file`; without one, the end of it is
     shown afterwards. A stderr that is not a terminal is left alone. stdin may be a pipe: keys come from the
-    terminal itself. Raises what the feed raises, and `UsageError` where there is no terminal.
+    terminal itself. Raises what the feed raises, `UsageError` where there is no
+    terminal, and `StorageError` where the log cannot be written.
     """
     task = asyncio.current_task()
     with ExitStack() as stack:
@@ -63,7 +64,7 @@ def _stderr_aside(log_file: Path | None) -> Iterator[None]:
     if not os.isatty(2):
         yield
         return
-    with log_file.open("ab") if log_file else tempfile.TemporaryFile() as log:
+    with _open_log(log_file) as log:
         terminal = os.dup(2)
         os.dup2(log.fileno(), 2)
         try:
@@ -74,3 +75,13 @@ def _stderr_aside(log_file: Path | None) -> Iterator[None]:
             if log_file is None:
                 log.seek(max(0, log.seek(0, os.SEEK_END) - SHOWN_AFTERWARDS))
                 os.write(2, log.read())
+
+
+def _open_log(log_file: Path | None) -> IO[bytes]:
+    if log_file is None:
+        return tempfile.TemporaryFile()
+    try:
+        log_file.parent.mkdir(parents=True, exist_ok=True)
+        return log_file.open("ab")
+    except OSError as error:
+        raise StorageError(f"cannot write the log {log_file}: {error.strerror}; make its folder writable") from error

@@ -21,11 +21,12 @@ class Scores(Widget):
         width, height = self.content_size
         if self.notice or self.snapshot is None:
             return Text(draw.clean(self.notice), f"bold {draw.BAD}" if self.deaf else draw.MUTED)
-        labels = self.snapshot.labels[:height]
+        labels = self.snapshot.labels
         names = min(30, width * 2 // 5)
-        gap = "\n\n" if height >= 2 * len(labels) - 1 else "\n"
+        spaced = (height + 1) // 2
+        gap, room = ("\n\n", spaced) if spaced >= min(10, len(labels)) else ("\n", height)
         lines = []
-        for score in labels:
+        for score in labels[:room]:
             name = f"{'●' if score.active else ' '} {draw.fit(score.label, names)} "
             style = f"bold {draw.WARN}" if score.active else draw.TEXT if score.score >= 0.2 else draw.MUTED
             lines.append(

@@ -61,7 +61,9 @@ def snapshot(source: str = "kitchen", level: float = -30.0, at: float = 0.0, **s
     return Snapshot(at=after(at), source=source, model="m", level=level, labels=labels)
 
 
-def source(name: str = "kitchen", state: SourceState = SourceState.LISTENING, reason: str = "") -> SourceHealth:
+def source(
+    name: str = "kitchen", state: SourceState = SourceState.LISTENING, reason: str = "", dropped: int = 0
+) -> SourceHealth:
     """How one source does."""
     return SourceHealth(
         source=name,
@@ -70,7 +72,7 @@ def source(name: str = "kitchen", state: SourceState = SourceState.LISTENING, re
         captured=60.0,
         overflows=0,
         windows_done=240,
-        windows_dropped=0,
+        windows_dropped=dropped,
         lag=0.12,
         reopened=0,
         reason=reason,
@@ -80,7 +82,6 @@ def source(name: str = "kitchen", state: SourceState = SourceState.LISTENING, re
 def health(
     *sources: SourceHealth,
     uptime: float = 60.0,
-    load: float = 0.12,
     broker: BrokerState = BrokerState.CONNECTED,
     broker_detail: str = "broker:1883",
 ) -> Health:
@@ -92,7 +93,7 @@ def health(
         uptime=uptime,
         model="resnet-mini",
         provider="CPUExecutionProvider",
-        load=load,
+        load=0.12,
         inference_p50=0.018,
         inference_p95=0.024,
         broker=broker,

@@ -44,8 +44,8 @@ async def test_shows_everything_at_every_size(size: tuple[int, int]) -> None:
         started("2", "Glass breaking", peak=0.93),
     )
     async with app.run_test(size=size) as pilot:
-        text = await until(pilot, app, lambda text: "Glass" in text)
-        lines = screen(app)
+        text = await until(pilot, app, lambda text: all(word in text for word in ("● Glass", "● Dog", "dBFS", "lag")))
+        lines = text.splitlines()
     assert len(lines) == size[1]
     dog, speech = (next(line for line in lines if f" {name} " in line) for name in ("Dog", "Speech"))
     assert "● Dog" in dog

@@ -96,6 +96,13 @@ def test_a_source_that_cannot_hear_is_trouble(deaf: SourceState) -> None:
     assert trouble.text == state.sources["kitchen"].notice == f"{deaf.upper()}  kitchen: the cable is out"
 
 
+def test_a_lost_source_holds_nothing_on() -> None:
+    """Nobody knows whether the sound goes on; another source's sounds stay."""
+    state = reduced(started("a"), started("b", source="garage"))
+    state.apply(health(source(state=SourceState.LOST), source("garage")))
+    assert ids(state.active) == ["b"]
+
+
 def test_a_gap_begins_a_new_history() -> None:
     """Levels and scores from before a loss do not stand beside those after it."""
     state = reduced(snapshot(), health(source(state=SourceState.LOST)), health(source()))
@@ -105,11 +112,21 @@ def test_a_gap_begins_a_new_history() -> None:
 
 def test_troubles_of_the_monitor() -> None:
     """Silence, overload and a broker that is gone are said; the broker is not severe, sounds are still heard."""
-    state = reduced(health(load=1.2, broker=BrokerState.FAILED, broker_detail="refused"))
+    broken = health(source(dropped=7), broker=BrokerState.FAILED, broker_detail="refused")
+    state = reduced(health(source(dropped=2)), broken)
     troubles = list(state.troubles(SILENT_FEED))
     assert [trouble.text.split()[0] for trouble in troubles] == ["NO", "TOO", "MQTT"]
     assert [trouble.severe for trouble in troubles] == [True, True, False]
+    assert "5 windows skipped" in troubles[1].text
     assert "refused" in troubles[2].text
+
+
+def test_skipped_windows_are_trouble_only_while_it_lasts() -> None:
+    """What was dropped before, or before a restart, is in the counters and no reason to alarm."""
+    state = reduced(health(source(dropped=9), uptime=50), health(source(dropped=9), uptime=51))
+    assert list(state.troubles(0)) == []
+    state.apply(health(source(dropped=0), uptime=1))
+    assert list(state.troubles(0)) == []
 
 
 def test_no_trouble_when_all_is_well() -> None:

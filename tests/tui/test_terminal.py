@@ -4,11 +4,15 @@ import os
 import shutil
 import subprocess
 import sys
+import termios
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from monitor.errors import StorageError
+from monitor.tui.terminal import _open_log
 
 ROOT = Path(__file__).parents[2]
 PATIENCE = 30.0
@@ -113,6 +117,31 @@ def test_a_broken_feed_leaves_a_clean_terminal(socket: Path, kind: str, end: str
     pane.assert_clean()
 
 
+def test_a_display_that_fails_leaves_a_clean_terminal(socket: Path) -> None:
+    """A bug in the display is loud, with its traceback, after the terminal is put back."""
+    pane = Pane(socket, "bug")
+    assert "TypeError" in pane.wait_for("ended: RuntimeError: the display failed")
+    pane.assert_clean()
+
+
+def test_a_terminal_that_is_not_read_stalls_nothing(tmp_path: Path) -> None:
+    """Where nobody reads the terminal, as behind a stalled connection, the event loop goes on."""
+    master, slave = os.openpty()
+    termios.tcsetwinsize(slave, (60, 200))
+    command = ["setsid", "--ctty", sys.executable, "-m", "tests.tui.show", "flood"]
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "TERM": "xterm-256color"}
+    with subprocess.Popen(command, cwd=tmp_path, env=environment, stdin=slave, stdout=slave, stderr=slave) as program:
+        os.close(slave)
+        ticks, end = tmp_path / "ticks", time.monotonic() + PATIENCE
+        try:
+            while not ticks.exists() or int(ticks.read_text() or 0) < 200:
+                assert time.monotonic() < end, "the event loop stands still"
+                time.sleep(0.1)
+        finally:
+            program.kill()
+    os.close(master)
+
+
 def test_works_without_colour(socket: Path) -> None:
     """A terminal that knows no colours shows the same words and marks."""
     pane = Pane(socket, term="vt100", columns=80)
@@ -126,6 +155,13 @@ def test_says_when_there_is_no_terminal(tmp_path: Path) -> None:
         [sys.executable, "-c", command], cwd=ROOT, start_new_session=True, capture_output=True, text=True, check=True
     )
     assert "UsageError: the display needs a terminal" in done.stdout
+
+
+def test_says_when_the_log_cannot_be_written(tmp_path: Path) -> None:
+    """With the file's name and the reason."""
+    with pytest.raises(StorageError, match="Is a directory") as caught:
+        _open_log(tmp_path)
+    assert str(tmp_path) in str(caught.value)
 
 
 def test_loads_no_audio_no_inference_no_broker() -> None:
