@@ -1,23 +1,21 @@
-"""The configuration file: YAML in, one typed and frozen `Config` out, or an error that names the place.
+"""What can be configured: typed, frozen, with its units, bounds and defaults.
 
-Every field here stands in `config.yaml` with its unit and default.
+Every field here stands in `config.yaml`, explained for the user.
 """
 
-import difflib
 import os
 import re
 import socket
-import sys
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-import msgspec
-import yaml
-from msgspec import Meta, Struct
+from msgspec import Meta, Struct, structs
 
-from monitor.errors import ConfigError
+NAME = r"^[A-Za-z0-9_-]+\Z"
+LABEL = r"^[^\x00-\x1f\x7f]+\Z"
+TOPIC = r"^[^+#/\x00-\x1f\x7f]+(/[^+#/\x00-\x1f\x7f]+)*\Z"
 
-Name = Annotated[str, Meta(pattern="^[A-Za-z0-9_-]+$", min_length=1, max_length=64)]
+Name = Annotated[str, Meta(pattern=NAME, max_length=64)]
 Probability = Annotated[float, Meta(ge=0.0, le=1.0)]
 Seconds = Annotated[float, Meta(ge=0.0, le=86400.0)]
 Preset = Literal["impulsive", "repetitive", "sustained"]
@@ -25,6 +23,13 @@ Preset = Literal["impulsive", "repetitive", "sustained"]
 
 class Section(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Base of all sections: frozen, and strict about unknown keys."""
+
+    def _expand_home(self, *files: str) -> None:
+        """Let `~` in these fields mean the home directory, as in a shell."""
+        for file in files:
+            path = getattr(self, file)
+            if path is not None:
+                structs.force_setattr(self, file, os.path.expanduser(path))  # noqa: PTH111 - Path's raises on ~nobody
 
 
 class SourceConfig(Section, frozen=True):
@@ -67,7 +72,7 @@ class ModelConfig(Section, frozen=True):
 class RuleConfig(Section, frozen=True):
     """When one sound counts as detected; what is left out comes from the preset."""
 
-    label: Annotated[str, Meta(min_length=1, max_length=128)]
+    label: Annotated[str, Meta(pattern=LABEL, max_length=128)]
     """The name it is published under."""
     classes: tuple[str, ...] = ()
     """The model's classes that mean this sound, the highest counts; by default the class called `label`."""
@@ -122,6 +127,9 @@ class EventsConfig(Section, frozen=True):
     keep_days: Annotated[int, Meta(ge=1, le=36500)] = 365
     """Older events are deleted."""
 
+    def __post_init__(self) -> None:
+        self._expand_home("path")
+
 
 class TlsConfig(Section, frozen=True):
     """An encrypted connection to the broker."""
@@ -134,6 +142,9 @@ class TlsConfig(Section, frozen=True):
     key_file: str | None = None
     """PEM key of the client certificate."""
 
+    def __post_init__(self) -> None:
+        self._expand_home("ca_file", "cert_file", "key_file")
+
 
 class MqttConfig(Section, frozen=True):
     """The broker. Off unless `host` is set."""
@@ -145,7 +156,7 @@ class MqttConfig(Section, frozen=True):
     password: str | None = None
     password_file: str | None = None
     """File that holds the password, for example a systemd credential."""
-    topic: Annotated[str, Meta(pattern=r"^[^+#\x00/]+(/[^+#\x00/]+)*$", max_length=200)] = "sound-monitor"
+    topic: Annotated[str, Meta(pattern=TOPIC, max_length=200)] = "sound-monitor"
     """First part of every topic."""
     keepalive: Annotated[int, Meta(ge=5, le=3600)] = 10
     """Seconds; a broker that falls silent is noticed within twice this time."""
@@ -156,6 +167,7 @@ class MqttConfig(Section, frozen=True):
     def __post_init__(self) -> None:
         if self.password is not None and self.password_file is not None:
             raise ValueError("set password or password_file, not both")
+        self._expand_home("password_file")
 
 
 class LoggingConfig(Section, frozen=True):
@@ -190,96 +202,3 @@ def state_folder() -> Path:
     if given:
         return Path(given)
     return Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / "sound-monitor"
-
-
-class _Loader(yaml.SafeLoader):
-    """YAML 1.2's booleans (only true and false, so that `on:` is a key) and no duplicate keys."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        seen: set[str] = set()
-        for key, _ in node.value:
-            if key.value in seen:
-                raise ConfigError(f"line {key.start_mark.line + 1}: key {key.value!r} stands twice")
-            seen.add(key.value)
-        return super().construct_mapping(node, deep)
-
-
-_Loader.yaml_implicit_resolvers = {
-    first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:bool"]
-    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
-}
-_Loader.add_implicit_resolver("tag:yaml.org,2002:bool", re.compile(r"^(?:true|false)$", re.IGNORECASE), list("tTfF"))
-
-
-def load(path: str) -> Config:
-    """Read and check a configuration file; `-` is stdin. Raises `ConfigError`."""
-    try:
-        text = sys.stdin.read() if path == "-" else Path(path).read_text(encoding="utf-8")
-    except OSError as error:
-        raise ConfigError(f"cannot read configuration {path}: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise ConfigError(f"{path}: not UTF-8 text: {error.reason} at byte {error.start}") from error
-    return parse(text, "stdin" if path == "-" else path)
-
-
-def parse(text: str, origin: str = "config.yaml") -> Config:
-    """Turn YAML text into a `Config`; `origin` names it in errors. Raises `ConfigError`."""
-    try:
-        root = yaml.compose(text, Loader=_Loader)
-        data = yaml.load(text, Loader=_Loader)  # noqa: S506 - a SafeLoader
-    except yaml.MarkedYAMLError as error:
-        line = f":{error.problem_mark.line + 1}" if error.problem_mark else ""
-        raise ConfigError(f"{origin}{line}: not valid YAML: {error.problem or error.context}") from error
-    except (yaml.YAMLError, RecursionError) as error:
-        raise ConfigError(f"{origin}: not valid YAML: {error}") from error
-    except ConfigError as error:
-        raise ConfigError(f"{origin}: {error}") from error
-    try:
-        return msgspec.convert({} if data is None else data, Config)
-    except msgspec.ValidationError as error:
-        raise ConfigError(_explain(str(error), origin, root)) from error
-
-
-def _explain(problem: str, origin: str, root: yaml.Node | None) -> str:
-    """Turn msgspec's message into `file:line: key: what was expected`."""
-    what, _, where = problem.partition(" - at `$")
-    path = [part for part in re.split(r"[.\[\]]+", where.rstrip("`")) if part]
-    unknown = re.match(r"Object contains unknown field `(.*)`", what)
-    if unknown:
-        path.append(unknown[1])
-        near = difflib.get_close_matches(unknown[1], _known_keys(path[:-1]), n=1, cutoff=0.5)
-        what = "unknown key" + (f"; did you mean {near[0]!r}?" if near else "")
-        if not near:
-            what += f"; known here: {', '.join(sorted(_known_keys(path[:-1])))}"
-    what = what.replace("`", "").replace("Expected", "expected").replace("Object missing", "missing")
-    line = _line_of(root, path)
-    return f"{origin}{f':{line}' if line else ''}: {'.'.join(path) or 'top level'}: {what}"
-
-
-def _known_keys(path: list[str]) -> tuple[str, ...]:
-    """The keys that the section at this path knows."""
-    section: type[Any] = Config
-    entries = {"sources": SourceConfig, "rules": RuleConfig}
-    for part in path:
-        if not part.isdigit():
-            default = next(field.default for field in msgspec.structs.fields(section) if field.name == part)
-            section = entries.get(part) or type(default)
-    known: tuple[str, ...] = section.__struct_fields__
-    return known
-
-
-def _line_of(node: yaml.Node | None, path: list[str]) -> int | None:
-    """The line (from 1) on which the value at this path stands."""
-    line = None
-    for part in path:
-        if isinstance(node, yaml.MappingNode):
-            found = next(((k, v) for k, v in node.value if k.value == part), None)
-            if found is None:
-                break
-            line, node = found[0].start_mark.line + 1, found[1]
-        elif isinstance(node, yaml.SequenceNode) and part.isdigit() and int(part) < len(node.value):
-            node = node.value[int(part)]
-            line = node.start_mark.line + 1
-        else:
-            break
-    return line

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import msgspec
 
-from monitor.config import Config, SourceConfig, load
+from monitor.config import Config, SourceConfig
+from monitor.config_file import load
 from monitor.outlet import LineOutlet, OutletHandler
 
 

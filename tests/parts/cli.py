@@ -1,0 +1,72 @@
+"""Starts the program as a user does, in a home of its own."""
+
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[2]
+TIMEOUT = 60.0
+"""Seconds after which a program that should have ended is killed, and the test fails."""
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How the program ended."""
+
+    code: int
+    out: str
+    err: str
+
+
+class Program:
+    """The command line, with `folder` as its working directory and its home below that."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.models = folder / "home/.local/share/sound-monitor/models"
+        """Where the user's own models belong."""
+        self.state = folder / "home/.local/state/sound-monitor"
+        """Where the program keeps its event log."""
+        self.models.mkdir(parents=True)
+        ours = {name: value for name, value in os.environ.items() if not name.startswith(("XDG_", "PULSE_"))}
+        self.environment = {
+            **ours,
+            "HOME": str(folder / "home"),
+            "PYTHONPATH": str(ROOT),
+            "PYTHONUNBUFFERED": "",  # buffered, as a user has it
+            "COLUMNS": "200",
+            "NO_COLOR": "1",
+        }
+
+    def start(
+        self, *arguments: str, stdin: Any = subprocess.DEVNULL, stdout: Any = subprocess.PIPE, **environment: str
+    ) -> subprocess.Popen[bytes]:
+        """Start a command, and go on; its stderr is a pipe."""
+        return subprocess.Popen(
+            [sys.executable, "-m", "monitor", *arguments],
+            cwd=self.folder,
+            env=self.environment | environment,
+            stdin=stdin,
+            stdout=stdout,
+            stderr=subprocess.PIPE,
+        )
+
+    def run(self, *arguments: str, given: bytes = b"", **environment: str) -> Ended:
+        """Run a command to its end, with `given` on its stdin. No traceback is ever shown to a user."""
+        return ended(self.start(*arguments, stdin=subprocess.PIPE, **environment), given)
+
+
+def ended(process: subprocess.Popen[bytes], given: bytes | None = None) -> Ended:
+    """Wait for the end of a program, with all that it still said."""
+    try:
+        out, err = process.communicate(given, timeout=TIMEOUT)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        out, err = process.communicate()
+        raise AssertionError(f"did not end; it said:\n{err.decode()}") from None
+    text = err.decode()
+    assert "Traceback" not in text, text
+    return Ended(process.returncode, (out or b"").decode(), text)
