@@ -3,6 +3,7 @@
 import copy
 from collections.abc import Callable
 from datetime import UTC, datetime
+from enum import Enum, auto
 from time import monotonic
 from typing import ClassVar
 
@@ -22,6 +23,16 @@ from monitor.tui.widgets import ActiveList, LevelMeter, Scores
 
 DRAW_INTERVAL = 0.15
 """Seconds between two looks at the state; a panel is redrawn only when what it shows has changed."""
+
+
+class Output(Enum):
+    """How the terminal stands."""
+
+    READY = auto()
+    STALLED = auto()
+    """Nobody reads it now."""
+    GONE = auto()
+
 
 THEME = Theme(
     "night",
@@ -54,12 +65,12 @@ class MonitorApp(App[None]):
         Binding("question_mark", "help", "Help", key_display="?"),
     ]
 
-    def __init__(self, feed: Feed, writable: Callable[[], bool] = lambda: True) -> None:
-        """`writable` says whether the terminal takes output now; while it does not, nothing is drawn."""
+    def __init__(self, feed: Feed, output: Callable[[], Output] = lambda: Output.READY) -> None:
+        """`output` says how the terminal stands; Textual would block the event loop on one that is stalled."""
         super().__init__()
         self.failure: Exception | None = None
         self._feed = feed
-        self._writable = writable
+        self._output = output
         self._state = ViewState()
         self._heard = monotonic()
         self._chosen = 0
@@ -109,7 +120,10 @@ class MonitorApp(App[None]):
 
     def _draw(self) -> None:
         """Hand every panel what it shows; those for which it is the same do nothing."""
-        if not self._writable():
+        output = self._output()
+        if output is Output.GONE:
+            self.exit()
+        if output is not Output.READY:
             return
         clock = datetime.now(UTC)
         self.title_bar.clock = f"{clock.astimezone():%H:%M:%S}"

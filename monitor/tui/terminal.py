@@ -1,6 +1,8 @@
 """Runs the display on the user's terminal, and leaves the terminal as it was."""
 
 import asyncio
+import contextlib
+import io
 import os
 import select
 import signal
@@ -9,11 +11,11 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import IO, TextIO
+from typing import IO
 
 from monitor.errors import StorageError, UsageError
 from monitor.messages import Feed
-from monitor.tui.app import MonitorApp
+from monitor.tui.app import MonitorApp, Output
 
 SHOWN_AFTERWARDS = 8192
 """Bytes of what was said on stderr meanwhile that are shown when the display closes."""
@@ -24,14 +26,14 @@ async def run(feed: Feed, log_file: Path | None = None) -> None:
 
     What this process and its C libraries say on stderr meanwhile goes to `log_file`; without one, the end of it is
     shown afterwards. A stderr that is not a terminal is left alone. stdin may be a pipe: keys come from the
-    terminal itself. Raises what the feed raises, `UsageError` where there is no
-    terminal, and `StorageError` where the log cannot be written.
+    terminal itself. A terminal that goes away counts as quitting. Raises what the feed raises, `UsageError` where
+    there is no terminal, and `StorageError` where the log cannot be written.
     """
     task = asyncio.current_task()
     with ExitStack() as stack:
         screen = stack.enter_context(_terminal())
         stack.enter_context(_stderr_aside(log_file))
-        app = MonitorApp(feed, writable=lambda: bool(select.select([], [screen], [], 0)[1]))
+        app = MonitorApp(feed, screen.state)
         await app.run_async()
     if task is not None and task.cancelling():
         raise asyncio.CancelledError  # Textual takes it for a request to quit
@@ -41,13 +43,43 @@ async def run(feed: Feed, log_file: Path | None = None) -> None:
         raise RuntimeError("the display failed; its traceback stands in the log")
 
 
+class Screen(io.TextIOWrapper):
+    """The terminal's output. Textual writes to it from a thread that must not die when the terminal goes away."""
+
+    def write(self, text: str) -> int:
+        """Write what can be written."""
+        with contextlib.suppress(OSError):
+            super().write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        """Hand on what can be handed on."""
+        with contextlib.suppress(OSError):
+            super().flush()
+
+    def close(self) -> None:
+        """Never fails, like the rest."""
+        with contextlib.suppress(OSError):
+            super().close()
+
+    def state(self) -> Output:
+        """Whether the terminal takes output now; never blocks."""
+        poll = select.poll()
+        poll.register(self, select.POLLOUT)
+        events = dict(poll.poll(0)).get(self.fileno(), 0)
+        if events & (select.POLLHUP | select.POLLERR):
+            return Output.GONE
+        return Output.READY if events else Output.STALLED
+
+
 @contextmanager
-def _terminal() -> Iterator[TextIO]:
+def _terminal() -> Iterator[Screen]:
     """Hand the terminal to Textual, which looks for it in `sys`; undo also the signal handlers that it sets."""
     with ExitStack() as stack:
         try:
             keys = stack.enter_context(Path("/dev/tty").open(encoding="utf-8"))
-            screen = stack.enter_context(Path("/dev/tty").open("w", encoding="utf-8", errors="replace"))
+            output = io.BufferedWriter(io.FileIO("/dev/tty", "w"))
+            screen = stack.enter_context(Screen(output, encoding="utf-8", errors="replace"))
         except OSError as error:
             raise UsageError("the display needs a terminal, and there is none here; run without it") from error
         for name, stream in (("__stdin__", keys), ("__stdout__", screen), ("__stderr__", screen)):

@@ -7,11 +7,16 @@ from textual.pilot import Pilot
 
 from monitor.errors import BrokerError
 from monitor.messages import Message, SourceState
-from monitor.tui.app import MonitorApp
+from monitor.tui.app import MonitorApp, Output
 from monitor.tui.help import Help
 from tests.tui.feeds import ListFeed, ended, health, snapshot, source, started
 
 SIZES = [(80, 24), (120, 36), (200, 60)]
+EVERYTHING = (
+    "a list", "pi", "● kitchen", "● garage", "● Dog", "Speech", "● Glass", "Doorbell", "-31.4  peak  -31.4 dBFS",
+    "listening", "kitchen microp", "lag 0.12 s", "overflows 0", "reopened 0", "drops 0+0", "resnet-mini on CPU",
+    "load 12%", "18/24 ms", "MQTT connected broker:1883", "q Quit", "p Freeze", "tab 1-9 Source", "? Help",
+)  # fmt: skip
 
 
 def screen(app: MonitorApp) -> list[str]:
@@ -44,19 +49,16 @@ async def test_shows_everything_at_every_size(size: tuple[int, int]) -> None:
         started("2", "Glass breaking", peak=0.93),
     )
     async with app.run_test(size=size) as pilot:
-        text = await until(pilot, app, lambda text: all(word in text for word in ("● Glass", "● Dog", "dBFS", "lag")))
+        text = await until(pilot, app, lambda text: all(word in text for word in EVERYTHING))
         lines = text.splitlines()
     assert len(lines) == size[1]
     dog, speech = (next(line for line in lines if f" {name} " in line) for name in ("Dog", "Speech"))
     assert "● Dog" in dog
     assert "0.87" in dog
     assert dog.count("█") > 2 * speech.count("█") > 0
-    assert "-31.4  peak  -31.4 dBFS" in text
     assert any("Doorbell" in line and "garage" in line and "1m 15s" in line and "0.90" in line for line in lines)
     assert any("● Glass" in line and "kitchen" in line and " on " in line and "0.93" in line for line in lines)
-    for word in ("a list", "pi", "kitchen", "listening", "lag 0.12 s", "overflows 0", "drops 0+0", "resnet-mini on CPU",
-                 "load 12%", "18/24 ms", "MQTT connected broker:1883", "q Quit", "? Help"):  # fmt: skip
-        assert word in text
+    assert [word for word in EVERYTHING if word not in text] == []
 
 
 @pytest.mark.parametrize("size", [(20, 5), (40, 10), (1, 1), (300, 100)])
@@ -75,10 +77,9 @@ async def test_says_that_it_listens_when_nothing_is_there() -> None:
     """An empty display is not a broken one."""
     app, _ = display()
     async with app.run_test() as pilot:
-        text = await until(pilot, app, lambda text: "nothing yet" in text)
-    assert "Listening… nothing yet" in text
-    assert "Waiting for the first window" in text
-    assert "All quiet" in text
+        words = ("Listening… nothing yet", "Waiting for the first window", "All quiet", "No level yet")
+        text = await until(pilot, app, lambda text: all(word in text for word in words))
+    assert [word for word in words if word not in text] == []
 
 
 async def test_an_ended_sound_leaves_the_active_ones() -> None:
@@ -229,11 +230,11 @@ async def test_keeps_why_the_feed_broke_off() -> None:
 
 async def test_draws_nothing_while_the_terminal_takes_nothing() -> None:
     """A stalled terminal must not stall the pipeline in the same loop; afterwards the newest is drawn."""
-    takes = False
+    state = Output.STALLED
     feed = ListFeed([snapshot(Dog=0.3)])
-    app = MonitorApp(feed, writable=lambda: takes)
+    app = MonitorApp(feed, lambda: state)
     async with app.run_test() as pilot:
         await pilot.pause(0.5)
         assert "Dog" not in "\n".join(screen(app))
-        takes = True
+        state = Output.READY
         assert "Dog" in await until(pilot, app, lambda text: "Dog" in text)

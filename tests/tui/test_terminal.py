@@ -7,6 +7,7 @@ import sys
 import termios
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -124,22 +125,39 @@ def test_a_display_that_fails_leaves_a_clean_terminal(socket: Path) -> None:
     pane.assert_clean()
 
 
-def test_a_terminal_that_is_not_read_stalls_nothing(tmp_path: Path) -> None:
-    """Where nobody reads the terminal, as behind a stalled connection, the event loop goes on."""
+@contextmanager
+def bare_terminal(folder: Path, kind: str) -> Iterator[tuple[int, subprocess.Popen[bytes]]]:
+    """The display in `folder` on a terminal of which we hold the other end; losing it does not kill the program."""
     master, slave = os.openpty()
     termios.tcsetwinsize(slave, (60, 200))
-    command = ["setsid", "--ctty", sys.executable, "-m", "tests.tui.show", "flood"]
+    command = ["setsid", "--ctty", "nohup", sys.executable, "-m", "tests.tui.show", kind]
     environment = os.environ | {"PYTHONPATH": str(ROOT), "TERM": "xterm-256color"}
-    with subprocess.Popen(command, cwd=tmp_path, env=environment, stdin=slave, stdout=slave, stderr=slave) as program:
+    with subprocess.Popen(command, cwd=folder, env=environment, stdin=slave, stdout=slave, stderr=slave) as program:
         os.close(slave)
-        ticks, end = tmp_path / "ticks", time.monotonic() + PATIENCE
         try:
-            while not ticks.exists() or int(ticks.read_text() or 0) < 200:
-                assert time.monotonic() < end, "the event loop stands still"
-                time.sleep(0.1)
+            yield master, program
         finally:
             program.kill()
+
+
+def test_a_terminal_that_is_not_read_stalls_nothing(tmp_path: Path) -> None:
+    """Where nobody reads the terminal, as behind a stalled connection, the event loop goes on."""
+    with bare_terminal(tmp_path, "flood") as (master, _):
+        ticks, end = tmp_path / "ticks", time.monotonic() + PATIENCE
+        while not ticks.exists() or int(ticks.read_text() or 0) < 200:
+            assert time.monotonic() < end, "the event loop stands still"
+            time.sleep(0.1)
     os.close(master)
+
+
+def test_a_terminal_that_goes_away_ends_the_display(tmp_path: Path) -> None:
+    """Nobody is left to look at it; the caller goes on."""
+    with bare_terminal(tmp_path, "") as (master, program):
+        while b"Speech" not in os.read(master, 65536):
+            pass
+        os.close(master)
+        program.wait(PATIENCE)
+    assert "ended: quit" in (tmp_path / "nohup.out").read_text()
 
 
 def test_works_without_colour(socket: Path) -> None:
