@@ -52,8 +52,13 @@ def _labels(path: Path, text: str) -> tuple[str, ...]:
         labels = json.loads(text)
     except ValueError:
         labels = None
-    if not isinstance(labels, list) or not labels or not all(isinstance(label, str) and label for label in labels):
+    if not isinstance(labels, list) or not labels or not all(map(_is_name, labels)):
         raise ModelError(f"{path}: metadata labels must be a JSON list of names")
     if len(set(labels)) < len(labels):
         raise ModelError(f"{path}: metadata labels name a class twice")
     return tuple(labels)
+
+
+def _is_name(label: object) -> bool:
+    """Text that fits on a line."""
+    return isinstance(label, str) and bool(label) and label.isprintable()

@@ -1,16 +1,20 @@
 """One ONNX Runtime session: a batch of waveforms in, probabilities and embeddings out."""
 
 import os
+import re
 from pathlib import Path
 
 import numpy as np
 
-os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # read on import; else it reports to its makers
-import onnxruntime as ort
-
 from monitor.classify.card import read_card
 from monitor.errors import ModelError
 from monitor.messages import ModelCard, Samples
+
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # read on import; else it reports to its makers
+try:
+    import onnxruntime as ort
+except ImportError as error:
+    raise ModelError(f"ONNX Runtime cannot be loaded ({error}): install the extra 'cpu' or 'gpu'") from error
 
 PROVIDERS = {
     "cpu": "CPUExecutionProvider",
@@ -18,6 +22,8 @@ PROVIDERS = {
     "tensorrt": "TensorrtExecutionProvider",
     "openvino": "OpenVINOExecutionProvider",
 }
+FLOAT = "tensor(float)"
+"""ONNX Runtime's word for float32."""
 
 
 class Session:
@@ -33,13 +39,17 @@ class Session:
                 f"provider {provider} is configured, but ONNX Runtime could only load {self.provider}: "
                 "check the driver, or set model.provider to auto"
             )
-        inputs = {i.name: i.shape for i in self._session.get_inputs()}
-        outputs = {o.name: o.shape for o in self._session.get_outputs()}
+        inputs = {i.name: i.type for i in self._session.get_inputs()}
+        outputs = {o.name: o.type for o in self._session.get_outputs()}
         if set(inputs) != {"waveform"} or "probabilities" not in outputs:
             raise ModelError(
                 f"{path}: expected an input 'waveform' and an output 'probabilities', "
-                f"got inputs {sorted(inputs)} and outputs {sorted(outputs)}"
+                f"got inputs {', '.join(sorted(inputs))} and outputs {', '.join(sorted(outputs))}"
             )
+        for name in ("waveform", "probabilities", "embedding"):
+            kind = (inputs | outputs).get(name, FLOAT)
+            if kind != FLOAT:
+                raise ModelError(f"{path}: {name!r} is a {kind}, expected a {FLOAT}")
         self._outputs = ["probabilities"] + ["embedding"] * ("embedding" in outputs)
         self.card: ModelCard = read_card(
             path,
@@ -63,19 +73,22 @@ class Session:
         card = self.card
         noise = np.random.default_rng(0).uniform(-0.1, 0.1, card.window).astype(np.float32)
         try:
-            probabilities, _ = self.run(np.stack((np.zeros_like(noise), noise)))
+            probabilities, embeddings = self.run(np.stack((np.zeros_like(noise), noise)))
         except Exception as error:  # ONNX Runtime's errors have no common base
-            raise ModelError(f"{card.path}: the model does not run on its own window: {error}") from error
+            raise ModelError(f"{card.path}: does not run on two windows of its own size: {_plain(error)}") from error
         if probabilities.shape != (2, len(card.labels)):
             raise ModelError(
-                f"{card.path}: answers of shape {probabilities.shape[1:]} do not fit {len(card.labels)} labels"
+                f"{card.path}: two windows get 'probabilities' of shape {probabilities.shape}, "
+                f"which does not fit {len(card.labels)} labels"
             )
+        if embeddings is not None and (embeddings.ndim != 2 or len(embeddings) != 2):
+            raise ModelError(f"{card.path}: two windows get an 'embedding' of shape {embeddings.shape}, not one each")
         if not np.isfinite(probabilities).all() or probabilities.min() < 0 or probabilities.max() > 1:
-            raise ModelError(f"{card.path}: the output 'probabilities' holds values that are none")
+            raise ModelError(f"{card.path}: the output 'probabilities' holds values that are not in [0, 1]")
 
 
 def _load(path: Path, provider: str, threads: int) -> ort.InferenceSession:
-    ort.set_default_logger_severity(3)  # its warnings on stderr speak to model authors
+    ort.set_default_logger_severity(4)  # what it prints on stderr speaks to model authors; its errors are raised too
     available = ort.get_available_providers()
     if provider == "auto":
         wanted = [p for p in (PROVIDERS["cuda"], PROVIDERS["cpu"]) if p in available]
@@ -94,4 +107,9 @@ def _load(path: Path, provider: str, threads: int) -> ort.InferenceSession:
     try:
         return ort.InferenceSession(str(path), options, providers=wanted)
     except Exception as error:
-        raise ModelError(f"{path}: not a model that ONNX Runtime can load: {error}") from error
+        raise ModelError(f"{path}: not a model that ONNX Runtime can load: {_plain(error)}") from error
+
+
+def _plain(error: Exception) -> str:
+    """ONNX Runtime's words on one line, without its codes."""
+    return re.sub(r"^\[ONNXRuntimeError\] : \d+ : \w+ : ", "", " ".join(str(error).split()))

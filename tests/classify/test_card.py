@@ -1,0 +1,91 @@
+"""What a model file must say about itself."""
+
+import hashlib
+import re
+from pathlib import Path
+
+import pytest
+
+from monitor.classify.card import REQUIRED, read_card
+from monitor.errors import ModelError
+
+METADATA = {
+    "format": "1",
+    "name": "ears",
+    "family": "test",
+    "sample_rate": "16000",
+    "window": "15600",
+    "labels": '["Dog", "Cat"]',
+    "licence": "MIT",
+    "source": "here",
+    "description": "hears",
+}
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """A file; what it holds does not matter to the card."""
+    path = tmp_path / "ears.onnx"
+    path.write_bytes(b"model")
+    return path
+
+
+def refusal(path: Path, **changes: str) -> str:
+    """What is said of metadata with these changes, without the path at its beginning."""
+    with pytest.raises(ModelError) as caught:
+        read_card(path, METADATA | changes, has_embedding=False)
+    told, _, why = str(caught.value).partition(": ")
+    assert told == str(path)
+    return why
+
+
+def test_a_card_tells_all_of_it(path: Path) -> None:
+    """Types as they are used, and the file's own size and hash."""
+    card = read_card(path, METADATA, has_embedding=True)
+    assert (card.name, card.family, card.sample_rate, card.window) == ("ears", "test", 16000, 15600)
+    assert card.labels == ("Dog", "Cat")
+    assert (card.licence, card.source, card.description) == ("MIT", "here", "hears")
+    assert (card.sha256, card.size) == (hashlib.sha256(b"model").hexdigest(), 5)
+    assert (card.path, card.has_embedding) == (str(path), True)
+
+
+def test_a_description_may_be_missing(path: Path) -> None:
+    """It is the only entry that may."""
+    assert read_card(path, {key: METADATA[key] for key in REQUIRED}, has_embedding=False).description == ""
+
+
+@pytest.mark.parametrize("key", REQUIRED)
+def test_each_missing_entry_is_named(path: Path, key: str) -> None:
+    """Left out or empty, it is the one that the message asks for."""
+    said = f"the model does not describe itself: its metadata lacks {key}"
+    assert refusal(path, **{key: ""}) == said
+    with pytest.raises(ModelError, match=re.escape(said)):
+        read_card(path, {k: v for k, v in METADATA.items() if k != key}, has_embedding=False)
+
+
+def test_all_missing_entries_are_named_at_once(path: Path) -> None:
+    """An ONNX file of another project lacks them all."""
+    with pytest.raises(ModelError, match=f"lacks {', '.join(REQUIRED)}$"):
+        read_card(path, {}, has_embedding=False)
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"format": "2"}, "metadata format 2; this program reads format 1"),
+        ({"sample_rate": "16 kHz"}, "metadata sample_rate is '16 kHz', expected a whole number 1000 to 384000"),
+        ({"sample_rate": "999"}, "metadata sample_rate is '999', expected a whole number 1000 to 384000"),
+        ({"window": "0"}, "metadata window is '0', expected a whole number 1 to 23040000"),
+        ({"window": "0.975"}, "metadata window is '0.975', expected a whole number 1 to 23040000"),
+        ({"labels": "Dog,Cat"}, "metadata labels must be a JSON list of names"),
+        ({"labels": '{"0": "Dog"}'}, "metadata labels must be a JSON list of names"),
+        ({"labels": "[]"}, "metadata labels must be a JSON list of names"),
+        ({"labels": '["Dog", 1]'}, "metadata labels must be a JSON list of names"),
+        ({"labels": '["Dog", ""]'}, "metadata labels must be a JSON list of names"),
+        ({"labels": '["Dog", "C\\nat"]'}, "metadata labels must be a JSON list of names"),
+        ({"labels": '["Dog", "Cat", "Dog"]'}, "metadata labels name a class twice"),
+    ],
+)
+def test_each_wrong_entry_is_said(path: Path, changes: dict[str, str], said: str) -> None:
+    """With what it is and what it should be."""
+    assert refusal(path, **changes) == said

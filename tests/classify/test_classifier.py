@@ -1,0 +1,99 @@
+"""Windows in, scores out, beside the event loop."""
+
+import asyncio
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from monitor.classify.classifier import Classifier
+from monitor.classify.session import Session
+from monitor.messages import Samples, Window
+from tests.parts.slow_model import write_slow_model
+from tests.parts.tiny_model import write_tiny_model
+
+RATE, LENGTH = 16_000, 15_600
+
+
+def windows(*levels: float) -> list[Window]:
+    """One window of noise at each of these levels, from sources in turn."""
+    random = np.random.default_rng(0)
+    return [
+        Window(f"s{i % 3}", 7, i * 4000, RATE, _noise(random, level), datetime.now(UTC))
+        for i, level in enumerate(levels)
+    ]
+
+
+def _noise(random: np.random.Generator, level: float) -> Samples:
+    return random.uniform(-level, level, LENGTH).astype(np.float32)
+
+
+@pytest.fixture
+def session(tmp_path: Path) -> Session:
+    """The tiny model, loaded."""
+    return Session(write_tiny_model(tmp_path / "ears.onnx"))
+
+
+async def test_scores_come_in_the_order_of_their_windows(session: Session) -> None:
+    """Over several batches and one that is not full, each with its window's source and place."""
+    classifier = Classifier(session, batch=4)
+    given = windows(0.9, 0.0, 0.9, 0.0, 0.0, 0.9, 0.9, 0.0, 0.9, 0.0)
+    scores = await classifier.run(given)
+    classifier.close()
+    assert [round(float(score.probabilities[0])) for score in scores] == [1, 0, 1, 0, 0, 1, 1, 0, 1, 0]
+    for window, score in zip(given, scores, strict=True):
+        assert (score.source, score.epoch, score.start, score.end) == (window.source, 7, window.start, window.end)
+        assert score.model == "ears"
+
+
+async def test_a_window_scores_the_same_alone_and_in_company(session: Session) -> None:
+    """What runs beside it does not touch it."""
+    given = windows(0.01, 0.9, 0.03, 0.0, 0.02)
+    alone, together = Classifier(session, batch=1), Classifier(session, batch=5)
+    for one, other in zip(await alone.run(given), await together.run(given), strict=True):
+        np.testing.assert_allclose(one.probabilities, other.probabilities, rtol=1e-5, atol=1e-6)
+        assert one.embedding is not None
+        assert other.embedding is not None
+        np.testing.assert_allclose(one.embedding, other.embedding, rtol=1e-5, atol=1e-6)
+    alone.close()
+    together.close()
+
+
+async def test_no_windows_no_scores(session: Session) -> None:
+    """Nothing is run for them."""
+    classifier = Classifier(session, batch=4)
+    assert await classifier.run([]) == []
+    assert classifier.busy == 0.0
+    classifier.close()
+
+
+async def test_latencies_are_told(session: Session) -> None:
+    """The median does not exceed the 95th percentile, and all of them together make the time that it was busy."""
+    classifier = Classifier(session, batch=2)
+    assert classifier.percentile(0.95) == 0.0
+    scores = await classifier.run(windows(*[0.1] * 9))
+    each = sorted(score.seconds for score in scores)
+    assert each[0] > 0.0
+    assert classifier.percentile(0.0) == pytest.approx(each[0])
+    assert classifier.percentile(0.5) == pytest.approx(each[4])
+    assert classifier.percentile(1.0) == pytest.approx(each[-1])
+    assert classifier.busy == pytest.approx(sum(each))
+    classifier.close()
+
+
+async def test_the_event_loop_goes_on_while_a_batch_runs_until_it_is_broken_off(tmp_path: Path) -> None:
+    """A loop beside minutes of inference still turns; `terminate` ends it at once, and nothing is left to wait for."""
+    classifier = Classifier(Session(write_slow_model(tmp_path / "slow.onnx")), batch=4)
+    running = asyncio.create_task(classifier.run(windows(1.0)))
+    turns, end = 0, time.monotonic() + 1.0
+    while time.monotonic() < end:
+        await asyncio.sleep(0.01)
+        turns += 1
+    assert not running.done()
+    assert turns > 20
+    classifier.terminate()
+    with pytest.raises(Exception, match="terminate flag"):
+        await asyncio.wait_for(running, 10)
+    classifier.close()

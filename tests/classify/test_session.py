@@ -1,0 +1,186 @@
+"""Loading a model into ONNX Runtime: what is refused, and how one is run."""
+
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from onnx import ModelProto, TensorProto, helper, load_model, save_model
+
+from monitor.classify.session import Session
+from monitor.errors import ModelError
+from tests.parts.tiny_model import write_tiny_model
+
+
+def edited(path: Path, edit: Callable[[ModelProto], object]) -> Path:
+    """The tiny model with a change to it."""
+    model = load_model(str(write_tiny_model(path)))
+    edit(model)
+    save_model(model, str(path))
+    return path
+
+
+def rename(old: str, new: str) -> Callable[[ModelProto], None]:
+    """Give an input or output another name."""
+
+    def edit(model: ModelProto) -> None:
+        for value in (*model.graph.input, *model.graph.output):
+            if value.name == old:
+                value.name = new
+        for node in model.graph.node:
+            node.input[:] = [new if name == old else name for name in node.input]
+            node.output[:] = [new if name == old else name for name in node.output]
+
+    return edit
+
+
+def swap_outputs(model: ModelProto) -> None:
+    """Let each of the two outputs be called like the other."""
+    for old, new in (("probabilities", "x"), ("embedding", "probabilities"), ("x", "embedding")):
+        rename(old, new)(model)
+
+
+def answer(last: str, dtype: int, shape: Sequence[int | str], **attributes: Any) -> Callable[[ModelProto], None]:
+    """Let the embedding go through one more operation, and come out like this."""
+
+    def edit(model: ModelProto) -> None:
+        model.graph.node[-1].output[0] = "inner"
+        model.graph.node.append(helper.make_node(last, ["inner"], ["embedding"], **attributes))
+        model.graph.output[1].CopyFrom(helper.make_tensor_value_info("embedding", dtype, shape))
+
+    return edit
+
+
+def refusal(path: Path) -> str:
+    """What is said of this file, without the path at its beginning."""
+    with pytest.raises(ModelError) as caught:
+        Session(path)
+    told, _, why = str(caught.value).partition(": ")
+    assert told == str(path)
+    assert "\n" not in why
+    return why
+
+
+def test_a_good_file_is_loaded(tmp_path: Path) -> None:
+    """It tells its card and the provider that is really in use."""
+    session = Session(write_tiny_model(tmp_path / "ears.onnx"))
+    assert session.provider == "CPUExecutionProvider"
+    assert (session.card.name, session.card.labels) == ("ears", ("Loud", "Quiet"))
+    assert session.card.has_embedding
+
+
+def test_waveforms_become_probabilities_and_embeddings(tmp_path: Path) -> None:
+    """float32[batch, classes] and float32[batch, dims]; loud and silent are told apart."""
+    session = Session(write_tiny_model(tmp_path / "ears.onnx"))
+    probabilities, embeddings = session.run(np.array([[0.5] * 15600, [0.0] * 15600], np.float32))
+    assert embeddings is not None
+    assert (probabilities.dtype.name, probabilities.shape) == ("float32", (2, 2))
+    assert (embeddings.dtype.name, embeddings.shape) == ("float32", (2, 4))
+    np.testing.assert_allclose(probabilities, [[1, 0], [0, 1]], atol=0.01)
+
+
+def test_the_embedding_may_be_missing(tmp_path: Path) -> None:
+    """Then there is none, and the card says so."""
+    session = Session(edited(tmp_path / "ears.onnx", lambda model: model.graph.output.pop()))
+    assert not session.card.has_embedding
+    assert session.run(np.zeros((1, 15600), np.float32))[1] is None
+
+
+@pytest.mark.parametrize("content", [b"", b"RIFF....WAVEfmt ", b"\x08\x08"])
+def test_a_file_that_is_no_model_is_refused(tmp_path: Path, content: bytes) -> None:
+    """Empty, of another kind, or a beginning only."""
+    path = tmp_path / "x.onnx"
+    path.write_bytes(content)
+    assert refusal(path).startswith("not a model that ONNX Runtime can load: Load model from")
+
+
+def test_a_model_that_does_not_describe_itself_is_refused(tmp_path: Path) -> None:
+    """As those of other projects do not."""
+    path = edited(tmp_path / "x.onnx", lambda model: model.ClearField("metadata_props"))
+    assert refusal(path).startswith("the model does not describe itself: its metadata lacks format, name, ")
+
+
+def test_other_inputs_and_outputs_are_refused(tmp_path: Path) -> None:
+    """The message names those that there are."""
+    said = "expected an input 'waveform' and an output 'probabilities', got inputs {} and outputs {}"
+    path = edited(tmp_path / "x.onnx", rename("waveform", "input"))
+    assert refusal(path) == said.format("input", "embedding, probabilities")
+    path = edited(tmp_path / "x.onnx", rename("probabilities", "logits"))
+    assert refusal(path) == said.format("waveform", "embedding, logits")
+
+
+def test_other_number_types_are_refused(tmp_path: Path) -> None:
+    """Everything is float32."""
+    path = edited(tmp_path / "x.onnx", answer("Cast", TensorProto.DOUBLE, ["batch", 4], to=TensorProto.DOUBLE))
+    assert refusal(path) == "'embedding' is a tensor(double), expected a tensor(float)"
+
+
+def test_labels_that_do_not_fit_the_answers_are_refused(tmp_path: Path) -> None:
+    """Each class has one name."""
+    path = write_tiny_model(tmp_path / "x.onnx", labels=("Loud", "Quiet", "Music"))
+    assert refusal(path) == "two windows get 'probabilities' of shape (2, 2), which does not fit 3 labels"
+
+
+def test_an_embedding_that_is_not_one_a_window_is_refused(tmp_path: Path) -> None:
+    """One vector for the whole batch would be torn apart."""
+    path = edited(tmp_path / "x.onnx", answer("Flatten", TensorProto.FLOAT, [1, "all"], axis=0))
+    assert refusal(path) == "two windows get an 'embedding' of shape (1, 8), not one each"
+
+
+def test_values_that_are_no_probabilities_are_refused(tmp_path: Path) -> None:
+    """An output called so may hold something else."""
+
+    def negative_statistics(model: ModelProto) -> None:
+        swap_outputs(model)
+        for value in model.metadata_props:
+            if value.key == "labels":
+                value.value = '["a", "b", "c", "d"]'
+        position = next(i for i, node in enumerate(model.graph.node) if node.output[0] == "peak")
+        model.graph.node[position].output[0] = "positive"
+        model.graph.node.insert(position + 1, helper.make_node("Neg", ["positive"], ["peak"]))
+
+    path = edited(tmp_path / "x.onnx", negative_statistics)
+    assert refusal(path) == "the output 'probabilities' holds values that are not in [0, 1]"
+
+
+def test_a_window_that_the_model_does_not_take_is_refused(tmp_path: Path) -> None:
+    """The metadata says one size, the network wants another."""
+
+    def other_window(model: ModelProto) -> None:
+        for value in model.metadata_props:
+            if value.key == "window":
+                value.value = "8000"
+
+    path = edited(tmp_path / "x.onnx", other_window)
+    assert refusal(path).startswith("does not run on two windows of its own size: Got invalid dimensions")
+
+
+def test_a_model_for_one_window_at_a_time_is_refused(tmp_path: Path) -> None:
+    """Windows of several sources run together."""
+
+    def single(model: ModelProto) -> None:
+        model.graph.input[0].type.tensor_type.shape.dim[0].dim_value = 1
+
+    assert refusal(edited(tmp_path / "x.onnx", single)).startswith("does not run on two windows")
+
+
+@pytest.mark.parametrize("provider", ["cuda", "tensorrt", "openvino"])
+def test_a_configured_provider_that_is_absent_is_an_error(tmp_path: Path, provider: str) -> None:
+    """Nothing silently falls back to the CPU."""
+    path = write_tiny_model(tmp_path / "x.onnx")
+    with pytest.raises(ModelError, match=f"provider {provider} is configured, but .* (knows only|could only load) "):
+        Session(path, provider)
+
+
+def test_a_missing_runtime_is_said() -> None:
+    """The program was installed without either of its builds."""
+    code = (
+        "import sys; sys.modules['onnxruntime'] = None; from monitor.__main__ import main; sys.exit(main(['models']))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=Path(__file__).parents[2])
+    assert done.returncode == 65
+    assert done.stderr.startswith("sound-monitor: ONNX Runtime cannot be loaded (")
+    assert "install the extra 'cpu' or 'gpu'" in done.stderr
