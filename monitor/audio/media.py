@@ -102,7 +102,7 @@ class Media:
         try:
             yield
         except (av.error.ExitError, TimeoutError) as error:
-            raise SourceError(f"{self.name}: no answer within {READ_TIMEOUT:g} s") from error
+            raise SourceError(f"{self.name}: it has stopped answering") from error
         except (av.error.InvalidDataError, av.error.EOFError) as error:
             raise SourceError(f"{self.name}: not audio in a known format, or damaged") from error
         except (av.FFmpegError, OSError) as error:

@@ -84,7 +84,7 @@ def default_name(spec: SourceSpec) -> str:
             name = "stdin" if spec.target == "-" else Path(spec.target).stem
         case Kind.URL:
             url = urlsplit(spec.target)
-            name = f"{url.hostname or spec.kind}-{url.path}"
+            name = f"{url.hostname or spec.kind}{url.path}"
         case Kind.DEMO:
             name = "demo"
     return re.sub(r"[^A-Za-z0-9_-]+", "-", name).strip("-")[:64].strip("-") or spec.kind.value

@@ -1,0 +1,228 @@
+"""Files and network streams, decoded by the real FFmpeg."""
+
+import logging
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+from monitor.audio import media
+from monitor.audio.media import Media, public_name
+from monitor.errors import SourceError
+from monitor.messages import Samples
+from tests.parts.audio_file import tone, write_audio
+from tests.parts.streams import camera, serving, web
+
+
+def everything(opened: Media) -> Samples:
+    """All blocks in one."""
+    return np.concatenate([block for block in opened.blocks() if len(block)])
+
+
+def pitch(channel: Samples, rate: int) -> float:
+    """The strongest frequency, Hertz."""
+    return float(np.argmax(np.abs(np.fft.rfft(channel))) * rate / len(channel))
+
+
+@pytest.mark.parametrize(
+    ("name", "codec", "rate", "error"),
+    [
+        ("a.wav", "pcm_s16le", 44100, 1e-4),
+        ("a.wav", "pcm_u8", 8000, 1e-2),
+        ("a.wav", "pcm_s24le", 48000, 1e-6),
+        ("a.wav", "pcm_s32le", 16000, 1e-6),
+        ("a.wav", "pcm_f32le", 44100, 0),
+        ("a.wav", "pcm_f64le", 44100, 1e-6),
+        ("a.flac", "flac", 44100, 1e-4),
+    ],
+)
+@pytest.mark.parametrize("channels", [1, 2])
+def test_lossless_formats_give_the_samples_that_were_written(
+    tmp_path: Path, name: str, codec: str, rate: int, error: float, channels: int
+) -> None:
+    """Every sample and channel is there, at full scale 1, with the file's own rate."""
+    written = tone(0.7, rate, 1000, 600)[:, :channels]
+    opened = Media(str(write_audio(tmp_path / name, written, rate, codec)))
+    assert (opened.rate, opened.channels) == (rate, channels)
+    assert opened.duration == pytest.approx(0.7, abs=0.001)
+    heard = everything(opened)
+    assert heard.dtype == np.float32
+    assert heard.shape == written.shape
+    assert np.abs(heard - written).max() <= error
+
+
+@pytest.mark.parametrize(
+    ("name", "codec", "rate"),
+    [("a.ogg", "libopus", 48000), ("a.mp3", "libmp3lame", 44100), ("a.m4a", "aac", 44100)],
+)
+def test_lossy_formats_sound_the_same(tmp_path: Path, name: str, codec: str, rate: int) -> None:
+    """The length fits within a codec's frame or two, and each channel keeps its tone."""
+    opened = Media(str(write_audio(tmp_path / name, tone(1, rate, 1000, 600), rate, codec)))
+    assert (opened.rate, opened.channels) == (rate, 2)
+    heard = everything(opened)
+    assert len(heard) == pytest.approx(rate, abs=3000)
+    assert pitch(heard[:, 0], rate) == pytest.approx(1000, abs=3)
+    assert pitch(heard[:, 1], rate) == pytest.approx(600, abs=3)
+
+
+def test_a_colon_or_an_accent_in_a_name_is_no_trouble(tmp_path: Path) -> None:
+    """A path is a path, also where FFmpeg would see a protocol in it."""
+    plain = write_audio(tmp_path / "a.wav", tone(0.1, 8000, 440), 8000, "pcm_s16le")
+    odd = plain.rename(tmp_path / "http:é\udcff.wav")
+    assert len(everything(Media(str(odd)))) == 800
+
+
+def test_a_truncated_file_is_heard_up_to_where_it_ends(tmp_path: Path) -> None:
+    """Half of a WAV file is half of its sound, and a regular end."""
+    path = write_audio(tmp_path / "a.wav", tone(1, 8000, 440), 8000, "pcm_s16le")
+    path.write_bytes(path.read_bytes()[:8000])
+    heard = everything(Media(str(path)))
+    assert 3900 < len(heard) < 4000
+
+
+def test_damage_in_the_middle_is_left_out_with_a_warning(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """The sound on both sides of the damage is there."""
+    path = write_audio(tmp_path / "a.mp3", tone(4, 44100, 440), 44100, "libmp3lame")
+    data = bytearray(path.read_bytes())
+    middle = len(data) // 2
+    data[middle : middle + 2000] = bytes(2000)
+    path.write_bytes(data)
+    with caplog.at_level(logging.WARNING):
+        heard = everything(Media(str(path)))
+    assert 3.4 * 44100 < len(heard) < 4.2 * 44100
+    assert "damaged packets" in caplog.text
+
+
+def no_file(path: Path) -> None:
+    """Nothing there."""
+
+
+def make_fifo(path: Path) -> None:
+    """Reading it would wait for a writer."""
+    os.mkfifo(path)
+
+
+def make_video(path: Path) -> None:
+    """A film without sound."""
+    with av.open(str(path), "w", format="avi") as container:
+        stream = container.add_stream("mpeg4", rate=25)
+        stream.width, stream.height = 32, 32
+        container.mux(stream.encode(av.VideoFrame(32, 32, "yuv420p")))
+        container.mux(stream.encode(None))
+
+
+def make_headers_only(path: Path) -> None:
+    """A WAV file without a sample."""
+    write_audio(path, tone(0.1, 8000, 440), 8000, "pcm_s16le")
+    path.write_bytes(path.read_bytes()[:78])
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (no_file, "No such file"),
+        (Path.mkdir, "is a directory"),
+        (Path.touch, "is empty"),
+        (make_fifo, "not a regular file.*use pcm:"),
+        (lambda path: path.write_bytes(np.random.default_rng(0).bytes(30_000)), "not audio in a known format"),
+        (lambda path: path.write_text("hello\n" * 100), "not audio in a known format"),
+        (make_video, "no audio stream in it, only video"),
+        (make_headers_only, "no audio in it could be decoded|not audio"),
+    ],
+    ids=["missing", "directory", "empty", "fifo", "garbage", "text", "video", "headers"],
+)
+def test_what_is_not_audio_is_refused_by_name(tmp_path: Path, make: Callable[[Path], object], message: str) -> None:
+    """Each error names the file and says what is wrong with it."""
+    path = tmp_path / "a.wav"
+    make(path)
+    with pytest.raises(SourceError, match=f"^{path}: .*{message}"):
+        Media(str(path))
+
+
+def test_ffmpeg_prints_nothing(tmp_path: Path) -> None:
+    """Stderr stays clean, also with a damaged file: a display draws there."""
+    path = write_audio(tmp_path / "a.mp3", tone(1, 44100, 440), 44100, "libmp3lame")
+    data = path.read_bytes()
+    path.write_bytes(data[: len(data) // 2] + bytes(3000) + data[len(data) // 2 :])
+    script = f"from monitor.audio.media import Media; list(Media({str(path)!r}).blocks())"
+    command = [sys.executable, "-c", "import logging; logging.disable(); " + script]
+    result = subprocess.run(command, capture_output=True, timeout=60, check=True)
+    assert result.stderr == b""
+
+
+def test_a_file_over_http_has_a_duration(tmp_path: Path) -> None:
+    """A finite body is known to be finite, and heard whole."""
+    path = write_audio(tmp_path / "a.wav", tone(0.5, 16000, 440), 16000, "pcm_s16le")
+    with serving(web(path.read_bytes())) as address:
+        opened = Media(f"http://{address}/a.wav")
+        assert opened.duration == pytest.approx(0.5, abs=0.01)
+        assert len(everything(opened)) == 8000
+
+
+def test_a_stream_over_http_has_no_duration(tmp_path: Path) -> None:
+    """A radio station's MP3 has no length and never ends by itself."""
+    path = write_audio(tmp_path / "a.mp3", tone(3, 44100, 440), 44100, "libmp3lame")
+    hold = threading.Event()
+    with serving(web(path.read_bytes()[2000:], length=False, hold=hold)) as address:
+        opened = Media(f"http://{address}/radio.mp3")
+        assert opened.duration is None
+        blocks = opened.blocks()
+        assert sum(len(next(blocks)) for _ in range(50)) > 40_000
+        hold.set()
+        blocks.close()
+
+
+def test_a_server_that_says_nothing_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Opening fails within its limit, and the message has neither user nor password nor query in it."""
+    monkeypatch.setattr(media, "OPEN_TIMEOUT", 0.3)
+    hold = threading.Event()
+    with serving(web(b"", length=False, hold=hold)) as address:
+        with pytest.raises(SourceError, match=f"^http://{address}/radio.mp3: it has stopped answering"):
+            Media(f"http://user:secret@{address}/radio.mp3?token=secret")
+        hold.set()
+
+
+def test_a_stream_that_falls_silent_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A connection that stays open and delivers nothing becomes an error within the read limit."""
+    monkeypatch.setattr(media, "READ_TIMEOUT", 0.3)
+    path = write_audio(tmp_path / "a.mp3", tone(3, 44100, 440), 44100, "libmp3lame")
+    hold = threading.Event()
+    with serving(web(path.read_bytes(), length=False, hold=hold)) as address:
+        opened = Media(f"http://{address}/radio.mp3")
+        with pytest.raises(SourceError, match=r"stopped answering"):
+            everything(opened)
+        hold.set()
+
+
+@pytest.mark.parametrize(("path", "message"), [("/missing", "404"), ("", "known format")])
+def test_a_server_without_audio_is_an_error(path: str, message: str) -> None:
+    """What the server answered is in the message."""
+    with serving(web(b"<html>hello</html>" * 1000)) as address, pytest.raises(SourceError, match=message):
+        Media(f"http://{address}{path}")
+
+
+def test_a_camera_is_heard_over_rtsp() -> None:
+    """RTSP over one TCP connection, a live stream of the camera's own rate."""
+    with serving(camera(tone(2, 16000, 1000)[:, 0], 16000)) as address:
+        opened = Media(f"rtsp://user:secret@{address}/live")
+        assert (opened.rate, opened.channels, opened.duration) == (16000, 1, None)
+        assert pitch(everything(opened)[:, 0], 16000) == pytest.approx(1000, abs=5)
+
+
+@pytest.mark.parametrize(
+    ("location", "name"),
+    [
+        ("rtsp://user:p%40ss@cam.lan:554/live?token=1", "rtsp://cam.lan:554/live"),
+        ("http://host/a.mp3", "http://host/a.mp3"),
+        ("a@b?c.wav", "a@b?c.wav"),
+    ],
+)
+def test_a_public_name_has_no_secrets(location: str, name: str) -> None:
+    """User, password and query go; a path stays as it is."""
+    assert public_name(location) == name

@@ -1,0 +1,87 @@
+"""Raw samples from pipes and files."""
+
+import itertools
+import os
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from monitor.audio import pcm
+from monitor.errors import SourceError
+
+
+@given(
+    data=st.binary(max_size=200), cuts=st.lists(st.integers(0, 200), max_size=8), channels=st.sampled_from([1, 2, 3])
+)
+def test_samples_are_the_same_however_the_pipe_cuts_them(data: bytes, cuts: list[int], channels: int) -> None:
+    """Odd bytes are carried over from one read to the next; part of a frame at the end is left out."""
+    edges = [0, *sorted(min(cut, len(data)) for cut in cuts), len(data)]
+    reader, writer = os.pipe()
+    blocks = pcm.blocks(reader, channels)
+    heard = []
+    for start, end in itertools.pairwise(edges):
+        if start < end:
+            os.write(writer, data[start:end])
+            heard.append(next(blocks))
+    os.close(writer)
+    heard += blocks
+    frames = len(data) // (2 * channels)
+    expected = np.frombuffer(data[: 2 * frames * channels], "<i2").reshape(frames, channels)
+    samples = np.concatenate([*heard, np.empty((0, channels), np.float32)])
+    assert samples.dtype == np.float32
+    assert np.array_equal(np.round(samples * 32768).astype(np.int16), expected)
+
+
+def test_full_scale_is_one() -> None:
+    """The most negative sample is exactly -1."""
+    assert pcm.decode(b"\x00\x80\x00\x40", 1)[:, 0].tolist() == [-1.0, 0.5]
+
+
+def test_a_silent_pipe_gives_empty_blocks() -> None:
+    """While the writer holds the pipe open and writes nothing, blocks are empty, so that a close is noticed."""
+    reader, writer = os.pipe()
+    blocks = pcm.blocks(reader, 2)
+    assert next(blocks).shape == (0, 2)
+    blocks.close()
+    os.close(writer)
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        os.fstat(reader)
+
+
+def test_a_fifo_is_opened_before_its_writer_comes(tmp_path: Path) -> None:
+    """Opening does not block, waiting is not the end, and the end comes when the writer leaves."""
+    fifo = tmp_path / "audio"
+    os.mkfifo(fifo)
+    blocks = pcm.blocks(pcm.open_pcm(str(fifo)), 1)
+    assert len(next(blocks)) == 0
+    writer = threading.Thread(target=fifo.write_bytes, args=(b"\x00\x40" * 5,))
+    writer.start()
+    assert np.concatenate(list(blocks)).tolist() == [[0.5]] * 5
+    writer.join()
+
+
+def test_a_file_is_read_to_its_end(tmp_path: Path) -> None:
+    """A regular file works like a pipe that is always ready."""
+    (tmp_path / "raw").write_bytes(b"\x00\x40" * 100_000)
+    begun = time.monotonic()
+    assert sum(len(block) for block in pcm.blocks(pcm.open_pcm(str(tmp_path / "raw")), 2)) == 50_000
+    assert time.monotonic() - begun < 10
+
+
+@pytest.mark.parametrize(("name", "message"), [("none", "No such file"), ("", "is a directory")])
+def test_what_cannot_be_read_is_named(tmp_path: Path, name: str, message: str) -> None:
+    """Errors name the path."""
+    with pytest.raises(SourceError, match=f"pcm:{tmp_path / name}: {message}"):
+        pcm.open_pcm(str(tmp_path / name))
+
+
+def test_a_terminal_is_not_a_source(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who forgets to pipe something in is told so, instead of waiting for ever."""
+    monkeypatch.setattr(os, "isatty", lambda descriptor: True)
+    with pytest.raises(SourceError, match="is a terminal; pipe"):
+        pcm.open_pcm("-")

@@ -1,0 +1,200 @@
+"""Source specifications, and what they open."""
+
+import os
+import re
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from monitor.audio.capture import Capture
+from monitor.audio.sources import Kind, SourceSpec, default_name, opener, parse_spec
+from monitor.errors import ConfigError, SourceError
+from tests.parts.audio_file import tone, write_audio
+from tests.parts.streams import camera, serving, web
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    """Return once the condition holds; fail after a while."""
+    deadline = time.monotonic() + 20
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.01)
+
+
+@pytest.mark.parametrize(
+    ("text", "spec", "name"),
+    [
+        ("mic", SourceSpec(Kind.MICROPHONE), "mic"),
+        ("mic:USB Audio: 1", SourceSpec(Kind.MICROPHONE, "USB Audio: 1"), "mic-USB-Audio-1"),
+        ("mic:3", SourceSpec(Kind.MICROPHONE, "3"), "mic-3"),
+        ("demo", SourceSpec(Kind.DEMO), "demo"),
+        ("./demo", SourceSpec(Kind.FILE, "./demo"), "demo"),
+        ("/tmp/Front Door.wav", SourceSpec(Kind.FILE, "/tmp/Front Door.wav"), "Front-Door"),  # noqa: S108
+        ("mic:s/a.wav"[4:], SourceSpec(Kind.FILE, "s/a.wav"), "a"),
+        ("/été/é.wav", SourceSpec(Kind.FILE, "/été/é.wav"), "file"),
+        ("pcm:-", SourceSpec(Kind.PCM, "-"), "stdin"),
+        ("pcm:-@48000", SourceSpec(Kind.PCM, "-", 48000), "stdin"),
+        ("pcm:/run/a@b.fifo@8000x2", SourceSpec(Kind.PCM, "/run/a@b.fifo", 8000, 2), "a-b"),
+        ("rtsp://u:p@cam.lan:554/live", SourceSpec(Kind.URL, "rtsp://u:p@cam.lan:554/live"), "cam-lan-live"),
+        ("udp://@:5004", SourceSpec(Kind.URL, "udp://@:5004"), "url"),
+    ],
+)
+def test_every_form_is_understood(text: str, spec: SourceSpec, name: str) -> None:
+    """Each form gives its spec, and a name that a topic can carry."""
+    assert parse_spec(text) == spec
+    assert default_name(spec) == name
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("mick", r"did you mean mic\?"),
+        ("Demo", r"did you mean demo\?"),
+        ("", "is not a source"),
+        ("mic:", r"did you mean mic\?"),
+        ("pcm:", "names no path"),
+        ("pcm:-@fast", "names no path, or a rate"),
+        ("pcm:-@999", "outside 1000 to 384000"),
+        ("pcm:-@16000x0", "1 to 32 channels"),
+        ("ftp://host/a.wav", "scheme other than rtsp"),
+        ("http:///a.wav", "names no host"),
+        ("http://[bad/", "is not a URL"),
+        ("a\0.wav", "is not a source"),
+    ],
+)
+def test_what_is_not_understood_is_answered_with_the_forms(text: str, message: str) -> None:
+    """The error says what is wrong, and lists everything that would be right."""
+    with pytest.raises(ConfigError, match=message) as caught:
+        parse_spec(text)
+    assert "pcm:PATH[@RATE[xCHANNELS]]" in str(caught.value)
+
+
+@given(st.text() | st.from_regex(r"(mic|pcm|demo|rtsp|http|udp)(:|://)?.{0,20}(@\d+(x\d+)?)?"))
+@example("http://[::1")
+@example("pcm:-@١٦٠٠٠")
+def test_any_text_is_a_source_with_a_name_or_a_plain_error(text: str) -> None:
+    """No text crashes the parser, and every name is fit for a topic."""
+    try:
+        spec = parse_spec(text)
+    except ConfigError:
+        return
+    assert re.fullmatch(r"[A-Za-z0-9_-]{1,64}", default_name(spec))
+
+
+@pytest.mark.parametrize(
+    ("text", "loop", "expected"),
+    [
+        ("mic", False, True),
+        ("rtsp://cam/live", False, True),
+        ("demo", False, True),
+        ("a.wav", False, False),
+        ("a.wav", True, True),
+        ("pcm:-", True, False),
+    ],
+)
+def test_only_what_can_come_back_restarts(text: str, loop: bool, expected: bool) -> None:
+    """A device or a stream is opened again, a file only when it is looped, a pipe never."""
+    assert parse_spec(text).restarts(loop) is expected
+
+
+def open_now(text: str, loop: bool = False) -> Capture:
+    """Parse and open."""
+    return opener(parse_spec(text), 16000, loop)()
+
+
+def test_a_file_plays_in_real_time_and_ends(tmp_path: Path) -> None:
+    """It is live, in its own rate and channels, and its end is not a failure."""
+    path = write_audio(tmp_path / "a.wav", tone(0.4, 22050, 440, 550), 22050, "pcm_s16le")
+    begun = time.monotonic()
+    capture = open_now(str(path))
+    assert (capture.live, capture.rate, capture.ring.channels, capture.device) == (True, 22050, 2, str(path))
+    wait_for(lambda: capture.finished)
+    assert time.monotonic() - begun >= 0.4
+    assert capture.failure is None
+    assert capture.ring.written == 8820
+
+
+def test_a_looped_file_goes_on_without_a_gap(tmp_path: Path) -> None:
+    """After its last sample comes its first one."""
+    path = write_audio(tmp_path / "a.wav", tone(0.1, 16000, 300), 16000, "pcm_s16le")
+    capture = open_now(str(path), loop=True)
+    wait_for(lambda: capture.ring.written >= 4800)
+    capture.close()
+    rounds = capture.ring.read(0, 4800).reshape(3, 1600)
+    assert np.array_equal(rounds[0], rounds[1])
+    assert np.array_equal(rounds[0], rounds[2])
+    assert capture.failure is None
+
+
+def test_a_missing_file_is_said_at_opening() -> None:
+    """The path parses, and opening it names it."""
+    with pytest.raises(SourceError, match=r"none\.wav: No such file"):
+        open_now("none.wav")
+
+
+def test_raw_samples_come_without_loss_from_a_fifo(tmp_path: Path) -> None:
+    """A pipe is not live: its writer waits, and its end is regular."""
+    fifo = tmp_path / "raw"
+    os.mkfifo(fifo)
+    capture = open_now(f"pcm:{fifo}@8000x2")
+    assert (capture.live, capture.rate, capture.ring.channels) == (False, 8000, 2)
+    fifo.write_bytes(b"\x00\x40\x00\xc0" * 100)
+    wait_for(lambda: capture.finished)
+    assert capture.failure is None
+    assert capture.ring.read(0, 100).tolist() == [[0.5, -0.5]] * 100
+
+
+def test_a_waiting_pipe_closes_at_once(tmp_path: Path) -> None:
+    """Closing does not wait for a writer that never comes."""
+    fifo = tmp_path / "raw"
+    os.mkfifo(fifo)
+    capture = open_now(f"pcm:{fifo}")
+    capture.close()
+    assert capture.finished
+    assert capture.failure is None
+
+
+def test_the_end_of_a_file_over_http_is_an_end(tmp_path: Path) -> None:
+    """A finite medium is played in real time and then over."""
+    path = write_audio(tmp_path / "a.wav", tone(0.2, 16000, 440), 16000, "pcm_s16le")
+    with serving(web(path.read_bytes())) as address:
+        capture = open_now(f"http://{address}/a.wav")
+        wait_for(lambda: capture.finished)
+    assert capture.failure is None
+    assert capture.ring.written == 3200
+
+
+def test_the_end_of_a_live_stream_is_a_loss() -> None:
+    """A camera that hangs up is to be opened again."""
+    with serving(camera(tone(1.5, 16000, 440)[:, 0], 16000)) as address:
+        capture = open_now(f"rtsp://user:secret@{address}/live")
+        wait_for(lambda: capture.finished)
+    assert capture.ring.written > 8000
+    assert str(capture.failure) == f"rtsp://{address}/live: the stream has ended"
+
+
+def test_a_stream_s_burst_does_not_overrun_the_ring(tmp_path: Path) -> None:
+    """A station that sends eight seconds at once is heard little faster than real time."""
+    path = write_audio(tmp_path / "a.mp3", tone(8, 16000, 440), 16000, "libmp3lame")
+    hold = threading.Event()
+    with serving(web(path.read_bytes()[500:], length=False, hold=hold)) as address:
+        begun = time.monotonic()
+        capture = open_now(f"http://{address}/radio.mp3")
+        wait_for(lambda: capture.ring.written > 8000)
+        assert capture.ring.written / 16000 <= 1.3 * (time.monotonic() - begun)
+        hold.set()
+        capture.close()
+
+
+def test_the_demonstration_opens() -> None:
+    """It is live and never ends."""
+    capture = open_now("demo")
+    wait_for(lambda: capture.ring.written > 0)
+    assert (capture.live, capture.rate, capture.finished) == (True, 16000, False)
+    capture.close()
