@@ -133,11 +133,11 @@ def bare_terminal(folder: Path, kind: str) -> Iterator[tuple[int, subprocess.Pop
     command = ["setsid", "--ctty", "nohup", sys.executable, "-m", "tests.tui.show", kind]
     environment = os.environ | {"PYTHONPATH": str(ROOT), "TERM": "xterm-256color"}
     with subprocess.Popen(command, cwd=folder, env=environment, stdin=slave, stdout=slave, stderr=slave) as program:
-        os.close(slave)
         try:
             yield master, program
         finally:
             program.kill()
+            os.close(slave)
 
 
 def test_a_terminal_that_is_not_read_stalls_nothing(tmp_path: Path) -> None:
