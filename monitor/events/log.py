@@ -1,7 +1,8 @@
 """The event log: every detection, committed to SQLite before anyone is told of it.
 
 One thread owns the connection. When the disk is full or the file cannot be opened, detections go on without the log:
-that is said once, counted, and mended by itself with the next detection that can be written.
+that is said once, counted, and mended by itself with the next detection that can be written. A damaged file is moved
+aside, and a new one begun.
 """
 
 import asyncio
@@ -11,6 +12,7 @@ import sqlite3
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeVar
 
@@ -35,6 +37,7 @@ CREATE INDEX IF NOT EXISTS events_at ON events (at);
 VERSION = 1
 PRUNE_EVERY = 86_400.0
 """Seconds between two deletions of old events."""
+DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
 T = TypeVar("T")
 
@@ -57,7 +60,7 @@ class EventLog:
     async def append(self, detection: Detection) -> bool:
         """Commit one detection; False when it could not be written."""
         try:
-            await self._on_writer(self._insert, detection)
+            await self._on_writer(self._mending, self._insert, detection)
         except (sqlite3.Error, OSError) as error:
             self.lost += 1
             if not self._failing:
@@ -72,7 +75,7 @@ class EventLog:
     async def recent(self, most: int) -> list[Detection]:
         """The newest detections, oldest of them first; none when the log cannot be read."""
         try:
-            return await self._on_writer(self._select, most)
+            return await self._on_writer(self._mending, self._select, most)
         except (sqlite3.Error, OSError, msgspec.MsgspecError) as error:
             log.warning("event log %s cannot be read: %s", self.path, error)
             return []
@@ -86,13 +89,36 @@ class EventLog:
 
     async def close(self) -> None:
         """Finish what is being written and close the file."""
-        await self._on_writer(self._disconnect)
+        with contextlib.suppress(sqlite3.Error):
+            await self._on_writer(self._disconnect)
         self._writer.shutdown()
 
     async def _on_writer(self, function: Callable[..., T], *args: object) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._writer, function, *args)
 
+    def _mending(self, function: Callable[..., T], *args: object) -> T:
+        """Call it; after an error start afresh, and once more at once if the file was damaged."""
+        try:
+            return function(*args)
+        except sqlite3.Error as error:
+            with contextlib.suppress(sqlite3.Error):
+                self._disconnect()
+            if error.sqlite_errorcode & 0xFF not in DAMAGED:
+                raise
+            self._move_aside(error)
+        return function(*args)
+
+    def _move_aside(self, error: sqlite3.Error) -> None:
+        """Keep the damaged file, with its journal, for whoever may want to rescue it."""
+        aside = f"{self.path}.damaged-{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
+        for suffix in ("", "-wal", "-shm"):
+            with contextlib.suppress(FileNotFoundError):
+                Path(f"{self.path}{suffix}").rename(f"{aside}{suffix}")
+        log.error("event log %s is damaged (%s): it is kept as %s, and a new one begun", self.path, error, aside)
+
     def _connect(self) -> sqlite3.Connection:
+        if self._connection is not None and not self.path.exists():
+            self._disconnect()  # deleted under us: what is written there would be gone
         if self._connection is None:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             connection = sqlite3.connect(self.path, check_same_thread=False)
@@ -109,23 +135,18 @@ class EventLog:
 
     def _disconnect(self) -> None:
         if self._connection is not None:
-            self._connection.close()
-            self._connection = None
+            connection, self._connection = self._connection, None
+            connection.close()
 
     def _insert(self, detection: Detection) -> None:
-        try:
-            with self._connect() as connection:
-                connection.execute(
-                    "INSERT INTO events (id, phase, at, detection) VALUES (?, ?, ?, ?)",
-                    (detection.id, detection.phase, detection.started_at.timestamp(), msgspec.json.encode(detection)),
-                )
-                if time.monotonic() - self._pruned > PRUNE_EVERY or not self._pruned:
-                    connection.execute("DELETE FROM events WHERE at < ?", (time.time() - self._keep,))
-                    self._pruned = time.monotonic()
-        except sqlite3.Error:
-            with contextlib.suppress(sqlite3.Error):
-                self._disconnect()  # start afresh: the file may have been replaced
-            raise
+        with self._connect() as connection:
+            connection.execute(
+                "INSERT INTO events (id, phase, at, detection) VALUES (?, ?, ?, ?)",
+                (detection.id, detection.phase, detection.started_at.timestamp(), msgspec.json.encode(detection)),
+            )
+            if time.monotonic() - self._pruned > PRUNE_EVERY or not self._pruned:
+                connection.execute("DELETE FROM events WHERE at < ?", (time.time() - self._keep,))
+                self._pruned = time.monotonic()
 
     def _select(self, most: int) -> list[Detection]:
         rows = (

@@ -1,0 +1,220 @@
+"""The event log: a real SQLite file, and what happens to files."""
+
+import logging
+import resource
+import signal
+import sqlite3
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Iterator
+from contextlib import closing, contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from monitor.errors import StorageError
+from monitor.events.log import EventLog
+from monitor.messages import Detection, Phase
+
+NOW = datetime.now(UTC)
+
+
+def detection(number: int, phase: Phase = Phase.STARTED, age: timedelta = timedelta(0)) -> Detection:
+    """One that can be told from others."""
+    return Detection(
+        id=f"id-{number}",
+        node="node",
+        source="room",
+        model="ears",
+        label="Glass breaking",
+        phase=phase,
+        started_at=NOW - age,
+        ended_at=NOW if phase is Phase.ENDED else None,
+        score=0.75,
+        peak=0.875,
+    )
+
+
+@pytest.fixture
+async def log(tmp_path: Path) -> AsyncIterator[EventLog]:
+    """A log in a folder that does not exist yet."""
+    log = EventLog(tmp_path / "state/events.db", keep_days=30)
+    yield log
+    await log.close()
+
+
+def stored(path: Path) -> list[Detection]:
+    """What another program finds in the file."""
+    with closing(sqlite3.connect(path)) as connection:
+        rows = connection.execute("SELECT detection FROM events ORDER BY sequence").fetchall()
+    return [msgspec.json.decode(blob, type=Detection) for (blob,) in rows]
+
+
+@contextmanager
+def full_disk() -> Iterator[None]:
+    """No file can grow beyond its first bytes."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (16, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+async def test_an_event_is_there_for_others_at_once(log: EventLog) -> None:
+    """As soon as `append` returns, another connection reads both halves as they were."""
+    for phase in Phase:
+        assert await log.append(detection(1, phase))
+        assert stored(log.path)[-1] == detection(1, phase)
+    assert len(stored(log.path)) == 2
+
+
+async def test_the_newest_are_told_oldest_first(log: EventLog) -> None:
+    """As many as are asked for, or as there are."""
+    assert await log.recent(3) == []
+    for number in range(5):
+        await log.append(detection(number))
+    assert [event.id for event in await log.recent(3)] == ["id-2", "id-3", "id-4"]
+    assert [event.id for event in await log.recent(9)] == [f"id-{number}" for number in range(5)]
+
+
+async def test_the_log_outlives_the_program(log: EventLog) -> None:
+    """The next start finds and continues it."""
+    await log.append(detection(1))
+    again = EventLog(log.path, keep_days=30)
+    await again.append(detection(2))
+    assert [event.id for event in await again.recent(9)] == ["id-1", "id-2"]
+    await again.close()
+
+
+async def test_old_events_are_deleted(log: EventLog) -> None:
+    """Those that began before the days that are kept, when the next one is written after a start."""
+    await log.append(detection(0))
+    await log.append(detection(1, age=timedelta(days=29)))
+    await log.append(detection(2, age=timedelta(days=31)))
+    again = EventLog(log.path, keep_days=30)
+    await again.append(detection(3))
+    await again.close()
+    assert [event.id for event in stored(log.path)] == ["id-0", "id-1", "id-3"]
+
+
+def test_an_event_survives_the_death_of_the_program(tmp_path: Path) -> None:
+    """Killed in the very moment in which `append` has returned, the program has left the event in the file."""
+    path = tmp_path / "events.db"
+    code = """
+import asyncio, os, signal, sys
+from pathlib import Path
+from monitor.events.log import EventLog
+from tests.events.test_log import detection
+
+async def main():
+    log = EventLog(Path(sys.argv[1]), 30)
+    for number in range(3):
+        await log.append(detection(number))
+    os.kill(os.getpid(), signal.SIGKILL)
+
+asyncio.run(main())
+"""
+    done = subprocess.run([sys.executable, "-c", code, str(path)], cwd=Path(__file__).parents[2])
+    assert done.returncode == -signal.SIGKILL
+    assert [event.id for event in stored(path)] == ["id-0", "id-1", "id-2"]
+
+
+def told(caplog: pytest.LogCaptureFixture) -> list[tuple[str, str]]:
+    """Level and text of what was said since the last call."""
+    said = [(record.levelname, record.getMessage()) for record in caplog.records]
+    caplog.clear()
+    return said
+
+
+async def test_a_full_disk_is_said_once_and_mends(log: EventLog, caplog: pytest.LogCaptureFixture) -> None:
+    """Detections go on, are counted, and the next one that fits is written again; the older ones are unharmed."""
+    caplog.set_level(logging.INFO)
+    assert await log.append(detection(1))
+    with full_disk():
+        assert not await log.append(detection(2))
+        assert not await log.append(detection(3))
+    assert log.lost == 2
+    [(level, said)] = told(caplog)
+    assert level == "ERROR"
+    assert said.startswith(f"event log {log.path} cannot be written (")
+    assert said.endswith("): detections go on, but are not kept")
+    assert await log.append(detection(4))
+    assert await log.append(detection(5))
+    assert told(caplog) == [("WARNING", f"event log {log.path} is written again; 2 detections are not in it")]
+    assert [event.id for event in stored(log.path)] == ["id-1", "id-4", "id-5"]
+
+
+async def test_a_folder_that_cannot_be_made_is_said_and_mends(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Nothing is written, nothing is read, and both work as soon as the folder can be had."""
+    (tmp_path / "state").touch()
+    log = EventLog(tmp_path / "state/events.db", keep_days=30)
+    assert not await log.append(detection(1))
+    assert await log.recent(9) == []
+    with pytest.raises(StorageError, match=r"event log .*/events\.db cannot be written: "):
+        await log.test()
+    assert [level for level, _ in told(caplog)] == ["ERROR", "WARNING"]
+    (tmp_path / "state").unlink()
+    assert await log.append(detection(2))
+    assert [event.id for event in await log.recent(9)] == ["id-2"]
+    await log.close()
+
+
+async def test_a_file_that_is_no_database_is_moved_aside(log: EventLog, caplog: pytest.LogCaptureFixture) -> None:
+    """It is kept beside the new one, that is said, and no event is lost."""
+    log.path.parent.mkdir()
+    log.path.write_bytes(b"no database" * 1000)
+    assert await log.append(detection(1))
+    assert stored(log.path) == [detection(1)]
+    [kept] = log.path.parent.glob("events.db.damaged-*Z")
+    assert kept.read_bytes() == b"no database" * 1000
+    [(level, said)] = told(caplog)
+    assert level == "ERROR"
+    assert (
+        said == f"event log {log.path} is damaged (file is not a database): it is kept as {kept}, and a new one begun"
+    )
+
+
+async def test_damage_that_shows_only_later_is_mended_as_well(log: EventLog, caplog: pytest.LogCaptureFixture) -> None:
+    """A database with its beginning intact and the rest overwritten is moved aside when it is read."""
+    before = EventLog(log.path, keep_days=30)
+    for number in range(100):
+        await before.append(detection(number))
+    await before.close()
+    content = log.path.read_bytes()
+    log.path.write_bytes(content[:4096] + b"\xff" * (len(content) - 4096))
+    assert await log.recent(9) == []
+    assert await log.append(detection(1))
+    assert await log.recent(9) == [detection(1)]
+    assert "is damaged" in told(caplog)[0][1]
+
+
+async def test_a_file_deleted_under_the_log_is_begun_anew(log: EventLog) -> None:
+    """What is written after that can be found."""
+    await log.append(detection(1))
+    log.path.unlink()
+    assert await log.append(detection(2))
+    assert stored(log.path) == [detection(2)]
+
+
+async def test_the_check_changes_nothing_about_a_damaged_file(log: EventLog) -> None:
+    """`test` only tells."""
+    log.path.parent.mkdir()
+    log.path.write_bytes(b"no database" * 1000)
+    with pytest.raises(StorageError, match="file is not a database"):
+        await log.test()
+    assert list(log.path.parent.iterdir()) == [log.path]
+
+
+async def test_an_event_that_cannot_be_understood_does_not_stop_a_start(
+    log: EventLog, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A row of another program hides the history, and is said."""
+    await log.append(detection(1))
+    with closing(sqlite3.connect(log.path)) as connection, connection:
+        connection.execute("INSERT INTO events (id, phase, at, detection) VALUES ('x', 'started', 0, '{}')")
+    assert await log.recent(9) == []
+    assert "cannot be read: " in told(caplog)[0][1]
+    assert await log.append(detection(2))
