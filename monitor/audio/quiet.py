@@ -4,21 +4,20 @@ import logging
 import os
 import re
 import tempfile
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+
+from monitor.stderr import swapping
 
 logger = logging.getLogger(__name__)
 
 PORTAUDIO_NOISE = re.compile(rb"ALSA lib |Expression '|jack|cannot connect to server|connect\(2\)|\s*$", re.IGNORECASE)
 
-_lock = threading.Lock()  # one at a time: two would restore each other's file
-
 
 @contextmanager
 def quiet() -> Iterator[None]:
     """Catch what arrives on file descriptor 2; the audio libraries' part goes to the log, the rest on to stderr."""
-    with _lock, tempfile.TemporaryFile() as caught:
+    with swapping, tempfile.TemporaryFile() as caught:
         stderr = os.dup(2)
         os.dup2(caught.fileno(), 2)
         try:

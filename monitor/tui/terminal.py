@@ -15,6 +15,7 @@ from typing import IO
 
 from monitor.errors import StorageError, UsageError
 from monitor.messages import Feed
+from monitor.stderr import swapping
 from monitor.tui.app import MonitorApp, Output
 
 SHOWN_AFTERWARDS = 8192
@@ -93,16 +94,16 @@ def _terminal() -> Iterator[Screen]:
 @contextmanager
 def _stderr_aside(log_file: Path | None) -> Iterator[None]:
     """Point fd 2 away from the terminal: PortAudio and ALSA print there at will, across the display."""
-    if not os.isatty(2):
-        yield
-        return
     with _open_log(log_file) as log:
-        terminal = os.dup(2)
-        os.dup2(log.fileno(), 2)
+        with swapping:
+            terminal = os.dup(2)
+            if os.isatty(terminal):
+                os.dup2(log.fileno(), 2)
         try:
             yield
         finally:
-            os.dup2(terminal, 2)
+            with swapping:
+                os.dup2(terminal, 2)
             os.close(terminal)
             if log_file is None:
                 log.seek(max(0, log.seek(0, os.SEEK_END) - SHOWN_AFTERWARDS))
@@ -114,6 +115,6 @@ def _open_log(log_file: Path | None) -> IO[bytes]:
         return tempfile.TemporaryFile()
     try:
         log_file.parent.mkdir(parents=True, exist_ok=True)
-        return log_file.open("ab")
+        return log_file.open("w+b")
     except OSError as error:
         raise StorageError(f"cannot write the log {log_file}: {error.strerror}; make its folder writable") from error
