@@ -76,9 +76,15 @@ def voice(rng: Rng, count: int = 14) -> tuple[float, ...]:
     return (1.0, *(rng.uniform(0.0, 0.7) / k for k in range(2, int(rng.integers(3, count)))))
 
 
+def square(rng: Rng, count: int = 15) -> tuple[float, ...]:
+    """Harmonic amplitudes near those of a square wave."""
+    return tuple(rng.uniform(0.6, 1.3) / k if k % 2 else rng.uniform(0.0, 0.1) for k in range(1, count + 1))
+
+
 def alarm_pattern(rng: Rng, beeps: int, length: float, pause: float, low: bool) -> Samples:
     """Repeated groups of equal beeps: `length` seconds on and off, `pause` seconds after each group."""
-    base = rng.uniform(500.0, 540.0) if low else rng.uniform(2_850.0, 3_550.0)
+    base = rng.uniform(505.0, 535.0) if low else rng.uniform(2_850.0, 3_550.0)
+    sounder = square(rng) if low else voice(rng)  # a pure low tone is a telephone's
     period = beeps * 2 * length - length + pause
     duration = max(2.5, 2 * period)
     on = [
@@ -86,7 +92,7 @@ def alarm_pattern(rng: Rng, beeps: int, length: float, pause: float, low: bool) 
         for start in np.arange(0.0, duration, period)
         for i in range(beeps)
     ]
-    return finish(tone(base, duration, voice(rng)) * gate(duration, on, any_ramp(rng)))
+    return finish(tone(base, duration, sounder) * gate(duration, on, any_ramp(rng)))
 
 
 def temporal_three(rng: Rng) -> Samples:
@@ -212,11 +218,15 @@ def telephone(rng: Rng) -> Samples:
 
 
 def beeps(rng: Rng) -> Samples:
-    """Kitchen and computer beeps; clear of the smoke alarms' pitch and timing."""
-    frequency = rng.choice([rng.uniform(700, 2_600), rng.uniform(3_800, 4_600)])
-    length, gap = rng.uniform(0.05, 0.4), rng.uniform(0.05, 0.9)
+    """Kitchen, computer and telephone beeps, clear of the smoke alarms' pitch; the low ones are pure tones."""
+    low = rng.random() < 0.3
+    frequency = rng.uniform(300, 700) if low else rng.choice([rng.uniform(700, 2_600), rng.uniform(3_800, 4_600)])
+    length, gap = rng.uniform(0.05, 0.7), rng.uniform(0.05, 0.9)
     on = [(start, start + length) for start in np.arange(0.05, 3.0, length + gap)]
-    return finish(tone(float(frequency), 3.0, voice(rng)) * gate(3.0, on, any_ramp(rng)))
+    sound = tone(float(frequency), 3.0, (1.0,) if low else voice(rng))
+    if low and rng.random() < 0.5:
+        sound += tone(float(frequency * rng.uniform(1.05, 1.5)), 3.0)
+    return finish(sound * gate(3.0, on, any_ramp(rng)))
 
 
 def hum(rng: Rng) -> Samples:
