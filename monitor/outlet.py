@@ -4,17 +4,19 @@ import contextlib
 import logging
 import os
 import queue
+import select
 import threading
 import time
 from collections.abc import Callable
 
 
 class LineOutlet:
-    """Writes lines from a thread of its own; when the reader stalls the oldest lines go, and are counted."""
+    """Writes lines from a thread of its own; when the reader stalls, or the disk is full, lines go and are counted."""
 
     def __init__(self, descriptor: int, capacity: int = 10_000, on_broken: Callable[[], object] | None = None) -> None:
         """`on_broken` is called, in the thread, when the reader has gone away."""
         self.dropped = 0
+        """Lines that were not written; of those that wait, the oldest go first."""
         self.broken = False
         """The reader has gone away."""
         self._descriptor, self._on_broken = descriptor, on_broken
@@ -41,16 +43,24 @@ class LineOutlet:
 
     def _work(self) -> None:
         while True:
-            data = f"{self._lines.get()}\n".encode(errors="replace")
+            line = self._lines.get()
             try:
-                while data:
-                    data = data[os.write(self._descriptor, data) :]
-            except OSError:
+                self._put(f"{line}\n".encode(errors="replace"))
+            except BrokenPipeError:
                 self.broken = True
                 if self._on_broken is not None:
                     self._on_broken()
                 return
+            except OSError:
+                self.dropped += 1
             self._lines.task_done()
+
+    def _put(self, data: bytes) -> None:
+        while data:
+            try:
+                data = data[os.write(self._descriptor, data) :]
+            except BlockingIOError:  # whoever gave us the descriptor has made it non-blocking
+                select.select((), (self._descriptor,), ())
 
 
 class OutletHandler(logging.Handler):
@@ -61,5 +71,8 @@ class OutletHandler(logging.Handler):
         self._outlet = outlet
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Format and queue one record."""
-        self._outlet.write(self.format(record))
+        """Format and queue one record; like all handlers, it does not fail because of a record that cannot be."""
+        try:
+            self._outlet.write(self.format(record))
+        except Exception:
+            self.handleError(record)
