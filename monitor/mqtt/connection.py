@@ -7,16 +7,16 @@ messages, expiry) aiomqtt does not hand out.
 import asyncio
 import logging
 import random
-import socket
 import ssl
 from collections.abc import AsyncIterator, Coroutine, Iterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import aiomqtt
 
 from monitor.config import MqttConfig, TlsConfig
 from monitor.errors import BrokerError
+from monitor.mqtt.client import Client
 from monitor.mqtt.explain import address, explain
 
 CONNECT_TIMEOUT = 5.0
@@ -43,9 +43,7 @@ def pauses() -> Iterator[float]:
 
 
 @asynccontextmanager
-async def connect(
-    config: MqttConfig, identifier: str, will: aiomqtt.Will | None = None
-) -> AsyncIterator[aiomqtt.Client]:
+async def connect(config: MqttConfig, identifier: str, will: aiomqtt.Will | None = None) -> AsyncIterator[Client]:
     """A new connection. Raises `BrokerError`, with the cause, when it cannot be made or is lost.
 
     Leaving regularly says goodbye; leaving by an error or a cancellation hangs up, so that the broker publishes the
@@ -53,27 +51,23 @@ async def connect(
     """
     try:
         client = await _client(config, identifier, will)
-        await _open(client)
+        await client.open()
     except (aiomqtt.MqttError, OSError, ValueError) as error:
         raise BrokerError(explain(error, config)) from error
     try:
         yield client
     except BaseException as error:
-        _hang_up(client)
-        with suppress(aiomqtt.MqttError, TimeoutError):
-            async with asyncio.timeout(1):
-                await _lost(client)
+        await client.hang_up()
         if isinstance(error, aiomqtt.MqttError):
             raise BrokerError(explain(error, config)) from error
         raise
     finally:
-        with suppress(aiomqtt.MqttError):
-            await client.__aexit__(None, None, None)
+        await client.close()
 
 
-async def while_connected(client: aiomqtt.Client, work: Coroutine[None, None, None]) -> None:
+async def while_connected(client: Client, work: Coroutine[None, None, None]) -> None:
     """Do the work, but stop it and raise `aiomqtt.MqttError` as soon as the connection is lost."""
-    tasks = [asyncio.create_task(work), asyncio.create_task(_lost(client))]
+    tasks = [asyncio.create_task(work), asyncio.create_task(client.lost())]
     try:
         await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
     finally:
@@ -85,16 +79,10 @@ async def while_connected(client: aiomqtt.Client, work: Coroutine[None, None, No
             raise result
 
 
-async def _lost(client: aiomqtt.Client) -> None:
-    """Wait until the loss of the connection is noticed, which raises `aiomqtt.MqttError`."""
-    async for _ in client.messages:
-        pass
-
-
-async def _client(config: MqttConfig, identifier: str, will: aiomqtt.Will | None) -> aiomqtt.Client:
+async def _client(config: MqttConfig, identifier: str, will: aiomqtt.Will | None) -> Client:
     host, port = address(config)
     tls = await asyncio.to_thread(_tls_context, config.tls) if config.tls.enabled else None
-    return aiomqtt.Client(
+    return Client(
         host,
         port,
         identifier=identifier,
@@ -108,30 +96,6 @@ async def _client(config: MqttConfig, identifier: str, will: aiomqtt.Will | None
         logger=_wire_log,
         max_queued_incoming_messages=1000,
     )
-
-
-async def _open(client: aiomqtt.Client) -> None:
-    """Connect. aiomqtt does so in a thread that cannot be cancelled: what it still opens then is closed.
-
-    It also forgets a loss that comes together with the broker's welcome, and would wait for ever.
-    """
-    loss = client._disconnected
-    opening = asyncio.ensure_future(client.__aenter__())
-    try:
-        await asyncio.shield(opening)
-    except BaseException:
-        opening.add_done_callback(lambda _: _hang_up(client))
-        raise
-    if loss.done():
-        raise aiomqtt.MqttError("lost at once") from loss.exception()
-
-
-def _hang_up(client: aiomqtt.Client) -> None:
-    """Cut the line without a goodbye. aiomqtt has no way to do so, and leaves it up when a connect times out."""
-    line = client._client.socket()
-    if isinstance(line, socket.socket):
-        with suppress(OSError):
-            line.shutdown(socket.SHUT_RDWR)
 
 
 def _password(config: MqttConfig) -> str | None:

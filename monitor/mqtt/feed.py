@@ -6,12 +6,12 @@ import secrets
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 
-import aiomqtt
 import msgspec
 
 from monitor.config import MqttConfig
 from monitor.errors import BrokerError
 from monitor.messages import BrokerState, Detection, Health, Message, Snapshot, SourceState
+from monitor.mqtt.client import Client
 from monitor.mqtt.connection import client_id, connect, pauses
 from monitor.mqtt.explain import address
 from monitor.mqtt.topics import ANY, ONLINE, Topics, parse
@@ -70,7 +70,7 @@ class MqttFeed:
                 yield self._gone(str(error))
             await asyncio.sleep(next(pause))
 
-    async def _receive(self, client: aiomqtt.Client) -> AsyncIterator[Message]:
+    async def _receive(self, client: Client) -> AsyncIterator[Message]:
         """The messages of one connection: wait until the monitor is online, then attach to it."""
         await client.subscribe(Topics(self._config.topic, self._node or ANY).availability, qos=1)
         async for received in client.messages:
@@ -93,7 +93,7 @@ class MqttFeed:
             elif self._node is not None:
                 yield self._gone(f"the monitor {self._node} is offline")
 
-    async def _attach(self, client: aiomqtt.Client, topics: Topics) -> None:
+    async def _attach(self, client: Client, topics: Topics) -> None:
         await client.subscribe([(topics.health, 1), (topics.event(ANY), 1), (topics.live(ANY), 0)])
 
     def _gone(self, reason: str) -> Health:

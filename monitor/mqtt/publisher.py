@@ -13,6 +13,7 @@ from monitor.config import MqttConfig
 from monitor.errors import BrokerError
 from monitor.hub import Subscription
 from monitor.messages import BrokerState
+from monitor.mqtt.client import Client
 from monitor.mqtt.connection import client_id, connect, pauses, while_connected
 from monitor.mqtt.explain import address
 from monitor.mqtt.outbox import BATCH, Outbox, Outgoing
@@ -93,7 +94,7 @@ class Publisher:
             self._on_state(BrokerState.CONNECTED, _where(self._config))
             await while_connected(client, self._talk(client))
 
-    async def _talk(self, client: aiomqtt.Client) -> None:
+    async def _talk(self, client: Client) -> None:
         """The present first, and only then `online`: nobody takes what was retained before for the present."""
         await self._send(client, self._outbox.present())
         await self._send(client, [Outgoing(self._topics.availability, ONLINE, retain=True)])
@@ -111,7 +112,7 @@ class Publisher:
                         await self._wake.wait()
         await self._send(client, [Outgoing(self._topics.availability, OFFLINE, retain=True)])
 
-    async def _send(self, client: aiomqtt.Client, outgoing: Sequence[Outgoing]) -> None:
+    async def _send(self, client: Client, outgoing: Sequence[Outgoing]) -> None:
         """Send, a few at a time but in order, and return once the broker has acknowledged all."""
         patience = 3.0 * self._config.keepalive  # a dead line is noticed before
         for first in range(0, len(outgoing), BATCH):

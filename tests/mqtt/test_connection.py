@@ -16,11 +16,19 @@ from monitor.mqtt.connection import client_id, connect, pauses
 from tests.parts.broker import Broker
 
 
-async def problem(config: MqttConfig) -> str:
-    """What a connection that must fail says."""
-    with pytest.raises(BrokerError) as caught:
-        async with connect(config, "test"):
+async def stay(config: MqttConfig, connected: asyncio.Event | None = None) -> None:
+    """Connect as `same`, say so, and wait for the end of the connection."""
+    async with connect(config, "same") as client:
+        if connected is not None:
+            connected.set()
+        async for _ in client.messages:
             pass
+
+
+async def problem(config: MqttConfig) -> str:
+    """What a connection that fails, soon or late, says."""
+    with pytest.raises(BrokerError) as caught:
+        await asyncio.wait_for(stay(config), 20)
     return str(caught.value)
 
 
@@ -51,7 +59,7 @@ async def test_addresses(tmp_path: Path) -> None:
 
 
 @pytest.mark.filterwarnings("ignore:Exception ignored in. <ssl.SSLSocket")  # paho forgets a socket without a handshake
-async def test_tls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_tls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
     """An unknown authority, a name that does not fit, files that are none, a port that speaks the other language."""
     monkeypatch.setattr(connection, "CONNECT_TIMEOUT", 0.5)
     with Broker(tmp_path, tls=True, client_certificate=True) as broker:
@@ -70,6 +78,7 @@ async def test_tls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         swapped = replace(good, cert_file=f"{tmp_path}/client.crt", key_file=f"{tmp_path}/server.key")
         assert "cannot use client certificate" in await problem(replace(config, tls=swapped))
     gc.collect()
+    assert caplog.text == ""
 
 
 async def hung_up(line: socket.socket) -> None:
@@ -106,14 +115,7 @@ async def test_a_connection_taken_over_hints_at_the_second_monitor(config: MqttC
     """Two of the same name throw each other out."""
 
     connected = asyncio.Event()
-
-    async def stay() -> None:
-        async with connect(config, "same") as client:
-            connected.set()
-            async for _ in client.messages:
-                pass
-
-    first = asyncio.create_task(stay())
+    first = asyncio.create_task(stay(config, connected))
     await connected.wait()
     async with connect(config, "same"):
         await asyncio.wait([first])

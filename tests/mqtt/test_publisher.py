@@ -8,11 +8,12 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 
 from monitor.config import MqttConfig, TlsConfig
 from monitor.errors import BrokerError
 from monitor.messages import BrokerState, Detection, Health, Phase, Snapshot, SourceState
-from monitor.mqtt import outbox
+from monitor.mqtt import outbox, publisher
 from monitor.mqtt.publisher import probe
 from tests.mqtt.examples import BASE, detection, eventually, health, listening, publishing, snapshot
 from tests.parts.broker import Broker
@@ -69,16 +70,34 @@ async def test_live_messages_are_limited_and_the_newest_wins(config: MqttConfig,
         assert live == [snapshot(-100), snapshot(-10)]
 
 
-async def test_the_end_of_the_messages_says_all_and_then_offline(config: MqttConfig, broker: Broker) -> None:
+@pytest.mark.parametrize("queued", [0, 45])
+async def test_the_end_of_the_messages_says_all_and_then_offline(
+    config: MqttConfig, broker: Broker, monkeypatch: pytest.MonkeyPatch, queued: int
+) -> None:
     """What is queued when the monitor stops still goes out, before the goodbye."""
+    monkeypatch.setattr(publisher, "DRAIN", 600.0)
     async with listening(broker.port) as ear, publishing(config) as running:
         await eventually(lambda: ear.last("availability") == b"online")
-        for number in range(45):
+        for number in range(queued):
             running.hub.publish(detection(id=str(number)))
         await running.end()
         await eventually(lambda: ear.last("availability") == b"offline")
-        assert len(ear.payloads("hall/event")) == 45
+        assert len(ear.payloads("hall/event")) == queued
         assert str(ear.heard[-1].topic) == f"{BASE}/availability"
+
+
+async def test_a_silent_broker_does_not_hold_up_the_end(
+    config: MqttConfig, broker: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It has a bounded time; then we hang up, and it says offline once it is back."""
+    monkeypatch.setattr(publisher, "DRAIN", 0.2)
+    async with listening(broker.port) as ear, publishing(replace(config, keepalive=600)) as running:
+        await eventually(lambda: ear.last("availability") == b"online")
+        broker.freeze()
+        running.hub.publish(detection())
+        await running.end()
+        broker.thaw()
+        await eventually(lambda: ear.last("availability") == b"offline")
 
 
 async def test_the_broker_says_offline_when_the_monitor_is_killed(config: MqttConfig, broker: Broker) -> None:
@@ -95,7 +114,7 @@ async def test_the_broker_says_offline_when_the_monitor_is_killed(config: MqttCo
         "    await Publisher(config, 'box', [], [], Hub().subscribe(Detection), lambda *_: None).run()\n"
         "asyncio.run(main())\n"
     )
-    settings = msgspec.json.encode(msgspec.structs.replace(config, keepalive=5)).decode()
+    settings = msgspec.json.encode(replace(config, keepalive=5)).decode()
     async with listening(broker.port) as ear:
         process = await asyncio.create_subprocess_exec(sys.executable, "-c", program, settings)
         try:
@@ -206,6 +225,19 @@ async def test_a_cause_is_logged_once_however_often_it_is_met(
         assert [state for state, _ in running.states[1:]] == [BrokerState.CONNECTING, BrokerState.FAILED]
         broker.start()
         await eventually(lambda: running.connected)
+
+
+async def test_the_same_cause_is_told_again_after_a_recovery(
+    config: MqttConfig, broker: Broker, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Each outage is news."""
+    async with publishing(config) as running:
+        for outages in (1, 2):
+            await eventually(lambda: running.connected)
+            broker.kill9()
+            broker.start()
+            await eventually(lambda n=outages: caplog.text.count("was lost") == n)  # type: ignore[misc]
+            assert not running.connected
 
 
 async def test_the_publisher_gets_in_once_the_password_file_is_right(tmp_path: Path) -> None:
