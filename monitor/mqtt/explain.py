@@ -32,8 +32,6 @@ def explain(error: BaseException, config: MqttConfig) -> str:
                 return _refusal(code, cause, config, where)
             case ssl.SSLCertVerificationError():
                 return _untrusted(cause, host, where)
-            case ssl.SSLError() if "CERTIFICATE_REQUIRED" in str(cause.reason):
-                return f"the broker at {where} wants a client certificate: set mqtt.tls.cert_file and key_file"
             case ssl.SSLError():
                 return f"no TLS connection to {where} ({cause.reason or cause}): is this the broker's TLS port?"
             case ConnectionRefusedError():
