@@ -10,7 +10,7 @@ from monitor.audio.listener import Listener
 from monitor.classify.classifier import Classifier
 from monitor.messages import BrokerState, Health
 
-HEALTH_INTERVAL = 1.0
+HEALTH_INTERVAL = 2.0
 """Seconds between two reports."""
 
 

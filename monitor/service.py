@@ -52,7 +52,7 @@ class Service:
         self._listeners = _listeners(config, Grid(card.sample_rate, card.window, hop))
         tracks = {listener.name: SourceTrack(listener.name, node, card, rules, hop) for listener in self._listeners}
         self._pipeline = Pipeline(self._listeners, self._classifier, tracks, self._record, self._hub)
-        self._health = HealthReporter(node, self._listeners, self._classifier, lambda: self._hub.dropped)
+        self._health = HealthReporter(node, self._listeners, self._classifier, self._messages_dropped)
         self._publisher: Publisher | None = None
         if config.mqtt.host is not None:
             subscription = self._hub.subscribe(Detection, Snapshot, Health, capacity=1000)
@@ -60,7 +60,6 @@ class Service:
             self._publisher = Publisher(
                 config.mqtt, node, list(tracks), labels, subscription, self._health.broker_changed
             )
-        self._title = node
         self._told: Callable[[Detection], None] = lambda _: None
         self._signals: list[signal.Signals] = []
         self._deadline: asyncio.TimerHandle | None = None
@@ -116,7 +115,7 @@ class Service:
             if self._publisher is not None:
                 tasks.create_task(self._publisher.run(), name="publish")
             if display is not None:
-                feed = LocalFeed(self._hub, self._title, await self._log.recent(HISTORY))
+                feed = LocalFeed(self._hub, "this machine", await self._log.recent(HISTORY))
                 tasks.create_task(self._show(display, feed), name="display")
             reporter = tasks.create_task(self._report(), name="health")
             notify(READY="1", STATUS=f"listening to {', '.join(listener.name for listener in self._listeners)}")
@@ -138,6 +137,9 @@ class Service:
         log.info("%s: %s %s (score %.2f)", detection.source, detection.label, detection.phase.value, detection.score)
         await self._log.append(detection)
         self._told(detection)
+
+    def _messages_dropped(self) -> int:
+        return self._hub.dropped + (self._publisher.dropped if self._publisher is not None else 0)
 
     async def _report(self) -> None:
         dropped = 0

@@ -1,0 +1,40 @@
+"""Makes the README's picture: the real program on its demonstration, half a minute in. `python -m tests.tui.picture`."""
+
+import asyncio
+import re
+import tempfile
+from pathlib import Path
+
+from monitor.config import Config, EventsConfig, SourceConfig
+from monitor.messages import Feed
+from monitor.service import Service
+from monitor.tui.app import MonitorApp
+
+PICTURE = Path(__file__).with_name("live.svg")
+MOMENT = 29.0
+"""Seconds into the demonstration: the siren wails, the smoke alarm is over."""
+
+
+async def picture(feed: Feed) -> None:
+    """Show the feed on a terminal that nobody sees, and take its picture."""
+    app = MonitorApp(feed)
+    async with app.run_test(size=(120, 32)):
+        await asyncio.sleep(MOMENT)
+        svg = app.export_screenshot(title="sound-monitor")
+        svg = re.sub(r"@font-face \{.*?\}\n", "", svg, flags=re.DOTALL)  # a picture should not load fonts from the web
+        PICTURE.write_text(re.sub(r"[ \t]+$", "", svg, flags=re.MULTILINE))
+
+
+def main() -> None:
+    """Run the monitor with the picture as its display."""
+    with tempfile.TemporaryDirectory() as folder:
+        config = Config(
+            node="hall",
+            sources=(SourceConfig(input="demo"),),
+            events=EventsConfig(path=f"{folder}/events.db"),
+        )
+        asyncio.run(Service(config).run(picture))
+
+
+if __name__ == "__main__":
+    main()
