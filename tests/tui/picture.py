@@ -1,4 +1,4 @@
-"""Makes the README's picture: the real program on its demonstration, half a minute in. `python -m tests.tui.picture`."""
+"""Makes the picture of the README: the real program on its demonstration. Run `python -m tests.tui.picture`."""
 
 import asyncio
 import re
