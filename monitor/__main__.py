@@ -1,14 +1,16 @@
 """The command line: `sound-monitor`, also `python -m monitor`. Commands are imported only when they run."""
 
 import argparse
+import errno
 import importlib
+import io
 import os
 import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
 from monitor import __version__
-from monitor.errors import MonitorError
+from monitor.errors import MonitorError, StorageError
 
 SOURCES = """\
 sources (SPEC), of which several run at once:
@@ -27,20 +29,43 @@ exit codes: 0 all well, 2 wrong usage, 65 bad model file, 69 source or broker un
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code."""
-    arguments = _parser().parse_args(argv)
+    _prepare_streams()
     try:
-        command = importlib.import_module(f"monitor.commands.{arguments.command}")
-        code = int(command.main(arguments))
-        sys.stdout.flush()
+        try:
+            arguments = _parser().parse_args(argv)
+            command = importlib.import_module(f"monitor.commands.{arguments.command}")
+            return int(command.main(arguments))
+        finally:
+            sys.stdout.flush()
     except MonitorError as error:
         print(f"sound-monitor: {error}", file=sys.stderr)  # noqa: T201
         return error.exit_code
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python complains again when it exits
+        _forget_stdout()
         return 141
-    return code
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO):
+            raise
+        _forget_stdout()
+        print(f"sound-monitor: cannot write the output: {error.strerror}", file=sys.stderr)  # noqa: T201
+        return StorageError.exit_code
+
+
+def _prepare_streams() -> None:
+    """Open what the caller has closed, so that no other file gets its number and what we print; print any name."""
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        if getattr(sys, name) is None:
+            os.open(os.devnull, os.O_RDWR)  # gets the lowest number that is free: this one
+            setattr(sys, name, os.fdopen(number, "w" if number else "r", closefd=False))
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")
+
+
+def _forget_stdout() -> None:
+    """Let what is still to be written go nowhere, or Python complains when it exits."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -155,7 +180,10 @@ def _add_model(parser: argparse.ArgumentParser) -> None:
 
 
 def _seconds(text: str) -> float:
-    value = float(text)
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
     if not 0 < value < 1e9:
         raise argparse.ArgumentTypeError(f"{text} is not a positive number of seconds")
     return value

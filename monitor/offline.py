@@ -1,5 +1,6 @@
 """The live pipeline over a file, as fast as it goes: the same windows, model and decisions."""
 
+import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from monitor.audio.resample import Resampler
 from monitor.audio.windows import Grid, Windower
 from monitor.classify.classifier import Classifier
 from monitor.detect.tracker import Tracker
-from monitor.messages import Change, Phase, Rule, Samples, Window
+from monitor.messages import Change, ModelCard, Phase, Rule, Samples, Scores, Window
 
 
 class Found(msgspec.Struct, frozen=True, kw_only=True):
@@ -51,7 +52,8 @@ class Analysis:
     """All that was found in a file, in order of time."""
 
     found: list[Found]
-    scores: FileScores
+    scores: FileScores | None
+    """Where they were to be kept."""
 
 
 async def analyze(
@@ -60,37 +62,29 @@ async def analyze(
     rules: Sequence[Rule],
     hop: float,
     progress: Callable[[float, float | None], None],
+    *,
+    keep_scores: bool = False,
 ) -> Analysis:
     """Run a file through the pipeline with a `hop` in seconds. Raises `SourceError`.
 
-    `progress` hears of the seconds done and, where the file tells, the seconds there are.
+    `progress` hears of the seconds done and, where the file tells, the seconds there are. Scores take memory, some
+    tens of MB an hour: they are kept only if asked for.
     """
     card = classifier.card
     grid = Grid(card.sample_rate, card.window, max(1, round(hop * card.sample_rate)))
     media = Media(path)
     tracker, book = Tracker(rules, grid.rate, grid.hop), _Book(path, card.name, grid.rate)
-    times: list[float] = []
-    probabilities: list[Samples] = []
-    embeddings: list[Samples] = []
+    kept: list[Scores] = []
     windower = Windower(path, 0, grid, _file_time)
     windows = _windows(media, windower, grid.rate)
     while batch := list(islice(windows, classifier.batch)):
         for window, scores in zip(batch, await classifier.run(batch), strict=True):
             book.enter(tracker.update(scores, window))
-            times.append(window.end / grid.rate)
-            probabilities.append(scores.probabilities)
-            if scores.embedding is not None:
-                embeddings.append(scores.embedding)
-        progress(times[-1], media.duration)
+            if keep_scores:
+                kept.append(scores)
+        progress(batch[-1].end / grid.rate, media.duration)
     book.enter(tracker.finish(windower.length))
-    return Analysis(
-        book.closed(windower.length),
-        FileScores(
-            np.array(times, np.float64),
-            np.stack(probabilities) if probabilities else np.zeros((0, len(card.labels)), np.float32),
-            np.stack(embeddings) if embeddings else None,
-        ),
-    )
+    return Analysis(book.closed(windower.length), _stack(kept, card) if keep_scores else None)
 
 
 def _windows(media: Media, windower: Windower, rate: int) -> Iterator[Window]:
@@ -107,6 +101,15 @@ def _windows(media: Media, windower: Windower, rate: int) -> Iterator[Window]:
         yield window
 
 
+def _stack(scores: Sequence[Scores], card: ModelCard) -> FileScores:
+    embeddings = [score.embedding for score in scores if score.embedding is not None]
+    return FileScores(
+        np.array([score.end / card.sample_rate for score in scores], np.float64),
+        np.array([score.probabilities for score in scores], np.float32).reshape(-1, len(card.labels)),
+        np.stack(embeddings) if embeddings else None,
+    )
+
+
 def _file_time(seconds: float) -> datetime:
     return datetime.fromtimestamp(0, UTC) + timedelta(seconds=seconds)
 
@@ -115,7 +118,7 @@ class _Book:
     """Pairs starts with ends."""
 
     def __init__(self, file: str, model: str, rate: int) -> None:
-        self._file, self._model, self._rate = file, model, rate
+        self._file, self._model, self._rate = os.fsencode(file).decode(errors="replace"), model, rate
         self._open: dict[str, Change] = {}
         self._pairs: list[tuple[Change, Change]] = []
 
@@ -127,12 +130,12 @@ class _Book:
                 self._pairs.append((self._open.pop(change.label), change))
 
     def closed(self, length: int) -> list[Found]:
-        """Everything found in a file of this many samples."""
+        """Everything found in a file of this many samples; the silence that fills its last window is none of it."""
         return [
             Found(
                 file=self._file,
                 label=start.label,
-                start=round(start.start / self._rate, 3),
+                start=round(min(length, start.start) / self._rate, 3),
                 end=round(min(length, end.end or end.start) / self._rate, 3),
                 score=start.score,
                 peak=end.peak,

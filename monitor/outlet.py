@@ -35,11 +35,12 @@ class LineOutlet:
                     self._lines.task_done()
                     self.dropped += 1
 
-    def flush(self, seconds: float) -> None:
-        """Wait until everything is written, but no longer than this."""
+    def flush(self, seconds: float) -> int:
+        """Wait until everything is written, but no longer than this; returns how many lines so far were not."""
         end = time.monotonic() + seconds
         while self._lines.unfinished_tasks and self._thread.is_alive() and time.monotonic() < end:
             time.sleep(0.005)
+        return self.dropped + self._lines.unfinished_tasks
 
     def _work(self) -> None:
         while True:

@@ -54,7 +54,8 @@ class Classifier:
         self._session.terminate()
 
     def close(self) -> None:
-        """Join the worker."""
+        """Break off what is still under way, and join the worker."""
+        self.terminate()
         self._worker.shutdown(cancel_futures=True)
 
     def _infer(self, windows: Sequence[Window]) -> list[Scores]:

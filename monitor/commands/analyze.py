@@ -47,24 +47,22 @@ async def _analyze_all(config: Config, files: Sequence[str], form: str, folder: 
     printer = Printer(form, sys.stdout)
     failed: list[MonitorError] = []
     try:
-        with _progress() as bar:
-            for number, file in enumerate(files, 1):
-                task = bar.add_task(f"{number}/{len(files)} {Path(file).name}", total=None)
-                progress = partial(_advance, bar, task)
-                try:
-                    analysis = await analyze(file, classifier, rules, hop, progress)
-                except SourceError as error:
-                    failed.append(error)
-                    print(f"sound-monitor: {error}", file=sys.stderr)  # noqa: T201
-                    continue
-                finally:
-                    bar.remove_task(task)
-                if folder is not None:
-                    _save(folder / f"{Path(file).stem}.npz", analysis.scores, card.labels)
-                printer.print(analysis.found)
+        for number, file in enumerate(files, 1):
+            try:
+                with _progress() as bar:
+                    progress = partial(_advance, bar, bar.add_task(f"{number}/{len(files)} {Path(file).name}"))
+                    analysis = await analyze(file, classifier, rules, hop, progress, keep_scores=folder is not None)
+            except SourceError as error:
+                failed.append(error)
+                print(f"sound-monitor: {error}", file=sys.stderr)  # noqa: T201
+                continue
+            if folder is not None and analysis.scores is not None:
+                _save(folder / f"{Path(file).stem}.npz", analysis.scores, card.labels)
+            printer.print(analysis.found)
     finally:
         classifier.close()
-    printer.finish()
+    if len(failed) < len(files):
+        printer.finish()
     return failed[0].exit_code if failed else 0
 
 
@@ -76,12 +74,13 @@ def _progress() -> Progress:
     """A bar on a terminal, nothing elsewhere."""
     console = Console(stderr=True)
     return Progress(
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         TaskProgressColumn(),
         TimeRemainingColumn(),
         console=console,
         transient=True,
+        redirect_stdout=False,
         disable=not console.is_terminal,
     )
 
@@ -97,6 +96,8 @@ def _prepare(folder: Path, files: Sequence[str]) -> None:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise StorageError(f"cannot make folder {folder}: {error.strerror}") from error
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise StorageError(f"cannot write into folder {folder}: permission denied")
 
 
 def _save(path: Path, scores: FileScores, labels: Sequence[str]) -> None:

@@ -7,8 +7,7 @@ from collections.abc import Awaitable
 from dataclasses import dataclass
 
 import numpy as np
-from rich.console import Console
-from rich.table import Table
+from rich.text import Text
 
 from monitor.audio.level import dbfs
 from monitor.audio.opening import open_capture
@@ -16,6 +15,7 @@ from monitor.audio.sources import opener, parse_spec
 from monitor.classify.library import find
 from monitor.classify.session import Session
 from monitor.commands.common import configuration
+from monitor.commands.table import print_table
 from monitor.config import Config, SourceConfig
 from monitor.detect.rules import resolve
 from monitor.errors import ModelError, MonitorError, SourceError
@@ -43,10 +43,9 @@ def main(arguments: Namespace) -> int:
     """Print the table; the exit code is 0 only if all holds, else that of the first failure."""
     config = configuration(arguments)
     findings = asyncio.run(_check(config))
-    table = Table("", "part", "finding", box=None, pad_edge=False)
-    for finding in findings:
-        table.add_row("[red]✗[/]" if finding.error else "[green]✓[/]", finding.part, finding.detail)
-    Console(soft_wrap=True).print(table)
+    good, bad = Text("✓", "green"), Text("✗", "red")
+    rows = [(bad if finding.error else good, finding.part, finding.detail) for finding in findings]
+    print_table(("", "part", "finding"), rows)
     return next((finding.error.exit_code for finding in findings if finding.error), 0)
 
 

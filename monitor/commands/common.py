@@ -1,4 +1,4 @@
-"""What several commands share: finding the configuration, and laying the command line over it."""
+"""What several commands share: the configuration with the command line laid over it, and the log."""
 
 import logging
 import os
@@ -40,4 +40,4 @@ def log_to_stderr(level: str) -> LineOutlet:
 def _found() -> str | None:
     home = Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config")
     places = (Path("config.yaml"), home / "sound-monitor" / "config.yaml", Path("/etc/sound-monitor/config.yaml"))
-    return next((str(place) for place in places if place.is_file()), None)
+    return next((str(place) for place in places if os.access(place, os.F_OK)), None)

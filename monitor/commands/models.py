@@ -4,11 +4,9 @@ import sys
 from argparse import Namespace
 from pathlib import Path
 
-from rich.console import Console
-from rich.table import Table
-
 from monitor.classify.library import files, find, folders
 from monitor.classify.session import Session
+from monitor.commands.table import print_table
 from monitor.errors import ModelError
 
 
@@ -18,7 +16,7 @@ def main(arguments: Namespace) -> int:
         for label in Session(find(arguments.labels)).card.labels:
             print(label)  # noqa: T201
         return 0
-    table = Table("name", "family", "rate", "window", "classes", "size", "licence", "path", box=None, pad_edge=False)
+    rows: list[tuple[str, ...]] = []
     refused: list[ModelError] = []
     for path in files():
         try:
@@ -26,23 +24,25 @@ def main(arguments: Namespace) -> int:
         except ModelError as error:
             refused.append(error)
             continue
-        table.add_row(
-            path.stem,
-            card.family,
-            f"{card.sample_rate} Hz",
-            f"{card.window / card.sample_rate:.3f} s",
-            str(len(card.labels)),
-            f"{card.size / 1e6:.1f} MB",
-            card.licence,
-            _short(path),
+        rows.append(
+            (
+                path.stem,
+                card.family,
+                f"{card.sample_rate} Hz",
+                f"{card.window / card.sample_rate:.3f} s",
+                str(len(card.labels)),
+                f"{card.size / 1e6:.1f} MB",
+                card.licence.partition(";")[0],
+                _short(path),
+            )
         )
-    if table.row_count:
-        Console(soft_wrap=True).print(table)
+    if rows:
+        print_table(("name", "family", "rate", "window", "classes", "size", "licence", "path"), rows)
     else:
         print(f"no models found in {', '.join(map(str, folders()))}", file=sys.stderr)  # noqa: T201
     for refusal in refused:
         print(f"sound-monitor: {refusal}", file=sys.stderr)  # noqa: T201
-    return ModelError.exit_code if refused or not table.row_count else 0
+    return ModelError.exit_code if refused or not rows else 0
 
 
 def _short(path: Path) -> str:

@@ -85,7 +85,8 @@ class EventLog:
         try:
             await self._on_writer(self._connect)
         except (sqlite3.Error, OSError) as error:
-            raise StorageError(f"event log {self.path} cannot be written: {error}") from error
+            advice = ": the next run keeps it aside and begins a new one" if _is_damage(error) else ""
+            raise StorageError(f"event log {self.path} cannot be written: {error}{advice}") from error
 
     async def close(self) -> None:
         """Finish what is being written and close the file."""
@@ -103,7 +104,7 @@ class EventLog:
         except sqlite3.Error as error:
             with contextlib.suppress(sqlite3.Error):
                 self._disconnect()
-            if error.sqlite_errorcode & 0xFF not in DAMAGED:
+            if not _is_damage(error):
                 raise
             self._move_aside(error)
         return function(*args)
@@ -153,3 +154,8 @@ class EventLog:
             self._connect().execute("SELECT detection FROM events ORDER BY sequence DESC LIMIT ?", (most,)).fetchall()
         )
         return [_decoder.decode(blob) for (blob,) in reversed(rows)]
+
+
+def _is_damage(error: Exception) -> bool:
+    """The file itself is at fault, not the disk or its rights."""
+    return isinstance(error, sqlite3.Error) and error.sqlite_errorcode & 0xFF in DAMAGED

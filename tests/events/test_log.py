@@ -203,7 +203,7 @@ async def test_the_check_changes_nothing_about_a_damaged_file(log: EventLog) -> 
     """`test` only tells."""
     log.path.parent.mkdir()
     log.path.write_bytes(b"no database" * 1000)
-    with pytest.raises(StorageError, match="file is not a database"):
+    with pytest.raises(StorageError, match="file is not a database: the next run keeps it aside and begins a new one"):
         await log.test()
     assert list(log.path.parent.iterdir()) == [log.path]
 
