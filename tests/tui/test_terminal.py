@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import termios
@@ -52,7 +53,7 @@ class Pane:
 
     def signal(self, name: str) -> None:
         """Send a signal to the program."""
-        subprocess.run(["kill", f"-{name}", Path(f"{self._socket}.pid").read_text().strip()], check=True)
+        os.kill(int(Path(f"{self._socket}.pid").read_text()), signal.Signals[f"SIG{name}"])
 
     def assert_clean(self) -> None:
         """The terminal is as a shell wants it."""
