@@ -1,5 +1,6 @@
 """Lines to a pipe whose reader may sleep or leave."""
 
+import fcntl
 import logging
 import os
 import resource
@@ -29,8 +30,9 @@ class Pipe:
 
 @pytest.fixture
 def pipe() -> Iterator[Pipe]:
-    """A pipe; what the test leaves open of it is closed."""
+    """A pipe that holds 4 KiB; what the test leaves open of it is closed."""
     pipe = Pipe(*os.pipe())
+    fcntl.fcntl(pipe.writer, fcntl.F_SETPIPE_SZ, 4096)
     yield pipe
     for descriptor in (pipe.reader, pipe.writer):
         try:
@@ -69,7 +71,7 @@ def test_a_reader_that_sleeps_holds_nobody_up(pipe: Pipe) -> None:
 
     def write() -> None:
         for number in range(1000):
-            outlet.write(f"{number:1000}")  # far more than the pipe holds
+            outlet.write(f"{number:1000}")
         done.set()
 
     threading.Thread(target=write, daemon=True).start()
