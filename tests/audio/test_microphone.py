@@ -60,6 +60,7 @@ def test_the_ring_holds_what_was_played(mic: VirtualMic) -> None:
     played = (0.1 * np.fft.irfft(spectrum)).astype(np.float32)
     capture = Microphone("", 16000)
     try:
+        assert mic.recordings == 1
         assert (capture.rate, capture.live, capture.finished) == (16000, True, False)
         assert similarity(recorded(mic, capture, played, 16000), played) > 0.95
     finally:
@@ -130,6 +131,18 @@ def test_a_frozen_sound_server_holds_nobody_up(mic: VirtualMic, monkeypatch: pyt
     again = Microphone("", 16000)
     wait_for(lambda: again.ring.written > 0)
     again.close()
+
+
+def test_what_opens_too_late_is_closed_again(mic: VirtualMic, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A microphone that was given up while the server hung does not record once it answers."""
+    assert default_available()
+    monkeypatch.setattr(microphone, "OPEN_TIMEOUT", 0.5)
+    mic.freeze()
+    with pytest.raises(SourceError, match="not answered"):
+        Microphone("", 16000)
+    mic.thaw()
+    wait_for(default_available)
+    wait_for(lambda: mic.recordings == 0)
 
 
 def test_devices_are_listed_as_they_are_now(mic: VirtualMic) -> None:

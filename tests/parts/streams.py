@@ -19,9 +19,11 @@ def serving(handler: type[socketserver.BaseRequestHandler]) -> Iterator[str]:
         server.daemon_threads = True
         thread = threading.Thread(target=server.serve_forever, args=(0.05,))
         thread.start()
-        yield f"localhost:{server.server_address[1]}"
-        server.shutdown()
-        thread.join()
+        try:
+            yield f"localhost:{server.server_address[1]}"
+        finally:
+            server.shutdown()
+            thread.join()
 
 
 def web(

@@ -83,6 +83,11 @@ class VirtualMic:
         assert self._process is not None
         self._process.send_signal(signal.SIGCONT)
 
+    @property
+    def recordings(self) -> int:
+        """How many programs record from it."""
+        return self._control("list", "short", "source-outputs").stdout.count(b"protocol-native")
+
     def play(self, samples: Samples, rate: int) -> None:
         """Play float32[n] into the microphone, and wait for the end."""
         form = ["--raw", "--format=float32le", "--channels=1", f"--rate={rate}", "--device=speaker"]
