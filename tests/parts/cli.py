@@ -42,16 +42,22 @@ class Program:
         }
 
     def start(
-        self, *arguments: str, stdin: Any = subprocess.DEVNULL, stdout: Any = subprocess.PIPE, **environment: str
+        self,
+        *arguments: str,
+        stdin: Any = subprocess.DEVNULL,
+        stdout: Any = subprocess.PIPE,
+        stderr: Any = subprocess.PIPE,
+        **environment: str,
     ) -> subprocess.Popen[bytes]:
-        """Start a command, and go on; its stderr is a pipe."""
+        """Start a command, and go on."""
         return subprocess.Popen(
             [sys.executable, "-m", "monitor", *arguments],
             cwd=self.folder,
             env=self.environment | environment,
             stdin=stdin,
             stdout=stdout,
-            stderr=subprocess.PIPE,
+            stderr=stderr,
+            bufsize=0,  # what is read a line at a time is not taken from `communicate`
         )
 
     def run(self, *arguments: str, given: bytes = b"", **environment: str) -> Ended:
@@ -67,6 +73,6 @@ def ended(process: subprocess.Popen[bytes], given: bytes | None = None) -> Ended
         process.kill()
         out, err = process.communicate()
         raise AssertionError(f"did not end; it said:\n{err.decode()}") from None
-    text = err.decode()
+    text = (err or b"").decode()
     assert "Traceback" not in text, text
     return Ended(process.returncode, (out or b"").decode(), text)

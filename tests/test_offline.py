@@ -1,0 +1,135 @@
+"""The live pipeline over files, with a real model and real decoding."""
+
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from monitor.classify.classifier import Classifier
+from monitor.classify.session import Session
+from monitor.config import RuleConfig
+from monitor.detect.rules import resolve
+from monitor.errors import SourceError
+from monitor.messages import Rule
+from monitor.offline import Analysis, analyze
+from tests.parts.audio_file import write_audio
+from tests.parts.sounds import RATE, bursts, room, write_wav
+from tests.parts.tiny_model import write_tiny_model
+
+WINDOW, HOP = 15_600, 4_000
+
+
+@pytest.fixture
+async def classifier(tmp_path: Path) -> AsyncIterator[Classifier]:
+    """The tiny model, in batches of a number that nothing is a multiple of."""
+    classifier = Classifier(Session(write_tiny_model(tmp_path / "tiny.onnx")), batch=7)
+    yield classifier
+    classifier.close()
+
+
+def rules(classifier: Classifier) -> tuple[Rule, ...]:
+    """Loud sounds are detected."""
+    card = classifier.card
+    return resolve((RuleConfig(label="Loud", preset="impulsive"),), card.labels, card.window / RATE, HOP / RATE)
+
+
+async def analysed(classifier: Classifier, path: Path, *, keep_scores: bool = False) -> Analysis:
+    """What is found in a file."""
+    return await analyze(str(path), classifier, rules(classifier), HOP / RATE, lambda *_: None, keep_scores=keep_scores)
+
+
+def starts(analysis: Analysis) -> Sequence[float]:
+    """When each sound began, seconds."""
+    return [found.start for found in analysis.found]
+
+
+async def test_sounds_are_found_where_they_are(classifier: Classifier, tmp_path: Path) -> None:
+    """Onsets within 0.1 s, ends within a window, in order, with the file and model that they are from."""
+    path = write_wav(tmp_path / "night.wav", bursts(20, 2.0, 7.33, 13.77))
+    analysis = await analysed(classifier, path)
+    assert starts(analysis) == pytest.approx([2.0, 7.33, 13.77], abs=0.1)
+    for found in analysis.found:
+        assert found.end - found.start == pytest.approx(0.6, abs=0.5)
+        assert (found.file, found.label, found.model) == (str(path), "Loud", "tiny")
+        assert 0.9 < found.score <= found.peak <= 1.0
+
+
+@pytest.mark.parametrize("rate", [8_000, 44_100, 48_000])
+async def test_other_rates_and_formats_give_the_same(classifier: Classifier, tmp_path: Path, rate: int) -> None:
+    """Stereo FLAC at another rate is resampled; the times stay those of the file."""
+    audio = bursts(8, 5.0)
+    at = np.arange(8 * rate) * RATE // rate
+    path = write_audio(tmp_path / "night.flac", np.stack((audio[at], audio[at]), axis=1), rate, "flac")
+    assert starts(await analysed(classifier, path)) == pytest.approx([5.0], abs=0.1)
+
+
+async def test_a_file_shorter_than_a_window_is_heard(classifier: Classifier, tmp_path: Path) -> None:
+    """Silence fills it up; times stay within the file."""
+    [found] = (await analysed(classifier, write_wav(tmp_path / "a.wav", bursts(0.5, 0.2, length=0.3)))).found
+    assert found.start == pytest.approx(0.2, abs=0.1)
+    assert found.end == 0.5
+    [found] = (await analysed(classifier, write_wav(tmp_path / "b.wav", bursts(0.05, 0.0, length=0.05)))).found
+    assert 0.0 <= found.start <= found.end <= 0.05
+
+
+async def test_a_sound_that_lasts_to_the_end_ends_with_the_file(classifier: Classifier, tmp_path: Path) -> None:
+    """Nothing is left open."""
+    [found] = (await analysed(classifier, write_wav(tmp_path / "a.wav", bursts(4, 3.2, length=0.8)))).found
+    assert found.start == pytest.approx(3.2, abs=0.1)
+    assert found.end == 4.0
+
+
+async def test_a_quiet_file_has_nothing_in_it(classifier: Classifier, tmp_path: Path) -> None:
+    """And its scores are kept only if they are asked for."""
+    analysis = await analysed(classifier, write_wav(tmp_path / "a.wav", room(3)))
+    assert (analysis.found, analysis.scores) == ([], None)
+
+
+async def test_scores_are_the_models_own(classifier: Classifier, tmp_path: Path) -> None:
+    """One row a window on the hop grid, the last one filled up, each as the model says of these samples alone."""
+    audio = bursts(3.1, 1.0)
+    path = write_wav(tmp_path / "a.wav", audio)
+    scores = (await analysed(classifier, path, keep_scores=True)).scores
+    assert scores is not None
+    assert scores.embeddings is not None
+    windows = 10  # 9 whole ones, and one for the rest
+    assert (scores.times.shape, scores.times.dtype.name) == ((windows,), "float64")
+    assert (scores.probabilities.shape, scores.probabilities.dtype.name) == ((windows, 2), "float32")
+    assert (scores.embeddings.shape, scores.embeddings.dtype.name) == ((windows, 4), "float32")
+    np.testing.assert_allclose(scores.times, (WINDOW + HOP * np.arange(windows)) / RATE)
+    filled = np.concatenate((np.trunc(audio * 32767) / 32768, np.zeros(WINDOW))).astype(np.float32)
+    alone = np.stack([filled[HOP * k : HOP * k + WINDOW] for k in range(windows)])
+    expected, statistics = Session(Path(classifier.card.path)).run(alone)
+    assert statistics is not None
+    np.testing.assert_allclose(scores.probabilities, expected, atol=1e-4)
+    np.testing.assert_allclose(scores.embeddings, statistics, atol=1e-4)
+
+
+async def test_progress_grows_to_the_length_of_the_file(classifier: Classifier, tmp_path: Path) -> None:
+    """Seconds done, and the seconds that the file claims."""
+    heard: list[tuple[float, float | None]] = []
+    path = write_wav(tmp_path / "a.wav", room(5))
+    await analyze(str(path), classifier, rules(classifier), 0.25, lambda *told: heard.append(told))
+    done = [seconds for seconds, _ in heard]
+    assert done == sorted(done)
+    assert done[-1] >= 5.0
+    assert {total for _, total in heard} == {5.0}
+
+
+async def test_a_file_that_is_not_audio_is_refused(classifier: Classifier, tmp_path: Path) -> None:
+    """As is a missing one."""
+    (tmp_path / "a.wav").write_bytes(b"no audio" * 100)
+    with pytest.raises(SourceError, match="not audio in a known format"):
+        await analysed(classifier, tmp_path / "a.wav")
+    with pytest.raises(SourceError, match="No such file"):
+        await analysed(classifier, tmp_path / "b.wav")
+
+
+async def test_a_single_sample_is_no_reason_to_fail(classifier: Classifier, tmp_path: Path) -> None:
+    """Resampled it may be none at all."""
+    path = write_wav(tmp_path / "a.wav", np.zeros(1, np.float32), rate=48_000)
+    analysis = await analysed(classifier, path, keep_scores=True)
+    assert analysis.found == []
+    assert analysis.scores is not None
+    assert analysis.scores.probabilities.shape == (len(analysis.scores.times), 2)
