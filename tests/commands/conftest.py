@@ -15,8 +15,12 @@ detection: {rules: [{label: Loud, preset: impulsive}]}
 
 @pytest.fixture
 def program(program: Program) -> Program:
-    """In its folder: config.yaml for the tiny model, and burst.wav of 4 s with a loud sound from 1.0 to 1.6 s."""
+    """In its folder: config.yaml for the tiny model, and burst.wav of 3 s with a loud sound from 0.5 to 1.1 s.
+
+    burst.pcm is the same as raw samples, which are not heard in real time but as fast as it goes.
+    """
     write_tiny_model(program.models / "tiny.onnx")
     (program.folder / "config.yaml").write_text(CONFIG)
-    write_wav(program.folder / "burst.wav", bursts(4, 1.0))
+    wav = write_wav(program.folder / "burst.wav", bursts(3, 0.5))
+    (program.folder / "burst.pcm").write_bytes(wav.read_bytes()[44:])
     return program

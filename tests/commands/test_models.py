@@ -1,0 +1,48 @@
+"""`models`: what is at hand."""
+
+from tests.parts.cli import Program
+from tests.parts.tiny_model import write_tiny_model
+
+
+def test_models_are_listed(program: Program) -> None:
+    """The user's and those that came with the program, one a line, whole lines in a pipe."""
+    done = program.run("models", COLUMNS="40")
+    assert (done.code, done.err) == (0, "")
+    rows = {line.split()[0]: line for line in done.out.splitlines()}
+    assert list(rows) == ["name", "resnet-mini", "tiny"]
+    path = "home/.local/share/sound-monitor/models/tiny.onnx"
+    assert rows["tiny"].split() == ["tiny", "tiny", "16000", "Hz", "0.975", "s", "2", "0.0", "MB", "CC0-1.0", path]
+    assert not any(line.endswith(" ") for line in rows.values())
+
+
+def test_a_broken_file_does_not_hide_the_others(program: Program) -> None:
+    """It is named with what is wrong about it, and the exit code is 65."""
+    (program.models / "broken.onnx").write_bytes(b"no model")
+    write_tiny_model(program.models / "mute.onnx", licence=None)
+    done = program.run("models")
+    assert done.code == 65
+    assert [line.split()[0] for line in done.out.splitlines()] == ["name", "resnet-mini", "tiny"]
+    broken, mute = done.err.splitlines()
+    assert broken.startswith(f"sound-monitor: {program.models}/broken.onnx: not a model that ONNX Runtime can load: ")
+    assert mute.endswith("mute.onnx: the model does not describe itself: its metadata lacks licence")
+
+
+def test_a_users_model_replaces_ours(program: Program) -> None:
+    """Of the same name there is one, the user's."""
+    write_tiny_model(program.models / "resnet-mini.onnx")
+    done = program.run("models")
+    [row] = [line for line in done.out.splitlines() if line.startswith("resnet-mini")]
+    assert row.endswith("home/.local/share/sound-monitor/models/resnet-mini.onnx")
+
+
+def test_the_classes_of_a_model(program: Program) -> None:
+    """One a line, in the order of its answers."""
+    done = program.run("models", "--labels", "tiny")
+    assert (done.code, done.out, done.err) == (0, "Loud\nQuiet\n", "")
+
+
+def test_an_unknown_model(program: Program) -> None:
+    """With those that there are."""
+    done = program.run("models", "--labels", "tinny")
+    assert (done.code, done.out) == (65, "")
+    assert done.err == "sound-monitor: there is no model called 'tinny'; did you mean tiny?\n"

@@ -1,0 +1,164 @@
+"""`run`, from its start to each of its ends."""
+
+import json
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from contextlib import closing
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.parts.cli import Ended, Program, ended
+from tests.parts.slow_model import write_slow_model
+from tests.parts.sounds import RATE, bursts, room, write_wav
+
+
+def said(process: subprocess.Popen[bytes], text: str) -> None:
+    """Wait until the program has said this on stderr."""
+    assert process.stderr is not None
+    heard = b""
+    while text.encode() not in heard:
+        line = process.stderr.readline()
+        assert line, f"ended without saying {text!r}:\n{heard.decode()}"
+        heard += line
+
+
+def detections(done: Ended) -> list[dict[str, Any]]:
+    """What it wrote on stdout."""
+    return [json.loads(line) for line in done.out.splitlines()]
+
+
+def test_a_file_is_heard_to_its_end(program: Program) -> None:
+    """A line of JSON for the beginning and the end of a sound, both in the event log; then the exit code is 0."""
+    done = program.run("run", "--source", "burst.wav", "--json")
+    assert done.code == 0
+    started, stopped = detections(done)
+    assert (started["phase"], stopped["phase"]) == ("started", "ended")
+    assert (started["node"], started["source"], started["label"]) == ("test", "burst", "Loud")
+    assert started["id"] == stopped["id"]
+    lasted = datetime.fromisoformat(stopped["ended_at"]) - datetime.fromisoformat(stopped["started_at"])
+    assert lasted.total_seconds() == pytest.approx(0.6, abs=0.5)
+    with closing(sqlite3.connect(program.state / "events.db")) as log:
+        stored = [json.loads(row) for (row,) in log.execute("SELECT detection FROM events ORDER BY sequence")]
+    assert stored == [started, stopped]
+
+
+def test_raw_samples_come_through_a_pipe(program: Program) -> None:
+    """As fast as they come, and none is left out."""
+    samples = (32767 * bursts(20, 5.0, 15.0)).astype("<i2").tobytes()
+    done = program.run("run", "--source", "pcm:-", "--json", given=samples)
+    assert done.code == 0
+    assert [detection["phase"] for detection in detections(done)] == ["started", "ended"] * 2
+    times = [datetime.fromisoformat(d["started_at"]) for d in detections(done) if d["phase"] == "started"]
+    assert (times[1] - times[0]).total_seconds() == pytest.approx(10.0, abs=0.1)
+
+
+def test_a_missing_file_is_said(program: Program) -> None:
+    """Exit code 69."""
+    done = program.run("run", "--source", "none.wav", "--json")
+    assert (done.code, done.out) == (69, "")
+    assert done.err.endswith("sound-monitor: none.wav: No such file or directory\n")
+
+
+def test_a_missing_file_does_not_silence_the_others(program: Program) -> None:
+    """They are heard to their end first, and all that they gave is written."""
+    done = program.run("run", "--source", "none.wav", "--source", "pcm:burst.pcm", "--json")
+    assert done.code == 69
+    assert len(detections(done)) == 2
+
+
+def test_a_source_that_is_none_is_refused(program: Program) -> None:
+    """With the forms that there are."""
+    done = program.run("run", "--source", "mick")
+    assert (done.code, done.out) == (78, "")
+    assert done.err.startswith("sound-monitor: 'mick' is not a source; did you mean mic?")
+    assert "A source is one of\n  mic " in done.err
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 0)])
+def test_a_signal_ends_it_in_order(program: Program, number: signal.Signals, code: int) -> None:
+    """A sound that is on ends with it; then Ctrl-C has its usual code, and the service's regular end is 0."""
+    write_wav(program.folder / "alarm.wav", bursts(60, 0.5, length=59))
+    process = program.start("run", "--source", "alarm.wav", "--json")
+    said(process, "Loud started")
+    process.send_signal(number)
+    done = ended(process)
+    assert done.code == code
+    assert [detection["phase"] for detection in detections(done)] == ["started", "ended"]
+
+
+def test_a_second_ctrl_c_breaks_off_what_hangs(program: Program) -> None:
+    """An inference that takes minutes; the first one waits for it for some seconds only."""
+    write_slow_model(program.models / "slow.onnx")
+    write_wav(program.folder / "loud.wav", np.ones(60 * RATE, np.float32))
+    process = program.start("run", "--source", "loud.wav", "--model", "slow", "--no-tui")
+    said(process, "listening to")
+    time.sleep(2)  # the first window is complete, and its inference has begun
+    process.send_signal(signal.SIGINT)
+    said(process, "SIGINT: ending")
+    process.send_signal(signal.SIGINT)
+    done = ended(process)
+    assert done.code == 130
+    assert "broken off" in done.err
+
+
+def test_a_reader_that_leaves_ends_it(program: Program) -> None:
+    """With the next line that it does not get: exit code 141."""
+    process = program.start("run", "--source", "burst.wav", "--loop", "--json")
+    assert process.stdout is not None
+    assert json.loads(process.stdout.readline())["phase"] == "started"
+    process.stdout.close()
+    process.stdout = None
+    done = ended(process)
+    assert done.code == 141
+
+
+def test_a_reader_that_sleeps_holds_nothing_up(program: Program) -> None:
+    """The monitor goes on, ends on time, and says how many lines could not be written."""
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    try:
+        while True:
+            os.write(writer, b"x" * 4096)
+    except BlockingIOError:
+        os.set_blocking(writer, True)
+    done = ended(program.start("run", "--source", "burst.wav", "--loop", "--json", "--duration", "4", stdout=writer))
+    os.close(reader)
+    os.close(writer)
+    assert done.code == 0
+    assert "Loud ended" in done.err
+    assert " lines are missing on stdout: its reader is too slow, or its disk full" in done.err
+
+
+def test_it_ends_when_its_time_is_over(program: Program) -> None:
+    """Though the file would go on for ever."""
+    write_wav(program.folder / "room.wav", room(1))
+    begun = time.monotonic()
+    done = program.run("run", "--source", "room.wav", "--loop", "--duration", "2", "--no-tui")
+    assert (done.code, done.out) == (0, "")
+    assert time.monotonic() - begun >= 2
+
+
+def test_nothing_else_gets_the_number_of_a_closed_stdout(program: Program) -> None:
+    """The event log stays whole when the caller has closed all three streams."""
+    command = f'"{sys.executable}" -m monitor run --source pcm:burst.pcm --json >&- 2>&- <&-'
+    assert subprocess.run(["sh", "-c", command], cwd=program.folder, env=program.environment).returncode == 0
+    with closing(sqlite3.connect(program.state / "events.db")) as log:
+        assert log.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+        assert log.execute("SELECT count(*) FROM events").fetchone() == (2,)
+
+
+def test_a_damaged_event_log_is_kept_aside(program: Program) -> None:
+    """It is said, and this run's events are in a new one."""
+    program.state.mkdir(parents=True)
+    (program.state / "events.db").write_bytes(b"no database" * 1000)
+    done = program.run("run", "--source", "pcm:burst.pcm", "--no-tui")
+    assert done.code == 0
+    assert "events.db is damaged (file is not a database): it is kept as" in done.err
+    assert len(list(program.state.glob("events.db.damaged-*"))) == 1
