@@ -28,6 +28,10 @@ class SourceError(MonitorError):
     exit_code = 69  # EX_UNAVAILABLE
 
 
+class DriverHangsError(SourceError):
+    """The driver of a source does not answer; this may last until the program is started afresh."""
+
+
 class ModelError(MonitorError):
     """A model file is missing, damaged, or does not describe itself."""
 

@@ -111,7 +111,7 @@ class Service:
     async def _run_tasks(self, display: Display | None) -> None:
         async with asyncio.TaskGroup() as tasks:
             for listener in self._listeners:
-                tasks.create_task(listener.run(), name=f"listen to {listener.name}")
+                tasks.create_task(self._listen(listener), name=f"listen to {listener.name}")
             if self._publisher is not None:
                 tasks.create_task(self._publisher.run(), name="publish")
             if display is not None:
@@ -125,6 +125,12 @@ class Service:
             self._hub.publish(health)
             self._hub.close()
             log.info(summary(health))
+
+    async def _listen(self, listener: Listener) -> None:
+        """A file that fails ends alone; a room that can no longer be heard ends the monitor, to be started afresh."""
+        await listener.run()
+        if listener.failure is not None and listener.lasting:
+            self.stop()
 
     async def _show(self, display: Display, feed: Feed) -> None:
         """The monitor ends with its display."""

@@ -20,7 +20,7 @@ from monitor.audio.resample import Resampler
 from monitor.audio.ring import Overrun
 from monitor.audio.windows import Grid, Windower
 from monitor.config import AudioConfig
-from monitor.errors import SourceError
+from monitor.errors import DriverHangsError, SourceError
 from monitor.messages import EpochEnd, Samples, SourceHealth, SourceState, Window
 
 log = logging.getLogger(__name__)
@@ -31,6 +31,9 @@ POLL_MIN = 0.01
 """Shortest sleep before looking for the next window, seconds: a late block must not turn into a busy loop."""
 BACKLOG = 1.0
 """A live source that is further behind than this many seconds skips to its newest window."""
+HANGS = 5
+"""Attempts in a row that a driver may leave unanswered. PortAudio can get stuck for good, and only a new process helps:
+whoever supervises this one must learn of it."""
 RETRY_MIN = 0.5
 """Seconds before the first attempt to open a lost source; each further one waits twice as long."""
 
@@ -110,7 +113,7 @@ class Listener:
         `room` is never digitally silent, so that silence there means a deaf microphone."""
         self.name = name
         self._opener, self._grid, self._config = opener, grid, config
-        self._lasting, self._room = lasting, room
+        self.lasting, self._room = lasting, room
         self._epoch = 0
         self._stretch: Stretch | None = None
         self._handed_out = asyncio.Event()
@@ -130,18 +133,20 @@ class Listener:
 
     async def run(self) -> None:
         """Listen until the source ends or `stop`. A source that cannot be opened or breaks off, and is not lasting,
-        ends with its `failure` set: it must not take the others down."""
-        wait = RETRY_MIN
+        ends with its `failure` set, and so does one whose driver hangs for good."""
+        wait, hangs = RETRY_MIN, 0
         try:
             while not self._stopping.is_set():
                 epoch = self._epoch
                 try:
                     loss = await self._listen()
+                    hangs = 0
                 except SourceError as error:
                     loss = str(error)
+                    hangs = hangs + 1 if isinstance(error, DriverHangsError) else 0
                 if loss is None:
                     break
-                if not self._lasting:
+                if not self.lasting or hangs == HANGS:
                     self.failure, self._reason = SourceError(loss), loss
                     break
                 self._lost(loss)
@@ -212,7 +217,7 @@ class Listener:
         finally:
             await asyncio.to_thread(capture.close)
             stretch.close()
-        if loss is not None and self._lasting:
+        if loss is not None and self.lasting:
             self._lost(loss)
         await self._handed_out.wait()
         return loss

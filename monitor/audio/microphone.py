@@ -14,7 +14,7 @@ from monitor.audio.devices import InputDevice, choose
 from monitor.audio.quiet import quiet
 from monitor.audio.ring import SampleRing
 from monitor.audio.worker import Worker
-from monitor.errors import SourceError
+from monitor.errors import DriverHangsError, SourceError
 from monitor.messages import Samples
 
 logger = logging.getLogger(__name__)
@@ -72,7 +72,7 @@ class Microphone:
         try:
             _patiently(lambda: self._open(wanted, rate), abandoned=self._free)
         except SourceError as error:
-            raise SourceError(f"microphone {wanted or '(default)'}: {error}") from error
+            raise type(error)(f"microphone {wanted or '(default)'}: {error}") from error
 
     @property
     def finished(self) -> bool:
@@ -183,7 +183,7 @@ def _patiently(job: Callable[[], T], abandoned: Callable[[], None] | None = None
         with quiet():
             return _worker().call(job, OPEN_TIMEOUT, abandoned)
     except TimeoutError as error:
-        raise SourceError(f"the sound server has not answered for {OPEN_TIMEOUT:g} s; is it frozen?") from error
+        raise DriverHangsError(f"the sound server has not answered for {OPEN_TIMEOUT:g} s; is it frozen?") from error
 
 
 @cache

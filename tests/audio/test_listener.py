@@ -10,13 +10,14 @@ from functools import partial
 import numpy as np
 import pytest
 
+from monitor.audio import listener as listener_module
 from monitor.audio.capture import Capture
 from monitor.audio.listener import Listener
 from monitor.audio.opening import open_capture
 from monitor.audio.ring import SampleRing
 from monitor.audio.windows import Grid
 from monitor.config import AudioConfig
-from monitor.errors import SourceError
+from monitor.errors import DriverHangsError, SourceError
 from monitor.messages import EpochEnd, Samples, SourceState, Window
 
 GRID = Grid(rate=1000, window=100, hop=50)
@@ -154,6 +155,20 @@ async def test_keeps_trying_a_device_that_is_away(caplog: pytest.LogCaptureFixtu
         assert listener.health().reason == "no such microphone"
         await until(lambda: listener.health().state is SourceState.LISTENING)
     assert sum("no such microphone" in record.message for record in caplog.records) == 1
+
+
+async def test_a_driver_that_hangs_for_good_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Several unanswered attempts in a row end even a lasting source; an answer in between starts the count again."""
+    monkeypatch.setattr(listener_module, "RETRY_MIN", 0.01)
+    outcomes = [DriverHangsError("hangs")] * 4 + [SourceError("away")] + [DriverHangsError("hangs")] * 9
+
+    def opener() -> Capture:
+        raise outcomes.pop(0)
+
+    async with listening(opener, retry_max=1.0) as listener:
+        await until(lambda: listener.done)
+        assert str(listener.failure) == "hangs"
+        assert len(outcomes) == 4
 
 
 async def test_a_file_that_fails_ends_with_its_failure() -> None:
