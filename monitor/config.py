@@ -143,6 +143,10 @@ class TlsConfig(Section, frozen=True):
     """PEM key of the client certificate."""
 
     def __post_init__(self) -> None:
+        if not self.enabled and (self.ca_file or self.cert_file or self.key_file):
+            raise ValueError("certificates are named, but the connection is not encrypted: set enabled to true")
+        if self.key_file and not self.cert_file:
+            raise ValueError("key_file is set without its cert_file")
         self._expand_home("ca_file", "cert_file", "key_file")
 
 
@@ -167,6 +171,8 @@ class MqttConfig(Section, frozen=True):
     def __post_init__(self) -> None:
         if self.password is not None and self.password_file is not None:
             raise ValueError("set password or password_file, not both")
+        if self.username is None and (self.password is not None or self.password_file is not None):
+            raise ValueError("a password is set without a username")
         self._expand_home("password_file")
 
 

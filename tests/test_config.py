@@ -56,7 +56,7 @@ def test_the_shipped_file_names_every_key() -> None:
 
 def test_the_examples_in_the_shipped_file_are_valid() -> None:
     """What is switched off in config.yaml can be switched on as it is."""
-    config = parse(with_examples())
+    config = parse(with_examples().replace("enabled: false", "enabled: true"))
     assert config.node == "hallway"
     assert len(config.sources) == 4
     assert config.sources[1].loop
@@ -86,8 +86,8 @@ def test_a_tilde_is_the_home_directory(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", "/home/me")
     assert EventsConfig(path="~/events.db").path == "/home/me/events.db"
     assert EventsConfig(path="~nobody-of-this-name/x").path == "~nobody-of-this-name/x"
-    assert parse("mqtt: {password_file: ~/pw}").mqtt.password_file == str(Path("/home/me/pw"))
-    tls = TlsConfig(ca_file="~/ca", cert_file="~/cert", key_file="~/key")
+    assert parse("mqtt: {username: me, password_file: ~/pw}").mqtt.password_file == str(Path("/home/me/pw"))
+    tls = TlsConfig(enabled=True, ca_file="~/ca", cert_file="~/cert", key_file="~/key")
     assert (tls.ca_file, tls.cert_file, tls.key_file) == ("/home/me/ca", "/home/me/cert", "/home/me/key")
 
 

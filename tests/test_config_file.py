@@ -111,6 +111,12 @@ def test_values_take_their_keys_types() -> None:
             "my.yaml:2: detection: label 'Dog' stands twice in rules; give each rule its own label",
         ),
         ("mqtt: {password: a, password_file: b}", "my.yaml:1: mqtt: set password or password_file, not both"),
+        ("mqtt: {password: a}", "my.yaml:1: mqtt: a password is set without a username"),
+        (
+            "mqtt:\n  tls: {ca_file: ca.pem}",
+            "my.yaml:2: mqtt.tls: certificates are named, but the connection is not encrypted: set enabled to true",
+        ),
+        ("mqtt: {tls: {enabled: true, key_file: k}}", "my.yaml:1: mqtt.tls: key_file is set without its cert_file"),
     ],
 )
 def test_what_is_wrong_is_said_with_its_place(text: str, said: str) -> None:
