@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -128,12 +128,13 @@ def false_alarms(
     return answer
 
 
-def recall(scores: Samples, taught: Samples, names: list[str], wanted: Iterable[str]) -> dict[str, float]:
-    """For each class that the teacher detects (0.5 or more) in a held-out window: how often the model gives 0.25 or more."""
+def recall(scores: Samples, taught: Samples, names: list[str], wanted: Sequence[str]) -> dict[str, float]:
+    """Share of the windows in which the teacher detects a class (0.5 or more) that the model gives 0.25 or more."""
     answer = {}
     for name, column in zip(wanted, indices_of(wanted, names), strict=True):
         found = taught[:, column] >= 0.5
-        answer[name] = round(float((scores[found, column] >= 0.25).mean()), 3) if found.any() else float("nan")
+        if found.any():
+            answer[name] = round(float((scores[found, column] >= 0.25).mean()), 3)
     return answer
 
 
