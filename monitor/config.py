@@ -188,7 +188,7 @@ class Config(Section, frozen=True):
     node: Name | None = None
     """Name of this box in topics and messages; by default the host's name."""
     sources: tuple[SourceConfig, ...] = ()
-    """By default the default microphone; where there is none, a demonstration."""
+    """By default the default microphone; where there is none, and neither a broker nor a service, a demonstration."""
     audio: AudioConfig = AudioConfig()
     model: ModelConfig = ModelConfig()
     detection: DetectionConfig = DetectionConfig()

@@ -185,7 +185,7 @@ class Service:
 def _listeners(config: Config, grid: Grid) -> list[Listener]:
     """A listener for each configured source, with names that are unique."""
     listeners: list[Listener] = []
-    for source in config.sources or (default_source(),):
+    for source in config.sources or (default_source(config),):
         spec = parse_spec(source.input)
         name = source.name or default_name(spec)
         taken = {listener.name for listener in listeners}
@@ -206,11 +206,15 @@ def _listeners(config: Config, grid: Grid) -> list[Listener]:
     return listeners
 
 
-def default_source() -> SourceConfig:
-    """The default microphone; where there is none, a demonstration that says what it is."""
+def default_source(config: Config) -> SourceConfig:
+    """The default microphone; where there is none, a demonstration that says what it is.
+
+    Never a demonstration for a home that would believe it: with a broker, or as a service, the microphone is waited
+    for, which may only be slow to start.
+    """
     from monitor.audio.microphone import default_available
 
-    if default_available():
+    if config.mqtt.host is not None or "NOTIFY_SOCKET" in os.environ or default_available():
         return SourceConfig(input="mic")
     log.warning("no microphone here: playing a synthesised demonstration instead (choose a source with --source)")
     return SourceConfig(input="demo")

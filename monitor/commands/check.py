@@ -60,7 +60,7 @@ async def _check(config: Config) -> list[Finding]:
         rate = session.card.sample_rate
         findings.append(await _finding("model", _time_model(session)))
         findings.append(await _finding("rules", _resolve(config, session.card)))
-    for source in config.sources or (default_source(),):
+    for source in config.sources or (default_source(config),):
         findings.append(await _finding(f"source {source.name or source.input}", _listen(source, rate)))
     findings.append(await _finding("event log", _open_log(config)))
     if config.mqtt.host is None:

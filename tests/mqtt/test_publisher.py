@@ -275,8 +275,8 @@ async def test_probe_over_tls_with_a_client_certificate(tmp_path: Path) -> None:
         )
         secret = tmp_path / "secret"
         secret.write_text("secret")
-        config = MqttConfig(host="localhost", port=broker.tls_port, username="ha", password_file=str(secret), tls=tls)
-        assert await probe(config, "box") == f"localhost:{broker.tls_port} as ha"
+        config = MqttConfig(host="127.0.0.1", port=broker.tls_port, username="ha", password_file=str(secret), tls=tls)
+        assert await probe(config, "box") == f"127.0.0.1:{broker.tls_port} as ha"
 
 
 async def test_probe_raises_what_is_wrong(config: MqttConfig, broker: Broker) -> None:

@@ -19,7 +19,7 @@ MOSQUITTO = shutil.which("mosquitto") or shutil.which("mosquitto", path="/usr/lo
 class Broker:
     """Mosquitto with its files in `folder`. Keeps its ports over a restart; skips the test where it is missing.
 
-    With `tls` it also listens on `tls_port`, with a certificate for localhost signed by the authority in `ca_file`;
+    With `tls` it also listens on `tls_port`, with a certificate for 127.0.0.1 signed by the authority in `ca_file`;
     `client.crt` and `client.key` beside it are signed by the same authority.
     """
 
@@ -124,7 +124,7 @@ def _certificates(folder: Path) -> None:
     authority = ["req", "-x509", *key, "-days", "2", "-subj", "/CN=Test CA", *usage]
     _openssl(folder, *authority, "-keyout", "ca.key", "-out", "ca.crt")
     for name, extensions in (
-        ("server", "subjectAltName=DNS:localhost\nextendedKeyUsage=serverAuth\n"),
+        ("server", "subjectAltName=IP:127.0.0.1\nextendedKeyUsage=serverAuth\n"),
         ("client", "extendedKeyUsage=clientAuth\n"),
     ):
         (folder / f"{name}.ext").write_text(f"{extensions}basicConstraints=CA:FALSE\n")

@@ -14,13 +14,13 @@ from monitor.messages import Samples
 
 @contextmanager
 def serving(handler: type[socketserver.BaseRequestHandler]) -> Iterator[str]:
-    """A server on a free port, as `localhost:PORT`; its connections end with their handlers."""
-    with socketserver.ThreadingTCPServer(("localhost", 0), handler) as server:
+    """A server on a free port, as `127.0.0.1:PORT`; its connections end with their handlers."""
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), handler) as server:
         server.daemon_threads = True
         thread = threading.Thread(target=server.serve_forever, args=(0.05,))
         thread.start()
         try:
-            yield f"localhost:{server.server_address[1]}"
+            yield f"127.0.0.1:{server.server_address[1]}"
         finally:
             server.shutdown()
             thread.join()
