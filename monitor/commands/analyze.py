@@ -80,7 +80,6 @@ def _progress() -> Progress:
         TimeRemainingColumn(),
         console=console,
         transient=True,
-        redirect_stdout=False,
         disable=not console.is_terminal,
     )
 
