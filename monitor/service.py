@@ -29,6 +29,9 @@ log = logging.getLogger(__name__)
 
 SHUTDOWN = 10.0
 """Seconds that an orderly end may take before what still hangs is broken off."""
+ECHO = 0.5
+"""Seconds within which a second signal is the same one: a terminal or `timeout` tells the whole process group, and some
+parents pass it on as well."""
 HISTORY = 50
 """Earlier detections that a display begins with."""
 
@@ -163,7 +166,13 @@ class Service:
         """The first signal ends in order, the second breaks off, the third kills."""
         loop = asyncio.get_running_loop()
 
+        last = -ECHO
+
         def caught(number: signal.Signals) -> None:
+            nonlocal last
+            echo, last = loop.time() - last < ECHO, loop.time()
+            if echo:
+                return
             self._signals.append(number)
             if len(self._signals) == 1:
                 log.info("%s: ending", number.name)

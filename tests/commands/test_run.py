@@ -9,11 +9,13 @@ import sys
 import time
 from contextlib import closing
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from tests.parts.broker import Broker
 from tests.parts.cli import Ended, Program, ended
 from tests.parts.slow_model import write_slow_model
 from tests.parts.sounds import RATE, bursts, room, write_wav
@@ -73,6 +75,30 @@ def test_a_missing_file_does_not_silence_the_others(program: Program) -> None:
     assert len(detections(done)) == 2
 
 
+def test_a_name_that_is_not_utf8_goes_over_mqtt(program: Program, tmp_path: Path) -> None:
+    """As well as it can be said."""
+    with (program.folder / "config.yaml").open("a") as config:
+        (tmp_path / "broker").mkdir()
+        broker = Broker(tmp_path / "broker")
+        config.write(f"mqtt: {{host: 127.0.0.1, port: {broker.port}}}\n")
+    name = os.fsdecode(b"caf\xe9.wav")
+    write_wav(program.folder / name, room(1))
+    with broker:
+        done = program.run("run", "--source", name, "--no-tui")
+    assert done.code == 0
+    assert "connected to the MQTT broker" in done.err
+
+
+@pytest.mark.parametrize("command", ["run", "analyze"])
+def test_the_home_of_somebody_unknown_is_no_reason_to_fail(program: Program, command: str) -> None:
+    """The path is taken as it stands."""
+    for source in ("~nobody-of-this-name/x.wav", "pcm:~nobody-of-this-name/x.pcm"):
+        arguments = ("run", "--source", source) if command == "run" else ("analyze", source)
+        done = program.run(*arguments)
+        assert done.code == 69
+        assert "No such file or directory" in done.err
+
+
 def test_a_source_that_is_none_is_refused(program: Program) -> None:
     """With the forms that there are."""
     done = program.run("run", "--source", "mick")
@@ -102,10 +128,23 @@ def test_a_second_ctrl_c_breaks_off_what_hangs(program: Program) -> None:
     time.sleep(2)  # the first window is complete, and its inference has begun
     process.send_signal(signal.SIGINT)
     said(process, "SIGINT: ending")
+    time.sleep(0.6)  # sooner it would count as the same Ctrl-C
     process.send_signal(signal.SIGINT)
     done = ended(process)
     assert done.code == 130
     assert "broken off" in done.err
+
+
+def test_one_ctrl_c_that_arrives_twice_is_one(program: Program) -> None:
+    """As from a terminal whose parent passes it on: the end is in order."""
+    process = program.start("run", "--source", "burst.wav", "--loop", "--no-tui")
+    said(process, "listening to")
+    process.send_signal(signal.SIGINT)
+    time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    done = ended(process)
+    assert done.code == 130
+    assert "broken off" not in done.err
 
 
 def test_a_reader_that_leaves_ends_it(program: Program) -> None:
