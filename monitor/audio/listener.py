@@ -189,7 +189,7 @@ class Listener:
             total.add(self._stretch)
         return SourceHealth(
             source=self.name,
-            device=self._device,
+            device=_sendable(self._device),
             state=self._state,
             captured=round(total.captured, 3),
             overflows=total.overflows,
@@ -197,7 +197,7 @@ class Listener:
             windows_dropped=total.dropped,
             lag=round(self.lag, 4),
             reopened=max(0, total.reopened),
-            reason=self._reason,
+            reason=_sendable(self._reason),
         )
 
     async def _listen(self) -> str | None:
@@ -260,3 +260,8 @@ class Listener:
         """Sleep, but not beyond `stop`."""
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._stopping.wait(), seconds)
+
+
+def _sendable(text: str) -> str:
+    """As UTF-8 can say it: the name of a file or device need not be."""
+    return text.encode(errors="replace").decode()

@@ -1,6 +1,7 @@
 """Audio out of files and network streams, whatever their format, decoded by FFmpeg."""
 
 import logging
+import os
 import time
 from collections.abc import Generator, Iterator
 from contextlib import closing, contextmanager
@@ -114,7 +115,7 @@ def _open(location: str) -> InputContainer:
     if "://" in location:
         rtsp = {"rtsp_transport": "tcp", "allowed_media_types": "audio"} if location.startswith("rtsp") else {}
         return av.open(location, options=rtsp, timeout=timeouts)
-    path = Path(location).expanduser()
+    path = Path(os.path.expanduser(location))  # noqa: PTH111 - Path's raises on ~nobody
     if path.is_dir():
         raise SourceError(f"{location}: is a directory, give an audio file in it")
     if path.exists() and not path.is_file():

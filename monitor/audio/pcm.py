@@ -4,7 +4,6 @@ import os
 import select
 import stat
 from collections.abc import Generator
-from pathlib import Path
 
 import numpy as np
 
@@ -24,7 +23,8 @@ def open_pcm(path: str) -> int:
                 os.close(descriptor)
                 raise SourceError("pcm:-: standard input is a terminal; pipe raw 16-bit samples into it")
             return descriptor
-        descriptor = os.open(Path(path).expanduser(), os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        there = os.path.expanduser(path)  # noqa: PTH111 - Path's raises on ~nobody
+        descriptor = os.open(there, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError as error:
         raise SourceError(f"pcm:{path}: {error.strerror}") from error
     if stat.S_ISDIR(os.fstat(descriptor).st_mode):
