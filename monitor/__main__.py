@@ -37,7 +37,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             return int(command.main(arguments))
         finally:
             sys.stdout.flush()
-    except MonitorError as error:
+    except (MonitorError, ExceptionGroup) as raised:
+        error = _told(raised)
         print(f"sound-monitor: {error}", file=sys.stderr)  # noqa: T201
         return error.exit_code
     except KeyboardInterrupt:
@@ -51,6 +52,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         _forget_stdout()
         print(f"sound-monitor: cannot write the output: {error.strerror}", file=sys.stderr)  # noqa: T201
         return StorageError.exit_code
+
+
+def _told(raised: MonitorError | ExceptionGroup[Exception]) -> MonitorError:
+    """The first error for the user among those of several tasks; raises them all where one is of another kind."""
+    if isinstance(raised, MonitorError):
+        return raised
+    ours, others = raised.split(MonitorError)
+    if ours is None or others is not None:
+        raise raised
+    return _told(ours.exceptions[0])
 
 
 def _prepare_streams() -> None:

@@ -175,6 +175,13 @@ def test_a_reader_that_sleeps_holds_nothing_up(program: Program) -> None:
     assert " lines are missing on stdout: its reader is too slow, or its disk full" in done.err
 
 
+def test_a_live_view_wants_a_terminal(program: Program) -> None:
+    """It is said in a line what is missing."""
+    done = program.run("run", "--source", "burst.wav", "--loop", "--tui")
+    assert done.code == 2
+    assert done.err.splitlines()[-1].startswith("sound-monitor: the display needs a terminal")
+
+
 def test_it_ends_when_its_time_is_over(program: Program) -> None:
     """Though the file would go on for ever."""
     write_wav(program.folder / "room.wav", room(1))
