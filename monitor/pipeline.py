@@ -134,8 +134,8 @@ class Pipeline:
         await self._tell(track.judge(window, scores))
         if self._hub.wanted(Snapshot):
             self._hub.publish(track.snapshot(window, scores))
-        heard = window.utc(window.end)
-        self._listeners[window.source].lag = (datetime.now(UTC) - heard).total_seconds()
+        lag = (datetime.now(UTC) - window.utc(window.end)).total_seconds()
+        self._listeners[window.source].lag = max(0.0, lag)  # an epoch's last window may end in padding, in the future
 
     async def _tell(self, detections: Sequence[Detection]) -> None:
         for detection in detections:
