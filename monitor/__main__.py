@@ -10,17 +10,9 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from monitor import __version__
+from monitor.audio.forms import FORMS
 from monitor.errors import MonitorError, StorageError
 
-SOURCES = """\
-sources (SPEC), of which several run at once:
-  mic                         the default microphone
-  mic:NAME                    the microphone whose name contains NAME (see `sound-monitor devices`)
-  door.wav                    an audio file of any common format, played in real time (--loop repeats it)
-  pcm:-[@RATE[xCHANNELS]]     raw little-endian 16-bit samples on standard input, by default 16000x1
-  rtsp://... http(s)://...    a network stream
-  demo                        a scene that the program synthesises: smoke alarm, siren, chime, knocks
-"""
 EXIT = """\
 exit codes: 0 all well, 2 wrong usage, 65 bad model file, 69 source or broker unavailable, 74 log not writable,
   78 wrong configuration, 130 interrupted by Ctrl-C, 141 the reader of the output went away
@@ -123,7 +115,7 @@ def _add_run(commands: "argparse._SubParsersAction[_Parser]") -> None:
         "run",
         "listen, and tell what is heard",
         "Listens to the configured sources until Ctrl-C. On a terminal it shows a live view.",
-        epilog=f"{SOURCES}\n"
+        epilog=f"sources (SPEC), of which several run at once:\n{FORMS}\n\n"
         "examples:\n"
         "  sound-monitor run                              the default microphone, or the demonstration\n"
         "  sound-monitor run --source mic:USB --json      one JSON line a detection, for a script\n"

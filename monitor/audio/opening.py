@@ -29,8 +29,10 @@ async def open_capture(opener: Opener, stopping: asyncio.Event) -> Capture | Non
         capture, error = None, None
         try:
             capture = opener()
-        except Exception as caught:  # handed to the waiting task
+        except SourceError as caught:
             error = caught
+        except Exception as caught:  # a driver's surprise must not take the other sources down
+            error = SourceError(f"{type(caught).__name__}: {caught}")
         if capture is not None and abandoned.is_set():
             capture.close()
             return

@@ -10,17 +10,9 @@ from urllib.parse import urlsplit
 
 from monitor.audio.capture import Capture, Opener
 from monitor.audio.feeder import Feeder
+from monitor.audio.forms import FORMS
 from monitor.errors import ConfigError, SourceError
 from monitor.messages import Samples
-
-FORMS = """\
-  mic                         the default microphone
-  mic:NAME                    the microphone whose name contains NAME, or its number (see `devices`)
-  PATH                        an audio file, such as ./door.wav
-  pcm:-[@RATE[xCHANNELS]]     raw signed 16-bit samples from standard input, 16000x1 unless said otherwise
-  pcm:PATH[@RATE[xCHANNELS]]  the same from a FIFO or a file
-  rtsp://…  http://…          a network stream, also rtsps, https, rtmp and udp
-  demo                        a synthesised minute of household sounds"""
 
 SCHEMES = ("rtsp", "rtsps", "http", "https", "rtmp", "udp")
 
@@ -171,4 +163,4 @@ def _parse_pcm(text: str, rest: str) -> SourceSpec:
 
 
 def _refused(text: str, why: str) -> ConfigError:
-    return ConfigError(f"{text!r} {why}. A source is one of\n{FORMS}")
+    return ConfigError(f"{text!r} {why}\na source (SPEC) is one of\n{FORMS}")

@@ -23,15 +23,15 @@ def find_onset(samples: Samples, rate: int) -> int | None:
     """Index in float32[n] of the earliest of the sharpest rises in level; None where the level has no clear rise."""
     frame = max(1, round(FRAME * rate))
     count = len(samples) // frame
-    if count <= AFTER + 1:
+    if count <= AFTER:
         return None
     power = np.square(samples[: count * frame].reshape(count, frame)).mean(axis=1)
     level = 10 * np.log10(power + 1e-12)
     level = np.maximum(level, max(FLOOR, float(level.max()) - RANGE))
     total = np.concatenate(([0.0], np.cumsum(level)))
-    at = np.arange(1, count - AFTER + 1)
-    first = np.maximum(0, at - BEFORE)
-    rise = (total[at + AFTER] - total[at]) / AFTER - (total[at] - total[first]) / (at - first)
+    at = np.arange(1, count)
+    first, last = np.maximum(0, at - BEFORE), np.minimum(count, at + AFTER)
+    rise = (total[last] - total[at]) / (last - at) - (total[at] - total[first]) / (at - first)
     sharpest = float(rise.max())
     if sharpest < RISE:
         return None

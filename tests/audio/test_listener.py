@@ -279,3 +279,13 @@ async def test_opening_raises_what_the_opener_raises() -> None:
 
     with pytest.raises(SourceError, match="busy"):
         await open_capture(opener, asyncio.Event())
+
+
+async def test_a_drivers_surprise_is_a_source_that_failed() -> None:
+    """Whatever an opener raises, only its source is concerned."""
+
+    def opener() -> Capture:
+        raise ZeroDivisionError("in the driver")
+
+    with pytest.raises(SourceError, match="ZeroDivisionError: in the driver"):
+        await open_capture(opener, asyncio.Event())

@@ -104,7 +104,7 @@ def test_a_source_that_is_none_is_refused(program: Program) -> None:
     done = program.run("run", "--source", "mick")
     assert (done.code, done.out) == (78, "")
     assert done.err.startswith("sound-monitor: 'mick' is not a source; did you mean mic?")
-    assert "A source is one of\n  mic " in done.err
+    assert "a source (SPEC) is one of\n  mic " in done.err
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 0)])

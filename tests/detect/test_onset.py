@@ -15,7 +15,7 @@ def room(level: float = 0.001, seconds: float = 0.975, seed: int = 1) -> Samples
     return (level * np.random.default_rng(seed).standard_normal(int(RATE * seconds))).astype(np.float32)
 
 
-@given(at=st.floats(0.08, 0.9), decay=st.sampled_from([0.02, 0.1, 1.0]), seed=st.integers(0, 9))
+@given(at=st.floats(0.08, 0.95), decay=st.sampled_from([0.02, 0.1, 1.0]), seed=st.integers(0, 9))
 def test_finds_a_sharp_sound_within_20_ms(at: float, decay: float, seed: int) -> None:
     """A burst well above the room is found wherever it is, however long it rings."""
     audio = room(seed=seed)
