@@ -128,13 +128,13 @@ def false_alarms(
     return answer
 
 
-def recall(scores: Samples, taught: Samples, names: list[str], wanted: Sequence[str]) -> dict[str, float]:
-    """Share of the windows in which the teacher detects a class (0.5 or more) that the model gives 0.25 or more."""
+def recall(scores: Samples, taught: Samples, names: list[str], wanted: Sequence[str]) -> dict[str, tuple[float, int]]:
+    """Share of the windows in which the teacher detects a class (0.5) that the model gives 0.25; and their number."""
     answer = {}
     for name, column in zip(wanted, indices_of(wanted, names), strict=True):
         found = taught[:, column] >= 0.5
         if found.any():
-            answer[name] = round(float((scores[found, column] >= 0.25).mean()), 3)
+            answer[name] = round(float((scores[found, column] >= 0.25).mean()), 3), int(found.sum())
     return answer
 
 
