@@ -27,6 +27,9 @@ teacher/yamnet.tflite (float32 [1, 15600] in, 521 scores out) and teacher/yamnet
 manifest.csv has one row a recording: path, source, original_path, licence, label (ESC-50 class
 or empty), split (train or val), fold (ESC-50, else 0), seconds.
 
+Needs, beside the monitor's own packages: torch, scipy, soundfile, soxr, onnx, onnxscript,
+onnxruntime, ai-edge-litert. The versions that made a file stand in its metadata.
+
 In order:
   1. label     draw augmented windows and let the teacher score each one   (430 windows/s a core)
   2. fit       train the student on them                                   (480 windows/s a core)
