@@ -28,11 +28,11 @@ def test_finds_a_sharp_sound_within_20_ms(at: float, decay: float, seed: int) ->
 
 
 def test_takes_the_first_of_several_beeps() -> None:
-    """Beeps of the same strength: the sound began with the first."""
+    """Beeps that grow louder: the sound began with the first."""
     audio = room()
-    for at in (0.3, 0.5, 0.7):
+    for at, strength in ((0.3, 0.2), (0.5, 0.3), (0.7, 0.4)):
         begin = int(at * RATE)
-        audio[begin : begin + 1600] += 0.3 * np.sin(np.arange(1600) * 1.2).astype(np.float32)
+        audio[begin : begin + 1600] += strength * np.sin(np.arange(1600) * 1.2).astype(np.float32)
     found = find_onset(audio, RATE)
     assert found is not None
     assert found / RATE == pytest.approx(0.3, abs=0.02)

@@ -77,14 +77,13 @@ def test_a_score_between_off_and_on_keeps_it_on() -> None:
 
 
 def test_cooldown_merges_but_never_swallows_what_lasts() -> None:
-    """Within the cooldown nothing fires; a sound that is still there afterwards does."""
-    tracker = Tracker([SHARP], RATE, HOP)
-    changes = feed(tracker, [0.8] + [0.0] * 3 + [0.8] * 12, column=1)
+    """Within the cooldown nothing fires; a sound that is still there when it is over does, at once."""
+    rule = replace(SHARP, cooldown=4.0)
+    changes = feed(Tracker([rule], RATE, HOP), [0.8] + [0.0] * 3 + [0.8] * 14, column=1)
     assert [change.phase for _, change in changes] == [Phase.STARTED, Phase.ENDED, Phase.STARTED]
-    (_, _), (ended_at, ended), (again, _) = changes
-    assert again > ended_at
-    assert ended.end is not None
-    assert again * HOP + WINDOW > ended.end + SHARP.cooldown * RATE
+    (_, _), (_, ended), (again, _) = changes
+    assert ended.end == WINDOW // 2
+    assert again * HOP + WINDOW == ended.end + 4 * RATE + HOP
 
 
 def test_the_highest_class_is_the_score() -> None:
