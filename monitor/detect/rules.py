@@ -34,8 +34,8 @@ PRESETS: dict[Preset, Defaults] = {
         smoothing=0.0,
         votes=1,
         min_duration=0.0,
-        hold=0.5,
-        cooldown=1.0,
+        hold=1.0,
+        cooldown=2.0,
         shortest=0.0,
     ),
     "repetitive": Defaults(
