@@ -5,6 +5,7 @@ import errno
 import importlib
 import io
 import os
+import re
 import sys
 from collections.abc import Sequence
 from typing import NoReturn
@@ -85,6 +86,7 @@ def _parser() -> argparse.ArgumentParser:
         commands, "models", "list the models at hand", "Lists the models that came with the program and your own."
     )
     models.add_argument("--labels", metavar="NAME", help="print the classes of this model, one a line")
+    _add_events(commands)
     check = _add(
         commands,
         "check",
@@ -153,6 +155,40 @@ def _add_analyze(commands: "argparse._SubParsersAction[_Parser]") -> None:
     _add_model(analyze)
 
 
+def _add_events(commands: "argparse._SubParsersAction[_Parser]") -> None:
+    events = _add(
+        commands,
+        "events",
+        "show what was heard, from the event log",
+        "Shows the sounds in the event log, oldest first, also while the monitor runs. WHEN is a time like\n"
+        "2026-05-17T08:30, a day, today, yesterday, or a while ago: 45s, 30m, 2h, 3d, 1w.",
+        epilog="examples:\n"
+        "  sound-monitor events                                         the newest\n"
+        "  sound-monitor events --since yesterday --until today --label Dog\n"
+        "  sound-monitor events --since 52w --format csv > year.csv\n"
+        "  sound-monitor events --follow --format jsonl | jq .label     each start and each end, as it comes\n",
+    )
+    events.add_argument("--since", metavar="WHEN", help="sounds that began then or later")
+    events.add_argument("--until", metavar="WHEN", help="sounds that began earlier")
+    events.add_argument(
+        "--label", metavar="SOUND", action="append", default=[], help="this sound; may be given several times"
+    )
+    events.add_argument(
+        "--source", metavar="NAME", action="append", default=[], help="from this source; may be given several times"
+    )
+    events.add_argument(
+        "--limit", metavar="N", type=_count, help="only the newest N; default: 50, with --since or --until all"
+    )
+    events.add_argument("--follow", action="store_true", help="go on with each start and each end, until Ctrl-C")
+    events.add_argument(
+        "--format",
+        choices=("table", "jsonl", "csv"),
+        default="table",
+        help="table and csv have a row a sound, jsonl a line for its start and one for its end; default: table",
+    )
+    _add_config(events)
+
+
 def _add(
     commands: "argparse._SubParsersAction[_Parser]", name: str, help_: str, description: str, epilog: str = ""
 ) -> "_Parser":
@@ -187,6 +223,12 @@ def _seconds(text: str) -> float:
     if not 0 < value < 1e9:
         raise argparse.ArgumentTypeError(f"{text} is not a positive number of seconds")
     return value
+
+
+def _count(text: str) -> int:
+    if not re.fullmatch(r"0*[1-9][0-9]{0,8}", text, re.ASCII):
+        raise argparse.ArgumentTypeError(f"{text} is not a number from 1 to 999999999")
+    return int(text)
 
 
 class _Parser(argparse.ArgumentParser):

@@ -16,13 +16,13 @@ from monitor.classify.library import find
 from monitor.classify.session import Session
 from monitor.commands.common import configuration
 from monitor.commands.table import print_table
-from monitor.config import Config, SourceConfig
+from monitor.config import Config, SourceConfig, event_log_path
 from monitor.detect.rules import resolve
 from monitor.errors import ModelError, MonitorError, SourceError
 from monitor.events.log import EventLog
 from monitor.messages import SILENCE_DBFS, ModelCard
 from monitor.mqtt.publisher import probe
-from monitor.service import default_source, event_log_path
+from monitor.service import default_source
 
 LISTEN = 1.0
 """Seconds that each source is listened to."""
