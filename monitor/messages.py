@@ -132,6 +132,8 @@ class Rule:
     """How long the score must stay below `off` before the sound has ended."""
     cooldown: float
     """How long after its end the same sound does not start again."""
+    reach: float = 1.0
+    """The highest smoothed score that the shortest sound it is meant for can attain."""
 
 
 class Phase(StrEnum):
@@ -176,6 +178,45 @@ class Detection(msgspec.Struct, frozen=True, kw_only=True):
     """Path of the recorded clip, where clips are kept."""
 
 
+class LoggedDetection(Detection, frozen=True, kw_only=True):
+    """A recorded detection as the log topic tells it: at least once, in the order of recording."""
+
+    replayed: bool
+    """It is told late: it happened before the monitor's connection to the broker stood, or waited its turn."""
+
+
+class DetectionAttributes(msgspec.Struct, frozen=True, kw_only=True):
+    """What goes with a sound's state: its last detection, or the one under way."""
+
+    id: str
+    started_at: Utc
+    ended_at: Utc | None
+    score: float
+    """In [0, 1], as in `Detection`."""
+    peak: float
+    """In [0, 1], as in `Detection`."""
+
+    @classmethod
+    def of(cls, detection: Detection) -> "DetectionAttributes":
+        """The detection's own."""
+        return cls(
+            id=detection.id,
+            started_at=detection.started_at,
+            ended_at=detection.ended_at,
+            score=detection.score,
+            peak=detection.peak,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """A detection in the event log."""
+
+    sequence: int | None
+    """Its place in the log; None while the log cannot be written."""
+    detection: Detection
+
+
 class LabelScore(msgspec.Struct, frozen=True):
     """One line of the live display."""
 
@@ -203,6 +244,8 @@ class SourceState(StrEnum):
 
     OPENING = "opening"
     LISTENING = "listening"
+    PAUSED = "paused"
+    """It was told not to listen: a microphone is closed, what a file or pipe delivers is passed over."""
     DEAF = "deaf"
     """Samples arrive, but they carry no sound: all zero or stuck."""
     LOST = "lost"
