@@ -192,10 +192,16 @@ class MqttConfig(Section, frozen=True):
     """File that holds the password, for example a systemd credential."""
     topic: Annotated[str, Meta(pattern=TOPIC, max_length=200)] = "sound-monitor"
     """First part of every topic."""
-    keepalive: Annotated[int, Meta(ge=5, le=3600)] = 10
+    keepalive: Annotated[int, Meta(ge=5, le=3600)] = 6
     """Seconds; a broker that falls silent is noticed within twice this time."""
     live_interval: Annotated[float, Meta(ge=0.1, le=3600.0)] = 1.0
     """Least seconds between two messages of live top labels of a source."""
+    level: bool = False
+    """Publish each source's level, when it has changed."""
+    discovery: bool = True
+    """Announce this box to Home Assistant."""
+    discovery_prefix: Annotated[str, Meta(pattern=TOPIC, max_length=200)] = "homeassistant"
+    """First part of the topics that Home Assistant looks for devices in."""
     tls: TlsConfig = TlsConfig()
 
     def __post_init__(self) -> None:

@@ -6,7 +6,6 @@ import logging
 import os
 import signal
 from collections.abc import Awaitable, Callable, Iterator
-from pathlib import Path
 
 from monitor.audio.listener import Listener
 from monitor.audio.sources import Kind, default_name, opener, parse_spec
@@ -14,7 +13,7 @@ from monitor.audio.windows import Grid
 from monitor.classify.classifier import Classifier
 from monitor.classify.library import find
 from monitor.classify.session import Session
-from monitor.config import Config, SourceConfig, state_folder
+from monitor.config import Config, SourceConfig, event_log_path
 from monitor.detect.rules import resolve
 from monitor.errors import ConfigError
 from monitor.events.log import EventLog
@@ -58,7 +57,7 @@ class Service:
             subscription = self._hub.subscribe(Detection, Snapshot, Health, capacity=1000)
             labels = [rule.label for rule in rules]
             self._publisher = Publisher(
-                config.mqtt, node, list(tracks), labels, subscription, self._health.broker_changed
+                config.mqtt, node, list(tracks), labels, subscription, self._log, self._health.broker_changed
             )
         self._told: Callable[[Detection], None] = lambda _: None
         self._signals: list[signal.Signals] = []
@@ -109,6 +108,8 @@ class Service:
             self._task.cancel()
 
     async def _run_tasks(self, display: Display | None) -> None:
+        if ended := await self._log.end_interrupted():
+            log.warning("the last run did not end in order: %d sounds that were on are ended in the event log", ended)
         async with asyncio.TaskGroup() as tasks:
             for listener in self._listeners:
                 tasks.create_task(self._listen(listener), name=f"listen to {listener.name}")
@@ -145,7 +146,7 @@ class Service:
         self._told(detection)
 
     def _messages_dropped(self) -> int:
-        return self._hub.dropped + (self._publisher.dropped if self._publisher is not None else 0)
+        return self._hub.dropped
 
     async def _report(self) -> None:
         dropped = 0
@@ -218,8 +219,3 @@ def default_source(config: Config) -> SourceConfig:
         return SourceConfig(input="mic")
     log.warning("no microphone here: playing a synthesised demonstration instead (choose a source with --source)")
     return SourceConfig(input="demo")
-
-
-def event_log_path(config: Config) -> Path:
-    """The configured file, or the one in the state folder."""
-    return Path(config.events.path or state_folder() / "events.db")

@@ -1,8 +1,8 @@
-"""The event log: every detection, committed to SQLite before anyone is told of it.
+"""The event log: every detection, committed to SQLite before anyone is told, and how far the broker has it.
 
-One thread owns the connection. When the disk is full or the file cannot be opened, detections go on without the log:
-that is said once, counted, and mended by itself with the next detection that can be written. A damaged file is moved
-aside, and a new one begun.
+One thread owns the connection. When the disk is full or the file cannot be opened, detections wait in memory, up to a
+bound: that is said once, counted, and mended by itself with the next detection that can be written. A damaged file is
+moved aside, and a new one begun. Order is that of recording, never that of the clock, which may be set back.
 """
 
 import asyncio
@@ -10,7 +10,8 @@ import contextlib
 import logging
 import sqlite3
 import time
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,7 +20,7 @@ from typing import TypeVar
 import msgspec
 
 from monitor.errors import StorageError
-from monitor.messages import Detection
+from monitor.messages import Detection, Phase, Recorded
 
 log = logging.getLogger(__name__)
 
@@ -33,8 +34,11 @@ CREATE TABLE IF NOT EXISTS events (
     UNIQUE (id, phase)
 );
 CREATE INDEX IF NOT EXISTS events_at ON events (at);
+CREATE TABLE IF NOT EXISTS acknowledged (one INTEGER PRIMARY KEY CHECK (one = 1), sequence INTEGER NOT NULL);
 """
-VERSION = 1
+VERSION = 2
+UNWRITTEN = 1000
+"""Most detections that wait in memory for a disk that cannot be written."""
 PRUNE_EVERY = 86_400.0
 """Seconds between two deletions of old events."""
 DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
@@ -50,27 +54,44 @@ class EventLog:
     def __init__(self, path: Path, keep_days: int) -> None:
         self.path = path
         self.lost = 0
-        """Detections that could not be written."""
+        """Detections that waited in vain for the disk: newer ones took their place."""
         self._keep = keep_days * 86_400.0
         self._pruned = 0.0
         self._connection: sqlite3.Connection | None = None
         self._failing = False
+        self._unwritten: deque[Detection] = deque()
+        self._told = 0
+        """How many of the unwritten, from the first, the broker has."""
+        self._acknowledged = 0
+        """The last sequence that the broker has; in the file with some delay."""
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="event-log")
 
     async def append(self, detection: Detection) -> bool:
-        """Commit one detection; False when it could not be written."""
+        """Commit one detection; False when it could not be written, and waits in memory."""
+        return await self._on_writer(self._append, detection)
+
+    async def pending(self, most: int) -> list[Recorded]:
+        """The oldest detections that the broker has not acknowledged, at most so many."""
+        return await self._on_writer(self._pending, most)
+
+    async def acknowledge(self, recorded: Sequence[Recorded]) -> None:
+        """The broker has these, the oldest pending ones."""
+        await self._on_writer(self._acknowledge, recorded)
+
+    async def end_interrupted(self) -> int:
+        """End, in the log, what was on when an earlier run was killed; returns how many.
+
+        Nobody knows when these sounds ended. They get the last moment at which they are known to have been on: that of
+        the log's newest entry, or their own start if that is later.
+        """
         try:
-            await self._on_writer(self._mending, self._insert, detection)
-        except (sqlite3.Error, OSError) as error:
-            self.lost += 1
-            if not self._failing:
-                log.error("event log %s cannot be written (%s): detections go on, but are not kept", self.path, error)
-            self._failing = True
-            return False
-        if self._failing:
-            log.warning("event log %s is written again; %d detections are not in it", self.path, self.lost)
-        self._failing = False
-        return True
+            interrupted = await self._on_writer(self._mending, self._interrupted)
+        except (sqlite3.Error, OSError, msgspec.MsgspecError) as error:
+            log.warning("event log %s cannot be read: %s", self.path, error)
+            return 0
+        for detection in interrupted:
+            await self.append(detection)
+        return len(interrupted)
 
     async def recent(self, most: int) -> list[Detection]:
         """The newest detections, oldest of them first; none when the log cannot be read."""
@@ -91,11 +112,56 @@ class EventLog:
     async def close(self) -> None:
         """Finish what is being written and close the file."""
         with contextlib.suppress(sqlite3.Error):
-            await self._on_writer(self._disconnect)
+            await self._on_writer(self._finish)
         self._writer.shutdown()
 
     async def _on_writer(self, function: Callable[..., T], *args: object) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._writer, function, *args)
+
+    def _append(self, detection: Detection) -> bool:
+        if len(self._unwritten) == UNWRITTEN:
+            self._unwritten.popleft()
+            self._told = max(0, self._told - 1)
+            self.lost += 1
+        self._unwritten.append(detection)
+        try:
+            self._mending(self._write)
+        except (sqlite3.Error, OSError) as error:
+            if not self._failing:
+                log.error("event log %s cannot be written (%s): detections go on, and wait in memory", self.path, error)
+            self._failing = True
+            return False
+        if self._failing:
+            log.warning("event log %s is written again; %d detections are not in it", self.path, self.lost)
+        self._failing = False
+        return True
+
+    def _pending(self, most: int) -> list[Recorded]:
+        try:
+            pending = self._mending(self._select_pending, most)
+        except (sqlite3.Error, OSError):
+            pending = []  # appending says so
+        if len(pending) < most:
+            waiting = list(self._unwritten)[self._told : self._told + most - len(pending)]
+            pending += [Recorded(None, detection) for detection in waiting]
+        return pending
+
+    def _acknowledge(self, recorded: Sequence[Recorded]) -> None:
+        for each in recorded:
+            if each.sequence is not None:
+                self._acknowledged = each.sequence
+            elif self._told < len(self._unwritten) and self._unwritten[self._told] is each.detection:
+                self._told += 1
+        with contextlib.suppress(sqlite3.Error, OSError):
+            self._mending(self._save_acknowledged)
+
+    def _finish(self) -> None:
+        """A last attempt to write what waits."""
+        try:
+            if self._unwritten:
+                self._write()
+        finally:
+            self._disconnect()
 
     def _mending(self, function: Callable[..., T], *args: object) -> T:
         """Call it; after an error start afresh, and once more at once if the file was damaged."""
@@ -111,6 +177,7 @@ class EventLog:
 
     def _move_aside(self, error: sqlite3.Error) -> None:
         """Keep the damaged file, with its journal, for whoever may want to rescue it."""
+        self._acknowledged = 0
         aside = f"{self.path}.damaged-{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
         for suffix in ("", "-wal", "-shm"):
             with contextlib.suppress(FileNotFoundError):
@@ -120,14 +187,14 @@ class EventLog:
     def _connect(self) -> sqlite3.Connection:
         if self._connection is not None and not self.path.exists():
             self._disconnect()  # deleted under us: what is written there would be gone
+            self._acknowledged = 0
         if self._connection is None:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             connection = sqlite3.connect(self.path, check_same_thread=False)
             try:
                 connection.execute("PRAGMA journal_mode = WAL")
                 connection.execute("PRAGMA synchronous = FULL")  # an event survives a power cut
-                connection.executescript(SCHEMA)
-                connection.execute(f"PRAGMA user_version = {VERSION}")
+                self._prepare(connection)
             except sqlite3.Error:
                 connection.close()
                 raise
@@ -139,21 +206,90 @@ class EventLog:
             connection, self._connection = self._connection, None
             connection.close()
 
-    def _insert(self, detection: Detection) -> None:
+    def _prepare(self, connection: sqlite3.Connection) -> None:
+        """Make the tables, or bring them up to date. The broker has what an earlier version wrote."""
+        ((version,),) = connection.execute("PRAGMA user_version").fetchall()
+        if version < VERSION:
+            with connection:
+                connection.executescript(f"BEGIN; {SCHEMA} PRAGMA user_version = {VERSION}")
+                connection.execute(
+                    "INSERT OR IGNORE INTO acknowledged SELECT 1, ? * coalesce(max(sequence), 0) FROM events",
+                    (version,),
+                )
+        ((acknowledged,),) = connection.execute("SELECT sequence FROM acknowledged").fetchall()
+        self._acknowledged = max(self._acknowledged, acknowledged)
+
+    def _write(self) -> None:
+        """Commit all that waits; what the broker has of it counts as acknowledged if nothing before it is pending."""
+        acknowledged = self._acknowledged
         with self._connect() as connection:
-            connection.execute(
-                "INSERT INTO events (id, phase, at, detection) VALUES (?, ?, ?, ?)",
-                (detection.id, detection.phase, detection.started_at.timestamp(), msgspec.json.encode(detection)),
-            )
+            ((last,),) = connection.execute("SELECT coalesce(max(sequence), 0) FROM events").fetchall()
+            for number, detection in enumerate(self._unwritten):
+                sequence = connection.execute(
+                    "INSERT OR IGNORE INTO events (id, phase, at, detection) VALUES (?, ?, ?, ?)",
+                    (detection.id, detection.phase, detection.started_at.timestamp(), msgspec.json.encode(detection)),
+                ).lastrowid
+                if number < self._told and self._acknowledged >= last:
+                    acknowledged = max(acknowledged, sequence or 0)
             if time.monotonic() - self._pruned > PRUNE_EVERY or not self._pruned:
                 connection.execute("DELETE FROM events WHERE at < ?", (time.time() - self._keep,))
                 self._pruned = time.monotonic()
+        self._acknowledged = acknowledged
+        self._unwritten.clear()
+        self._told = 0
+
+    def _select_pending(self, most: int) -> list[Recorded]:
+        pending: list[Recorded] = []
+        while not pending and (
+            rows := self._connect()
+            .execute(
+                "SELECT sequence, detection FROM events WHERE sequence > ? ORDER BY sequence LIMIT ?",
+                (self._acknowledged, most),
+            )
+            .fetchall()
+        ):
+            for sequence, blob in rows:
+                try:
+                    pending.append(Recorded(sequence, _decoder.decode(blob)))
+                except msgspec.MsgspecError as error:
+                    log.warning("event log %s: passing over entry %d: %s", self.path, sequence, error)
+                    if not pending:
+                        self._acknowledged = sequence
+        return pending
+
+    def _save_acknowledged(self) -> None:
+        """Not worth a wait for the disk: after a power cut the broker is told some twice."""
+        connection = self._connect()
+        connection.execute("PRAGMA synchronous = NORMAL")
+        try:
+            with connection:
+                connection.execute("UPDATE acknowledged SET sequence = ?", (self._acknowledged,))
+        finally:
+            connection.execute("PRAGMA synchronous = FULL")
+
+    def _interrupted(self) -> list[Detection]:
+        """The ends of what has started and not ended."""
+        connection = self._connect()
+        started = connection.execute(
+            "SELECT detection FROM events WHERE phase = 'started' AND id IN "
+            "(SELECT id FROM events GROUP BY id HAVING count(*) = 1) ORDER BY sequence"
+        ).fetchall()
+        if not started:
+            return []
+        [newest] = self._select(1)
+        known = newest.ended_at or newest.started_at
+        return [_ended(_decoder.decode(blob), known) for (blob,) in started]
 
     def _select(self, most: int) -> list[Detection]:
         rows = (
             self._connect().execute("SELECT detection FROM events ORDER BY sequence DESC LIMIT ?", (most,)).fetchall()
         )
         return [_decoder.decode(blob) for (blob,) in reversed(rows)]
+
+
+def _ended(started: Detection, known: datetime) -> Detection:
+    ended_at = max(started.started_at, known)
+    return msgspec.structs.replace(started, phase=Phase.ENDED, ended_at=ended_at)
 
 
 def _is_damage(error: Exception) -> bool:

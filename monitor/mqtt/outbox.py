@@ -1,26 +1,33 @@
-"""What the broker still has to be told. Pure: it knows messages, topics and the time it is given, no connection.
+"""What the broker is told, and when. Pure: it knows messages, topics and the time it is given, no connection.
 
-Retained topics and the live display tell the present, so that only the newest payload of a topic waits; events are
-kept, in order, until the broker has acknowledged them.
+Retained topics and the live display tell the present, so that only the newest payload of a topic waits. Events fire
+automations, so that one that could not be told at once is never told late; the log topic has it.
 """
 
-import logging
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import msgspec
 
-from monitor.messages import Detection, Health, Message, Phase, Snapshot, SourceState
+from monitor.messages import (
+    Detection,
+    DetectionAttributes,
+    Health,
+    LoggedDetection,
+    Message,
+    Phase,
+    Recorded,
+    Snapshot,
+    SourceState,
+)
 from monitor.mqtt.topics import OFF, OFFLINE, ON, ONLINE, Topics, slugs
 
-CAPACITY = 10_000
-"""Events kept while the broker is away; beyond that the oldest go, and are counted."""
+FRESH = 5.0
+"""Seconds after which a detection is no news any more."""
 
 BATCH = 20
-"""Most messages that are under way at a time."""
-
-_log = logging.getLogger(__name__)
+"""Most messages of one kind that are under way at a time."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -34,26 +41,25 @@ class Outgoing:
 
 
 class Outbox:
-    """Takes the monitor's messages, hands out what to send next."""
+    """Takes the monitor's messages, hands out what to send next. Times are seconds of any steady clock."""
 
     def __init__(self, topics: Topics, sources: Sequence[str], labels: Sequence[str], live_interval: float) -> None:
-        self.dropped = 0
-        """Events lost because the broker stayed away for too long."""
         self._topics = topics
         self._slugs = slugs(labels)
         self._live_interval = live_interval
         self._retained = {topics.state(source, name): OFF for source in sources for name in self._slugs.values()}
         self._retained |= {topics.source_availability(source): OFFLINE for source in sources}
         self._changed: dict[str, None] = {}
-        self._events: deque[Outgoing] = deque(maxlen=CAPACITY)
+        self._events: deque[tuple[float, Detection]] = deque()
+        self._told_at: dict[tuple[str, Phase], float] = {}
         self._live: dict[str, Snapshot] = {}
         self._live_at: dict[str, float] = {}
 
-    def put(self, message: Message) -> None:
+    def put(self, message: Message, now: float) -> None:
         """Take a message in."""
         match message:
             case Detection():
-                self._put_detection(message)
+                self._put_detection(message, now)
             case Snapshot():
                 self._live[message.source] = message
             case Health():
@@ -63,41 +69,58 @@ class Outbox:
                     self._retain(self._topics.source_availability(source.source), ONLINE if listens else OFFLINE)
 
     def present(self) -> list[Outgoing]:
-        """Everything that a broker we just connected to should hold. Live messages from before are forgotten."""
+        """Everything that a broker we just connected to should hold. What fired or was live before is forgotten."""
         self._changed.clear()
         self._live.clear()
+        self._events.clear()
+        self._told_at.clear()
         return [Outgoing(topic, payload, retain=True) for topic, payload in self._retained.items()]
 
     def batch(self, now: float) -> list[Outgoing]:
-        """What to send next: the present first, then events in their order. `now` in seconds of any steady clock."""
+        """What to send next: the present first, then what has just happened."""
+        self._forget(now)
         batch = [Outgoing(topic, self._retained[topic], retain=True) for topic in self._changed]
         self._changed.clear()
         for source in [source for source in self._live if self._wait(source, now) <= 0]:
             self._live_at[source] = now
             payload = msgspec.json.encode(self._live.pop(source))
             batch.append(Outgoing(self._topics.live(source), payload, qos=0))
-        return batch + [self._events[index] for index in range(min(BATCH, len(self._events)))]
+        for _ in range(min(BATCH, len(self._events))):
+            _, detection = self._events.popleft()
+            batch.append(Outgoing(self._topics.event(detection.source), msgspec.json.encode(detection)))
+        return batch
 
-    def sent(self, batch: Sequence[Outgoing]) -> None:
-        """The broker has acknowledged the batch."""
-        for outgoing in batch:
-            if self._events and self._events[0] is outgoing:
-                self._events.popleft()
+    def replayed(self, recorded: Recorded, now: float) -> bool:
+        """Whether the broker hears of it late: it was recorded before this connection stood, or is no news any more."""
+        detection = recorded.detection
+        return now - self._told_at.get((detection.id, detection.phase), now - 2 * FRESH) > FRESH
+
+    def log(self, recorded: Recorded, now: float) -> Outgoing:
+        """One recorded detection, for the log topic."""
+        logged = LoggedDetection(**msgspec.structs.asdict(recorded.detection), replayed=self.replayed(recorded, now))
+        return Outgoing(self._topics.log, msgspec.json.encode(logged))
 
     def rest(self, now: float) -> float | None:
         """Seconds until a live message that waits for its turn is due; None where none waits."""
         return min((self._wait(source, now) for source in self._live), default=None)
 
-    def _put_detection(self, detection: Detection) -> None:
+    def _put_detection(self, detection: Detection, now: float) -> None:
         name = self._slugs.get(detection.label)
         if name is not None:
+            attributes = DetectionAttributes.of(detection)
+            self._retain(self._topics.attributes(detection.source, name), msgspec.json.encode(attributes))
             state = ON if detection.phase is Phase.STARTED else OFF
             self._retain(self._topics.state(detection.source, name), state)
-        if len(self._events) == CAPACITY:
-            if not self.dropped:
-                _log.warning("the broker is away for so long that the oldest of %d waiting events is lost", CAPACITY)
-            self.dropped += 1
-        self._events.append(Outgoing(self._topics.event(detection.source), msgspec.json.encode(detection)))
+        self._events.append((now, detection))
+        self._told_at[detection.id, detection.phase] = now
+        self._forget(now)
+
+    def _forget(self, now: float) -> None:
+        """Drop what is no news any more."""
+        while self._events and now - self._events[0][0] > FRESH:
+            self._events.popleft()
+        while self._told_at and now - next(iter(self._told_at.values())) > FRESH:
+            del self._told_at[next(iter(self._told_at))]
 
     def _retain(self, topic: str, payload: bytes) -> None:
         if self._retained.get(topic) != payload:

@@ -12,11 +12,22 @@ from msgspec.structs import replace
 
 from monitor.config import MqttConfig, TlsConfig
 from monitor.errors import BrokerError
-from monitor.messages import BrokerState, Detection, Health, Phase, Snapshot, SourceState
-from monitor.mqtt import outbox, publisher
+from monitor.messages import BrokerState, Detection, Health, LoggedDetection, Phase, Snapshot, SourceState
+from monitor.mqtt import publisher
 from monitor.mqtt.publisher import probe
-from tests.mqtt.examples import BASE, detection, eventually, health, listening, publishing, snapshot
+from tests.mqtt.examples import BASE, Ear, detection, eventually, health, listening, publishing, snapshot
 from tests.parts.broker import Broker
+
+ROOT = Path(__file__).parents[2]
+
+
+def logged(ear: Ear) -> list[tuple[Detection, bool]]:
+    """Each detection of the log topic, and whether it was told late."""
+    heard = [msgspec.json.decode(payload, type=LoggedDetection) for payload in ear.payloads("log")]
+    return [
+        (Detection(**{name: getattr(each, name) for name in Detection.__struct_fields__}), each.replayed)
+        for each in heard
+    ]
 
 
 async def test_the_whole_present_is_retained_at_the_broker_once_connected(config: MqttConfig, broker: Broker) -> None:
@@ -33,6 +44,7 @@ async def test_the_whole_present_is_retained_at_the_broker_once_connected(config
 async def test_a_detection_is_a_state_and_an_event_equal_to_it(config: MqttConfig, broker: Broker) -> None:
     """Both halves: ON then OFF, and the same Detection out of the JSON as went in."""
     async with listening(broker.port) as ear, publishing(config) as running:
+        await eventually(lambda: ear.last("availability") == b"online")
         for phase, state in ((Phase.STARTED, b"ON"), (Phase.ENDED, b"OFF")):
             running.hub.publish(detection(phase))
             await eventually(lambda state=state: ear.last("hall/smoke_alarm/state") == state)  # type: ignore[misc]
@@ -109,14 +121,15 @@ async def test_the_broker_says_offline_when_the_monitor_is_killed(config: MqttCo
         "from monitor.hub import Hub\n"
         "from monitor.messages import Detection\n"
         "from monitor.mqtt.publisher import Publisher\n"
+        "from tests.mqtt.examples import Notebook\n"
         "async def main():\n"
         "    config = msgspec.json.decode(sys.argv[1], type=MqttConfig)\n"
-        "    await Publisher(config, 'box', [], [], Hub().subscribe(Detection), lambda *_: None).run()\n"
+        "    await Publisher(config, 'box', [], [], Hub().subscribe(Detection), Notebook(), lambda *_: None).run()\n"
         "asyncio.run(main())\n"
     )
     settings = msgspec.json.encode(replace(config, keepalive=5)).decode()
     async with listening(broker.port) as ear:
-        process = await asyncio.create_subprocess_exec(sys.executable, "-c", program, settings)
+        process = await asyncio.create_subprocess_exec(sys.executable, "-c", program, settings, cwd=ROOT)
         try:
             await eventually(lambda: ear.last("availability") == b"online")
         finally:
@@ -138,23 +151,23 @@ async def test_a_cancelled_publisher_is_offline_too(config: MqttConfig, broker: 
 async def test_a_detection_during_an_outage_arrives_later_with_its_own_times(
     config: MqttConfig, broker: Broker
 ) -> None:
-    """After a kill -9 the event comes late but whole; states tell only the present, live only what is new."""
+    """After a kill -9 the log comes late but whole; states tell only the present, live and events what is new."""
     async with publishing(config) as running:
         await eventually(lambda: running.connected)
         broker.kill9()
         await eventually(lambda: not running.connected)
         running.hub.publish(snapshot())
-        running.hub.publish(detection(Phase.STARTED))
-        running.hub.publish(detection(Phase.ENDED))
-        running.hub.publish(detection(id="2", label="Dog"))
+        running.hear(detection(Phase.STARTED))
+        running.hear(detection(Phase.ENDED))
+        running.hear(detection(id="2", label="Dog"))
         await asyncio.sleep(0)
         async with asyncio.timeout(20):
             broker.start()
             async with listening(broker.port) as ear:
-                await eventually(lambda: len(ear.payloads("hall/event")) == 3)
-                events = [msgspec.json.decode(payload, type=Detection) for payload in ear.payloads("hall/event")]
+                await eventually(lambda: len(ear.payloads("log")) == 3)
                 expected = [detection(Phase.STARTED), detection(Phase.ENDED), detection(id="2", label="Dog")]
-                assert events == expected
+                assert logged(ear) == [(each, True) for each in expected]
+                assert ear.payloads("hall/event") == []
                 assert set(ear.payloads("hall/smoke_alarm/state")) == {b"OFF"}
                 assert set(ear.payloads("hall/dog/state")) == {b"ON"}
                 assert ear.payloads("hall/live") == []
@@ -165,12 +178,12 @@ async def test_a_black_hole_is_noticed_and_nothing_is_lost_in_it(config: MqttCon
     async with listening(broker.port) as ear, publishing(config) as running:
         await eventually(lambda: ear.last("availability") == b"online")
         broker.freeze()
-        running.hub.publish(detection())
+        running.hear(detection())
         await eventually(lambda: not running.connected)
         assert "fallen silent" in running.problem
         broker.thaw()
-        await eventually(lambda: ear.last("hall/smoke_alarm/state") == b"ON" and ear.payloads("hall/event"))
-        assert msgspec.json.decode(ear.payloads("hall/event")[-1], type=Detection) == detection()
+        await eventually(lambda: ear.last("hall/smoke_alarm/state") == b"ON" and ear.payloads("log"))
+        assert {told for told, _ in logged(ear)} == {detection()}
 
 
 async def test_the_hub_is_drained_while_the_broker_is_away(config: MqttConfig, broker: Broker) -> None:
@@ -182,25 +195,6 @@ async def test_the_hub_is_drained_while_the_broker_is_away(config: MqttConfig, b
             running.hub.publish(detection(id=str(number)))
             await asyncio.sleep(0)
         assert running.hub.dropped == 0
-        assert running.publisher.dropped == 0
-
-
-async def test_a_long_outage_drops_the_oldest_events_and_counts_them(
-    config: MqttConfig, broker: Broker, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    """Memory stays bounded, and the loss is said once."""
-    monkeypatch.setattr(outbox, "CAPACITY", 5)
-    broker.kill9()
-    async with publishing(config) as running:
-        for number in range(8):
-            running.hub.publish(detection(id=str(number)))
-        await eventually(lambda: running.publisher.dropped == 3)
-        broker.start()
-        async with listening(broker.port) as ear:
-            await eventually(lambda: len(ear.payloads("hall/event")) == 5)
-            kept = [msgspec.json.decode(payload, type=Detection).id for payload in ear.payloads("hall/event")]
-            assert kept == ["3", "4", "5", "6", "7"]
-    assert caplog.text.count("is lost") == 1
 
 
 async def test_a_cause_is_logged_once_however_often_it_is_met(

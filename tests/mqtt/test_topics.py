@@ -18,10 +18,12 @@ def test_a_topic_parses_back_to_what_it_was_made_of(prefix: str, node: str, sour
     topics = Topics(prefix, node)
     assert parse(prefix, topics.availability) == Address(node, "availability")
     assert parse(prefix, topics.health) == Address(node, "health")
+    assert parse(prefix, topics.log) == Address(node, "log")
     assert parse(prefix, topics.source_availability(source)) == Address(node, "availability", source)
     assert parse(prefix, topics.event(source)) == Address(node, "event", source)
     assert parse(prefix, topics.live(source)) == Address(node, "live", source)
     assert parse(prefix, topics.state(source, sound)) == Address(node, "state", source, sound)
+    assert parse(prefix, topics.attributes(source, sound)) == Address(node, "attributes", source, sound)
 
 
 @given(prefixes, names, names)
