@@ -185,10 +185,18 @@ class LoggedDetection(Detection, frozen=True, kw_only=True):
     """It is told late: it happened before the monitor's connection to the broker stood, or waited its turn."""
 
 
+class DetectionEvent(Detection, frozen=True, kw_only=True):
+    """A detection as the event topic tells it, at once or never."""
+
+    event_type: str
+    """The label, where Home Assistant's event entities look for it."""
+
+
 class DetectionAttributes(msgspec.Struct, frozen=True, kw_only=True):
     """What goes with a sound's state: its last detection, or the one under way."""
 
     id: str
+    label: str
     started_at: Utc
     ended_at: Utc | None
     score: float
@@ -201,6 +209,7 @@ class DetectionAttributes(msgspec.Struct, frozen=True, kw_only=True):
         """The detection's own."""
         return cls(
             id=detection.id,
+            label=detection.label,
             started_at=detection.started_at,
             ended_at=detection.ended_at,
             score=detection.score,
@@ -271,6 +280,15 @@ class SourceHealth(msgspec.Struct, frozen=True, kw_only=True):
     reopened: int
     """Times the device or stream was opened again after a loss."""
     reason: str = ""
+    """Why it is lost or deaf, for a person to read."""
+
+
+class ProblemAttributes(msgspec.Struct, frozen=True, kw_only=True):
+    """What goes with the state of a source that cannot hear, or that can again."""
+
+    state: SourceState
+    device: str
+    reason: str
     """Why it is lost or deaf, for a person to read."""
 
 

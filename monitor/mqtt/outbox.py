@@ -4,7 +4,7 @@ Retained topics and the live display tell the present, so that only the newest p
 automations, so that one that could not be told at once is never told late; the log topic has it.
 """
 
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -13,18 +13,24 @@ import msgspec
 from monitor.messages import (
     Detection,
     DetectionAttributes,
+    DetectionEvent,
     Health,
     LoggedDetection,
     Message,
     Phase,
+    ProblemAttributes,
     Recorded,
     Snapshot,
+    SourceHealth,
     SourceState,
 )
-from monitor.mqtt.topics import OFF, OFFLINE, ON, ONLINE, Topics, slugs
+from monitor.mqtt.topics import ANY_SOUND, OFF, OFFLINE, ON, ONLINE, PROBLEM, Topics, slugs
 
 FRESH = 5.0
 """Seconds after which a detection is no news any more."""
+
+LEVEL_INTERVAL = 5.0
+"""Seconds from one message of a source's level to the next, at least; and it must have changed."""
 
 BATCH = 20
 """Most messages of one kind that are under way at a time."""
@@ -43,17 +49,29 @@ class Outgoing:
 class Outbox:
     """Takes the monitor's messages, hands out what to send next. Times are seconds of any steady clock."""
 
-    def __init__(self, topics: Topics, sources: Sequence[str], labels: Sequence[str], live_interval: float) -> None:
+    def __init__(
+        self,
+        topics: Topics,
+        sources: Sequence[str],
+        labels: Sequence[str],
+        live_interval: float,
+        level: bool = False,
+    ) -> None:
+        """`level`: whether to tell the sources' levels."""
         self._topics = topics
         self._slugs = slugs(labels)
         self._live_interval = live_interval
-        self._retained = {topics.state(source, name): OFF for source in sources for name in self._slugs.values()}
+        states = (*self._slugs.values(), ANY_SOUND, PROBLEM)
+        self._retained = {topics.state(source, name): OFF for source in sources for name in states}
         self._retained |= {topics.source_availability(source): OFFLINE for source in sources}
         self._changed: dict[str, None] = {}
         self._events: deque[tuple[float, Detection]] = deque()
         self._told_at: dict[tuple[str, Phase], float] = {}
         self._live: dict[str, Snapshot] = {}
         self._live_at: dict[str, float] = {}
+        self._on: defaultdict[str, set[str]] = defaultdict(set)
+        self._level = level
+        self._level_at: dict[str, float] = {}
 
     def put(self, message: Message, now: float) -> None:
         """Take a message in."""
@@ -62,11 +80,12 @@ class Outbox:
                 self._put_detection(message, now)
             case Snapshot():
                 self._live[message.source] = message
+                if self._level:
+                    self._put_level(message, now)
             case Health():
                 self._retain(self._topics.health, msgspec.json.encode(message))
                 for source in message.sources:
-                    listens = source.state is SourceState.LISTENING
-                    self._retain(self._topics.source_availability(source.source), ONLINE if listens else OFFLINE)
+                    self._put_source(source)
 
     def present(self) -> list[Outgoing]:
         """Everything that a broker we just connected to should hold. What fired or was live before is forgotten."""
@@ -75,6 +94,10 @@ class Outbox:
         self._events.clear()
         self._told_at.clear()
         return [Outgoing(topic, payload, retain=True) for topic, payload in self._retained.items()]
+
+    def again(self) -> None:
+        """Whatever is retained is to be told once more."""
+        self._changed.update(dict.fromkeys(self._retained))
 
     def batch(self, now: float) -> list[Outgoing]:
         """What to send next: the present first, then what has just happened."""
@@ -87,7 +110,8 @@ class Outbox:
             batch.append(Outgoing(self._topics.live(source), payload, qos=0))
         for _ in range(min(BATCH, len(self._events))):
             _, detection = self._events.popleft()
-            batch.append(Outgoing(self._topics.event(detection.source), msgspec.json.encode(detection)))
+            event = DetectionEvent(**msgspec.structs.asdict(detection), event_type=detection.label)
+            batch.append(Outgoing(self._topics.event(detection.source), msgspec.json.encode(event)))
         return batch
 
     def replayed(self, recorded: Recorded, now: float) -> bool:
@@ -107,13 +131,34 @@ class Outbox:
     def _put_detection(self, detection: Detection, now: float) -> None:
         name = self._slugs.get(detection.label)
         if name is not None:
-            attributes = DetectionAttributes.of(detection)
-            self._retain(self._topics.attributes(detection.source, name), msgspec.json.encode(attributes))
-            state = ON if detection.phase is Phase.STARTED else OFF
-            self._retain(self._topics.state(detection.source, name), state)
+            on = self._on[detection.source]
+            if detection.phase is Phase.STARTED:
+                on.add(name)
+            else:
+                on.discard(name)
+            attributes = msgspec.json.encode(DetectionAttributes.of(detection))
+            for sound, state in ((name, name in on), (ANY_SOUND, bool(on))):
+                self._retain(self._topics.attributes(detection.source, sound), attributes)
+                self._retain(self._topics.state(detection.source, sound), ON if state else OFF)
         self._events.append((now, detection))
         self._told_at[detection.id, detection.phase] = now
         self._forget(now)
+
+    def _put_source(self, health: SourceHealth) -> None:
+        source, state = health.source, health.state
+        listens = state is SourceState.LISTENING
+        self._retain(self._topics.source_availability(source), ONLINE if listens else OFFLINE)
+        attributes = ProblemAttributes(state=state, device=health.device, reason=health.reason)
+        self._retain(self._topics.attributes(source, PROBLEM), msgspec.json.encode(attributes))
+        problem = state in (SourceState.DEAF, SourceState.LOST)
+        self._retain(self._topics.state(source, PROBLEM), ON if problem else OFF)
+
+    def _put_level(self, snapshot: Snapshot, now: float) -> None:
+        topic, level = self._topics.level(snapshot.source), f"{snapshot.level:.0f}".encode()
+        told_at = self._level_at.get(snapshot.source)
+        if self._retained.get(topic) != level and (told_at is None or now - told_at >= LEVEL_INTERVAL):
+            self._level_at[snapshot.source] = now
+            self._retain(topic, level)
 
     def _forget(self, now: float) -> None:
         """Drop what is no news any more."""

@@ -59,12 +59,13 @@ class Publisher:
         self._config = config
         self._node = node
         self._topics = Topics(config.topic, node)
-        self._outbox = Outbox(self._topics, sources, labels, config.live_interval)
+        self._outbox = Outbox(self._topics, sources, labels, config.live_interval, config.level)
         self._subscription = subscription
         self._journal = journal
         self._on_state = on_state
         self._companions = companions
         self._news = asyncio.Event()
+        self._again = asyncio.Event()
         self._recorded = asyncio.Event()
         self._closing = asyncio.Event()
         self._problem = ""
@@ -80,10 +81,14 @@ class Publisher:
                 self._news.set()
                 if isinstance(message, Detection):
                     self._recorded.set()
-            for event in (self._closing, self._news, self._recorded):
+            for event in (self._closing, self._news, self._again, self._recorded):
                 event.set()
             await asyncio.wait([link], timeout=DRAIN)
             link.cancel()
+
+    def tell_again(self) -> None:
+        """Say all that is retained once more, the companions first: someone listens who was not there before."""
+        self._again.set()
 
     async def _stay_connected(self) -> None:
         loop = asyncio.get_running_loop()
@@ -125,7 +130,7 @@ class Publisher:
             if filters := [(each, 1) for each in companion.filters]:
                 await client.subscribe(filters)
             await companion.connected(partial(self._publish, client))
-        await together(self._tell_news(client), self._tell_log(client))
+        await together(self._tell_news(client), self._tell_log(client), self._tell_again(client))
         await self._publish(client, self._topics.availability, OFFLINE, True)
 
     async def _tell_news(self, client: Client) -> None:
@@ -138,6 +143,18 @@ class Publisher:
                 break
             else:
                 await _set_within(self._news, self._outbox.rest(loop.time()))
+
+    async def _tell_again(self, client: Client) -> None:
+        self._again.clear()
+        while not self._closing.is_set():
+            await self._again.wait()
+            if not self._closing.is_set():
+                self._again.clear()
+                for companion in self._companions:
+                    await companion.connected(partial(self._publish, client))
+                await self._publish(client, self._topics.availability, ONLINE, True)
+                self._outbox.again()
+                self._news.set()
 
     async def _tell_log(self, client: Client) -> None:
         loop = asyncio.get_running_loop()

@@ -1,18 +1,28 @@
 """What waits for the broker, without one."""
 
 import msgspec
+import pytest
 
-from monitor.messages import DetectionAttributes, LoggedDetection, Phase, Recorded
+from monitor.messages import (
+    Detection,
+    DetectionAttributes,
+    DetectionEvent,
+    LoggedDetection,
+    Phase,
+    ProblemAttributes,
+    Recorded,
+    SourceState,
+)
 from monitor.mqtt.outbox import BATCH, Outbox
-from monitor.mqtt.topics import Topics
+from monitor.mqtt.topics import ANY_SOUND, OFF, ON, PROBLEM, Topics
 from tests.mqtt.examples import LABELS, detection, health, snapshot
 
 TOPICS = Topics("sound-monitor", "box")
 
 
-def outbox() -> Outbox:
+def outbox(level: bool = False) -> Outbox:
     """Of the box with the hall, just connected; live messages once a second."""
-    box = Outbox(TOPICS, ["hall"], LABELS, live_interval=1.0)
+    box = Outbox(TOPICS, ["hall"], LABELS, live_interval=1.0, level=level)
     box.present()
     return box
 
@@ -22,7 +32,13 @@ def topics(box: Outbox, now: float = 0.0) -> list[str]:
     return [outgoing.topic for outgoing in box.batch(now)]
 
 
+def told(box: Outbox, now: float = 0.0) -> dict[str, bytes]:
+    """The next batch, by topic."""
+    return {outgoing.topic: outgoing.payload for outgoing in box.batch(now)}
+
+
 STATE, ATTRIBUTES = TOPICS.state("hall", "smoke_alarm"), TOPICS.attributes("hall", "smoke_alarm")
+ANY_STATE, ANY_ATTRIBUTES = TOPICS.state("hall", ANY_SOUND), TOPICS.attributes("hall", ANY_SOUND)
 
 
 def test_the_present_goes_before_events() -> None:
@@ -30,7 +46,7 @@ def test_the_present_goes_before_events() -> None:
     box = outbox()
     for number in range(2 * BATCH):
         box.put(detection(id=str(number)), 0.0)
-    assert topics(box) == [ATTRIBUTES, STATE] + BATCH * [TOPICS.event("hall")]
+    assert topics(box) == [ATTRIBUTES, STATE, ANY_ATTRIBUTES, ANY_STATE] + BATCH * [TOPICS.event("hall")]
     assert topics(box) == BATCH * [TOPICS.event("hall")]
     assert topics(box) == []
 
@@ -74,6 +90,7 @@ def test_attributes_tell_the_last_detection() -> None:
         assert attributes.retain
         assert msgspec.json.decode(attributes.payload, type=DetectionAttributes) == DetectionAttributes(
             id="1",
+            label="Smoke alarm",
             started_at=detection(phase).started_at,
             ended_at=detection(phase).ended_at,
             score=0.75,
@@ -86,9 +103,86 @@ def test_a_state_that_has_not_changed_is_not_said_again() -> None:
     box = outbox()
     box.put(detection(Phase.ENDED), 0.0)
     box.put(health(), 0.0)
-    assert [outgoing.retain for outgoing in box.batch(0.0)] == [True, True, True, False]
+    assert TOPICS.health in topics(box)
     box.put(health(), 0.0)
     assert box.batch(0.0) == []
+
+
+def test_any_sound_is_on_as_long_as_one_of_them_is() -> None:
+    """Its attributes say which came or went last."""
+    box = outbox()
+    heard = [detection(), detection(id="2", label="Dog"), detection(Phase.ENDED)]
+    for each, label in zip(heard, ("Smoke alarm", "Dog", "Smoke alarm"), strict=True):
+        box.put(each, 0.0)
+        batch = told(box)
+        assert batch.get(ANY_STATE, ON) == ON
+        assert msgspec.json.decode(batch[ANY_ATTRIBUTES])["label"] == label
+    box.put(detection(Phase.ENDED, id="2", label="Dog"), 0.0)
+    assert told(box)[ANY_STATE] == OFF
+
+
+def test_any_sound_means_the_configured_ones() -> None:
+    """Of a sound without a rule nobody asked to be told."""
+    box = outbox()
+    box.put(detection(label="Cat"), 0.0)
+    assert ANY_STATE not in topics(box)
+
+
+@pytest.mark.parametrize("state", SourceState)
+def test_a_source_that_cannot_hear_has_a_problem(state: SourceState) -> None:
+    """Not one that was paused, has not begun yet, or has come to its end."""
+    box = outbox()
+    box.put(health(SourceState.LOST), 0.0)
+    told(box)
+    box.put(health(state), 0.0)
+    present = {outgoing.topic: outgoing.payload for outgoing in box.present()}
+    problem = present[TOPICS.state("hall", PROBLEM)]
+    assert problem == (ON if state in (SourceState.DEAF, SourceState.LOST) else OFF)
+    attributes = msgspec.json.decode(present[TOPICS.attributes("hall", PROBLEM)], type=ProblemAttributes)
+    assert attributes == ProblemAttributes(state=state, device="Virtual microphone", reason="")
+
+
+def test_a_level_is_told_only_if_asked_for() -> None:
+    """It is a message for ever."""
+    box = outbox()
+    box.put(snapshot(), 0.0)
+    assert topics(box) == [TOPICS.live("hall")]
+
+
+def test_a_level_is_told_when_it_has_changed_but_not_often() -> None:
+    """The newest one counts; a tenth of a decibel does not."""
+    box, level = outbox(level=True), TOPICS.level("hall")
+    for now, heard, expected in (
+        (0.0, -40.0, b"-40"),
+        (1.0, -30.0, None),
+        (4.9, -20.0, None),
+        (5.0, -10.2, b"-10"),
+        (11.0, -9.8, None),
+        (11.5, -8.9, b"-9"),
+    ):
+        box.put(snapshot(heard), now)
+        assert told(box, now).get(level) == expected
+
+
+def test_all_that_is_retained_can_be_told_again() -> None:
+    """The same as at the beginning of a connection."""
+    box = outbox()
+    box.put(detection(), 0.0)
+    box.put(health(), 0.0)
+    box.batch(0.0)
+    box.again()
+    again = told(box)
+    assert again == {outgoing.topic: outgoing.payload for outgoing in box.present()}
+    assert again[STATE] == ON
+
+
+def test_an_event_names_its_type_for_home_assistant() -> None:
+    """Beside all that a detection tells."""
+    box = outbox()
+    box.put(detection(), 0.0)
+    event = told(box)[TOPICS.event("hall")]
+    assert msgspec.json.decode(event, type=DetectionEvent).event_type == "Smoke alarm"
+    assert msgspec.json.decode(event, type=Detection) == detection()
 
 
 def test_a_label_without_a_rule_is_an_event_but_no_state() -> None:
