@@ -105,7 +105,30 @@ def _parser() -> argparse.ArgumentParser:
     _add_config(tui)
     tui.add_argument("--host", help="the broker, instead of the configured one")
     tui.add_argument("--node", help="watch the monitor of this name; by default the first that answers")
+    _add_discovery(commands)
     return parser
+
+
+def _add_discovery(commands: "argparse._SubParsersAction[_Parser]") -> None:
+    discovery = _add(
+        commands,
+        "discovery",
+        "take a monitor back from Home Assistant",
+        "A monitor with a broker announces itself to Home Assistant. This takes it back.",
+    )
+    actions = discovery.add_subparsers(dest="action", required=True, metavar="ACTION", parser_class=_Parser)
+    clear = _add(
+        actions,
+        "clear",
+        "remove the device and all that is retained",
+        "Removes the monitor's device from Home Assistant, and everything that the broker retains of it. Stop the "
+        "monitor first: it announces itself again whenever it connects.",
+        epilog="examples:\n"
+        "  sound-monitor discovery clear                    this box, at the configured broker\n"
+        "  sound-monitor discovery clear --node old-name    a box that was renamed, or is gone\n",
+    )
+    _add_config(clear)
+    clear.add_argument("--node", help="the monitor of this name instead of the configured one")
 
 
 def _add_run(commands: "argparse._SubParsersAction[_Parser]") -> None:

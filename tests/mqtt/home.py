@@ -1,0 +1,80 @@
+"""What Home Assistant makes of an announcement, and what it refuses."""
+
+import re
+from collections import Counter
+from typing import Any
+
+import msgspec
+
+ID = re.compile(r"[a-zA-Z0-9_-]+\Z")
+ROOT = {"dev", "o", "cmps", "availability", "availability_mode", "qos", "encoding"}
+COMMON = {"p", "unique_id", "name", "default_entity_id", "object_id", "availability", "entity_category"}
+READ = {"state_topic", "json_attributes_topic", "value_template", "device_class"}
+PLATFORMS = {
+    "binary_sensor": READ,
+    "sensor": READ | {"unit_of_measurement", "state_class"},
+    "event": READ | {"event_types"},
+    "switch": READ | {"command_topic"},
+    "select": READ | {"command_topic", "options"},
+    "number": READ | {"command_topic", "min", "max", "step", "mode"},
+}
+DEVICE_CLASSES = {
+    "binary_sensor": {"sound", "smoke", "carbon_monoxide", "problem", None},
+    "sensor": {"duration", None},
+}
+LIMIT = 255
+"""Characters of an entity's state, and of most names."""
+
+
+def validate(topic: str, payload: bytes) -> dict[str, dict[str, Any]]:
+    """The components of an announcement, but not those that it removes. Fails where Home Assistant would complain."""
+    prefix, device, identifier, config = topic.split("/")
+    assert (prefix, device, config) == ("homeassistant", "device", "config")
+    assert ID.match(identifier)
+    root = msgspec.json.decode(payload)
+    assert root.keys() == ROOT
+    assert root["dev"].keys() == {"ids", "name", "mf", "mdl", "sw"}
+    assert all(ID.match(name) for name in root["dev"]["ids"])
+    assert root["o"]["name"]
+    assert root["availability_mode"] == "all"
+    assert root["qos"] in (0, 1, 2)
+    _validate_availability(root["availability"])
+    alive = {key: component for key, component in root["cmps"].items() if component.keys() != {"p"}}
+    for key, component in root["cmps"].items():
+        assert ID.match(key)
+        assert component["p"] in PLATFORMS
+        if key in alive:
+            _validate_component(component)
+    for unique in ("unique_id", "name"):
+        assert all(count == 1 for count in Counter(each[unique] for each in alive.values()).values())
+    return alive
+
+
+def _validate_component(component: dict[str, Any]) -> None:
+    platform = component["p"]
+    assert component.keys() - COMMON <= PLATFORMS[platform]
+    assert {"unique_id", "name", "default_entity_id", "object_id", "state_topic"} <= component.keys()
+    assert ID.match(component["unique_id"])
+    assert 0 < len(component["name"]) <= LIMIT
+    assert component["default_entity_id"] == f"{platform}.{component['object_id']}"
+    assert re.match(r"[a-z0-9_]+\Z", component["object_id"])
+    assert component.get("entity_category") in (
+        {"config", None} if "command_topic" in component else {"diagnostic", None}
+    )
+    assert component.get("device_class") in DEVICE_CLASSES.get(platform, {None})
+    for key, value in component.items():
+        if key.endswith("_topic"):
+            assert not set(value) & set("+#")
+    if "availability" in component:
+        _validate_availability(component["availability"])
+    if platform == "event":
+        assert component["event_types"]
+    if platform in ("switch", "select", "number"):
+        assert component["command_topic"]
+    if platform == "select":
+        assert component["options"]
+
+
+def _validate_availability(topics: list[dict[str, str]]) -> None:
+    assert topics
+    assert all(each.keys() == {"topic"} for each in topics)  # its payloads are the defaults: online, offline
