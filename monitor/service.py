@@ -20,9 +20,15 @@ from monitor.events.log import EventLog
 from monitor.health import HEALTH_INTERVAL, HealthReporter, summary
 from monitor.hub import Hub, LocalFeed
 from monitor.messages import Detection, Feed, Health, Snapshot
+from monitor.mqtt.commands import Commands
+from monitor.mqtt.controls import controls
 from monitor.mqtt.publisher import Publisher
+from monitor.mqtt.topics import Topics
 from monitor.notify import notify
 from monitor.pipeline import Pipeline, SourceTrack
+from monitor.settings import Settings
+from monitor.settings_file import SettingsFile, settings_path
+from monitor.steering import Steering
 
 log = logging.getLogger(__name__)
 
@@ -44,6 +50,7 @@ class Service:
         card = session.card
         hop = max(1, round(config.model.hop * card.sample_rate))
         rules = resolve(config.detection.rules, card.labels, card.window / card.sample_rate, config.model.hop)
+        settings = Settings(rules, config.profiles, [rule.label for rule in config.detection.rules])
         node = config.node_name
         self._classifier = Classifier(session, config.model.batch)
         self._hub = Hub()
@@ -55,9 +62,19 @@ class Service:
         self._publisher: Publisher | None = None
         if config.mqtt.host is not None:
             subscription = self._hub.subscribe(Detection, Snapshot, Health, capacity=1000)
-            labels = [rule.label for rule in rules]
+            topics = Topics(config.mqtt.topic, node)
+            set_by = controls(topics.prefix, node, settings.labels, settings.profiles)
+            steering = Steering(settings, SettingsFile(settings_path(config)), self._listeners, tracks.values())
+            steering.restore()
             self._publisher = Publisher(
-                config.mqtt, node, list(tracks), labels, subscription, self._log, self._health.broker_changed
+                config.mqtt,
+                node,
+                list(tracks),
+                settings.labels,
+                subscription,
+                self._log,
+                self._health.broker_changed,
+                [Commands(topics, set_by, settings, steering.changed)],
             )
         self._told: Callable[[Detection], None] = lambda _: None
         self._signals: list[signal.Signals] = []

@@ -23,6 +23,7 @@ from monitor.events.log import EventLog
 from monitor.messages import SILENCE_DBFS, ModelCard
 from monitor.mqtt.publisher import probe
 from monitor.service import default_source
+from monitor.settings import Settings
 
 LISTEN = 1.0
 """Seconds that each source is listened to."""
@@ -89,6 +90,7 @@ async def _time_model(session: Session) -> str:
 
 async def _resolve(config: Config, card: ModelCard) -> str:
     rules = resolve(config.detection.rules, card.labels, card.window / card.sample_rate, config.model.hop)
+    Settings(rules, config.profiles, [rule.label for rule in config.detection.rules])  # refuses what does not fit
     return ", ".join(rule.label for rule in rules) or "no sound is to be detected"
 
 
