@@ -156,6 +156,8 @@ class EventsConfig(Section, frozen=True):
     """SQLite file; by default events.db in the state directory."""
     keep_days: Annotated[int, Meta(ge=1, le=36500)] = 365
     """Older events are deleted."""
+    max_mb: Annotated[int, Meta(ge=1, le=1_000_000)] = 100
+    """Millions of bytes that the file may have; beyond that the oldest events are deleted."""
 
     def __post_init__(self) -> None:
         self._expand_home("path")

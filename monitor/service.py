@@ -54,7 +54,7 @@ class Service:
         node = config.node_name
         self._classifier = Classifier(session, config.model.batch)
         self._hub = Hub()
-        self._log = EventLog(event_log_path(config), config.events.keep_days)
+        self._log = EventLog(event_log_path(config), config.events.keep_days, config.events.max_mb)
         self._listeners = _listeners(config, Grid(card.sample_rate, card.window, hop))
         tracks = {listener.name: SourceTrack(listener.name, node, card, rules, hop) for listener in self._listeners}
         self._pipeline = Pipeline(self._listeners, self._classifier, tracks, self._record, self._hub)

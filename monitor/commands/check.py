@@ -118,7 +118,7 @@ async def _listen(source: SourceConfig, rate: int) -> str:
 
 async def _open_log(config: Config) -> str:
     path = event_log_path(config)
-    log = EventLog(path, config.events.keep_days)
+    log = EventLog(path, config.events.keep_days, config.events.max_mb)
     try:
         await log.test()
     finally:

@@ -20,6 +20,7 @@ from typing import TypeVar
 import msgspec
 
 from monitor.errors import StorageError
+from monitor.events.retention import Retention, allow_shrinking
 from monitor.messages import Detection, Phase, Recorded
 
 log = logging.getLogger(__name__)
@@ -39,8 +40,8 @@ CREATE TABLE IF NOT EXISTS acknowledged (one INTEGER PRIMARY KEY CHECK (one = 1)
 VERSION = 2
 UNWRITTEN = 1000
 """Most detections that wait in memory for a disk that cannot be written."""
-PRUNE_EVERY = 86_400.0
-"""Seconds between two deletions of old events."""
+TIDY_EVERY = 60.0
+"""Seconds from one look for events that are too old or too many to the next."""
 DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
 T = TypeVar("T")
@@ -51,12 +52,14 @@ _decoder = msgspec.json.Decoder(Detection)
 class EventLog:
     """The detections of this box, oldest first."""
 
-    def __init__(self, path: Path, keep_days: int) -> None:
+    def __init__(self, path: Path, keep_days: int, max_mb: int) -> None:
+        """`max_mb` in units of 10^6 bytes."""
         self.path = path
         self.lost = 0
         """Detections that waited in vain for the disk: newer ones took their place."""
-        self._keep = keep_days * 86_400.0
-        self._pruned = 0.0
+        self._retention = Retention(keep_days, max_mb)
+        self._tidy_at = 0.0
+        self._closed = False
         self._connection: sqlite3.Connection | None = None
         self._failing = False
         self._unwritten: deque[Detection] = deque()
@@ -134,7 +137,18 @@ class EventLog:
         if self._failing:
             log.warning("event log %s is written again; %d detections are not in it", self.path, self.lost)
         self._failing = False
+        if time.monotonic() >= self._tidy_at:
+            self._tidy_at = time.monotonic() + TIDY_EVERY
+            self._writer.submit(self._tidy)
         return True
+
+    def _tidy(self) -> None:
+        """One step of cleaning up; the next one queues behind what waits to be written."""
+        if self._closed:
+            return
+        with contextlib.suppress(sqlite3.Error, OSError):  # appending says so
+            if self._mending(lambda: self._retention.step(self._connect(), time.time(), self._acknowledged)):
+                self._writer.submit(self._tidy)
 
     def _pending(self, most: int) -> list[Recorded]:
         try:
@@ -157,6 +171,7 @@ class EventLog:
 
     def _finish(self) -> None:
         """A last attempt to write what waits."""
+        self._closed = True
         try:
             if self._unwritten:
                 self._write()
@@ -192,6 +207,7 @@ class EventLog:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             connection = sqlite3.connect(self.path, check_same_thread=False)
             try:
+                allow_shrinking(connection)
                 connection.execute("PRAGMA journal_mode = WAL")
                 connection.execute("PRAGMA synchronous = FULL")  # an event survives a power cut
                 self._prepare(connection)
@@ -231,9 +247,6 @@ class EventLog:
                 ).lastrowid
                 if number < self._told and self._acknowledged >= last:
                     acknowledged = max(acknowledged, sequence or 0)
-            if time.monotonic() - self._pruned > PRUNE_EVERY or not self._pruned:
-                connection.execute("DELETE FROM events WHERE at < ?", (time.time() - self._keep,))
-                self._pruned = time.monotonic()
         self._acknowledged = acknowledged
         self._unwritten.clear()
         self._told = 0

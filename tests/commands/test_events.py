@@ -51,7 +51,7 @@ def record(path: Path, events: Sequence[Detection]) -> None:
     """Have them recorded by the monitor's own log."""
 
     async def record_all() -> None:
-        log = EventLog(path, keep_days=365)
+        log = EventLog(path, keep_days=365, max_mb=100)
         for event in events:
             assert await log.append(event)
         await log.close()

@@ -50,7 +50,7 @@ def halves(events: list[bytes]) -> list[tuple[int, str]]:
 @asynccontextmanager
 async def writing(path: Path) -> AsyncIterator[EventLog]:
     """A log that is being written."""
-    log = EventLog(path, keep_days=36500)
+    log = EventLog(path, keep_days=36500, max_mb=100)
     try:
         yield log
     finally:
