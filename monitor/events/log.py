@@ -183,6 +183,8 @@ class EventLog:
         try:
             return function(*args)
         except sqlite3.Error as error:
+            if _code(error) == sqlite3.SQLITE_FULL:
+                raise  # what is open can still be read, and could not be opened again
             with contextlib.suppress(sqlite3.Error):
                 self._disconnect()
             if not _is_damage(error):
@@ -237,8 +239,9 @@ class EventLog:
 
     def _write(self) -> None:
         """Commit all that waits; what the broker has of it counts as acknowledged if nothing before it is pending."""
+        connection = self._connect()
         acknowledged = self._acknowledged
-        with self._connect() as connection:
+        with connection:
             ((last,),) = connection.execute("SELECT coalesce(max(sequence), 0) FROM events").fetchall()
             for number, detection in enumerate(self._unwritten):
                 sequence = connection.execute(
@@ -307,4 +310,8 @@ def _ended(started: Detection, known: datetime) -> Detection:
 
 def _is_damage(error: Exception) -> bool:
     """The file itself is at fault, not the disk or its rights."""
-    return isinstance(error, sqlite3.Error) and error.sqlite_errorcode & 0xFF in DAMAGED
+    return isinstance(error, sqlite3.Error) and _code(error) in DAMAGED
+
+
+def _code(error: sqlite3.Error) -> int:
+    return error.sqlite_errorcode & 0xFF
