@@ -24,6 +24,9 @@ BURST, RATE = 100, 5.0
 COMPLAINTS = 20
 """Most lines in the log about what is ignored, each once."""
 
+SHOWN = 120
+"""Most characters of a topic in the log."""
+
 _NUMBER = re.compile(r"[0-9]*\.?[0-9]+")
 _log = logging.getLogger(__name__)
 
@@ -117,11 +120,12 @@ class Commands:
         return True
 
     def _complain(self, topic: str, why: str) -> None:
+        topic = repr(topic if len(topic) <= SHOWN else f"…{topic[-SHOWN:]}")
         if (topic, why) in self._complaints or len(self._complaints) == COMPLAINTS:
             return
         self._complaints.add((topic, why))
         last = "; no more such lines" if len(self._complaints) == COMPLAINTS else ""
-        _log.warning("MQTT: ignoring a command on %s: %s%s", reprlib.repr(topic), why, last)
+        _log.warning("MQTT: ignoring a command on %s: %s%s", topic, why, last)
 
 
 def _switch(text: str) -> bool:
