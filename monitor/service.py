@@ -21,7 +21,11 @@ from monitor.health import HEALTH_INTERVAL, HealthReporter, summary
 from monitor.hub import Hub, LocalFeed
 from monitor.messages import Detection, Feed, Health, Snapshot
 from monitor.mqtt.commands import Commands
+from monitor.mqtt.companion import Companion
 from monitor.mqtt.controls import controls
+from monitor.mqtt.discovery import Device
+from monitor.mqtt.home_assistant import HomeAssistant
+from monitor.mqtt.leftovers import Leftovers
 from monitor.mqtt.publisher import Publisher
 from monitor.mqtt.topics import Topics
 from monitor.notify import notify
@@ -66,6 +70,11 @@ class Service:
             set_by = controls(topics.prefix, node, settings.labels, settings.profiles)
             steering = Steering(settings, SettingsFile(settings_path(config)), self._listeners, tracks.values())
             steering.restore()
+            sounds = {rule.label: [card.labels[index] for index in rule.classes] for rule in rules}
+            device = Device(topics, list(tracks), sounds, set_by, config.mqtt.level)
+            companions: list[Companion] = [Commands(topics, set_by, settings, steering.changed), Leftovers(device)]
+            if config.mqtt.discovery:
+                companions.append(HomeAssistant(device, config.mqtt.discovery_prefix, self._tell_again))
             self._publisher = Publisher(
                 config.mqtt,
                 node,
@@ -74,7 +83,7 @@ class Service:
                 subscription,
                 self._log,
                 self._health.broker_changed,
-                [Commands(topics, set_by, settings, steering.changed)],
+                companions,
             )
         self._told: Callable[[Detection], None] = lambda _: None
         self._signals: list[signal.Signals] = []
@@ -161,6 +170,10 @@ class Service:
         log.info("%s: %s %s (score %.2f)", detection.source, detection.label, detection.phase.value, detection.score)
         await self._log.append(detection)
         self._told(detection)
+
+    def _tell_again(self) -> None:
+        if self._publisher is not None:
+            self._publisher.tell_again()
 
     def _messages_dropped(self) -> int:
         return self._hub.dropped

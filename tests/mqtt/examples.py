@@ -176,8 +176,10 @@ class Running:
 
 
 @asynccontextmanager
-async def publishing(config: MqttConfig, *companions: Companion) -> AsyncIterator[Running]:
-    """A publisher for the box with the hall, fed by a hub and a journal."""
+async def publishing(
+    config: MqttConfig, *companions: Companion, sources: Sequence[str] = ("hall",), labels: Sequence[str] = LABELS
+) -> AsyncIterator[Running]:
+    """A publisher for the box, by default with the hall, fed by a hub and a journal."""
     hub = Hub()
     notebook = Notebook()
     states: list[tuple[BrokerState, str]] = [(BrokerState.DISABLED, "")]
@@ -185,8 +187,8 @@ async def publishing(config: MqttConfig, *companions: Companion) -> AsyncIterato
     publisher = Publisher(
         config,
         "box",
-        ["hall"],
-        LABELS,
+        sources,
+        labels,
         subscription,
         notebook,
         lambda state, detail: states.append((state, detail)),

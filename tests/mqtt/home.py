@@ -1,9 +1,14 @@
-"""What Home Assistant makes of an announcement, and what it refuses."""
+"""A Home Assistant in miniature: what it makes of announcements, and what it refuses."""
 
+import asyncio
 import re
 from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
 from typing import Any
 
+import aiomqtt
 import msgspec
 
 ID = re.compile(r"[a-zA-Z0-9_-]+\Z")
@@ -78,3 +83,52 @@ def _validate_component(component: dict[str, Any]) -> None:
 def _validate_availability(topics: list[dict[str, str]]) -> None:
     assert topics
     assert all(each.keys() == {"topic"} for each in topics)  # its payloads are the defaults: online, offline
+
+
+@dataclass
+class Home:
+    """What Home Assistant shows. As there, an entity goes only if it is announced as removed."""
+
+    client: aiomqtt.Client
+    devices: dict[str, dict[str, dict[str, Any]]] = field(default_factory=dict)
+    """Entities by their keys, by their device's topic."""
+    announcements: int = 0
+
+    @property
+    def entities(self) -> dict[str, dict[str, Any]]:
+        """Those of the only device; none where there is no device."""
+        assert len(self.devices) < 2
+        return next(iter(self.devices.values()), {})
+
+    def hear(self, topic: str, payload: bytes) -> None:
+        """Take an announcement in."""
+        self.announcements += 1
+        if not payload:
+            self.devices.pop(topic, None)
+            return
+        alive = validate(topic, payload)
+        device = self.devices.setdefault(topic, {})
+        device.update(alive)
+        for key in msgspec.json.decode(payload)["cmps"].keys() - alive.keys():
+            device.pop(key, None)
+
+
+@asynccontextmanager
+async def at_home(port: int) -> AsyncIterator[Home]:
+    """Home Assistant runs."""
+    async with aiomqtt.Client("127.0.0.1", port) as client:
+        await client.subscribe("homeassistant/device/+/config", qos=1)
+        home = Home(client)
+
+        async def listen() -> None:
+            async for message in client.messages:
+                home.hear(str(message.topic), message.payload)
+
+        task = asyncio.create_task(listen())
+        try:
+            yield home
+        finally:
+            task.cancel()
+            await asyncio.wait([task])
+            if not task.cancelled():
+                task.result()
