@@ -23,7 +23,7 @@ sources (SPEC), of which several run at once:
   demo                        a scene that the program synthesises: smoke alarm, siren, chime, knocks
 """
 EXIT = """\
-exit codes: 0 all well, 2 wrong usage, 65 bad model file, 69 source or broker unavailable, 74 log not writable,
+exit codes: 0 all well, 2 wrong usage, 65 bad model file, 69 source or broker unavailable, 74 event log not accessible,
   78 wrong configuration, 130 interrupted by Ctrl-C, 141 the reader of the output went away
 """
 

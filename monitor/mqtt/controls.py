@@ -33,9 +33,13 @@ class Role(StrEnum):
     """What a control sets."""
 
     PAUSE = "pause"
+    """Stop listening, or go on."""
     PROFILE = "profile"
+    """Put a profile of the configuration in force."""
     ENABLED = "enabled"
+    """Whether the sound is detected, in the profile in force."""
     THRESHOLD = "threshold"
+    """The score from which the sound is on, in the profile in force."""
 
 
 @dataclass(frozen=True, slots=True)
