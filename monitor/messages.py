@@ -224,6 +224,8 @@ class Recorded:
     sequence: int | None
     """Its place in the log; None while the log cannot be written."""
     detection: Detection
+    at: float | None = None
+    """When it was recorded, on the monotonic clock; None where that was long ago, or an earlier run did it."""
 
 
 class LabelScore(msgspec.Struct, frozen=True):

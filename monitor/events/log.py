@@ -40,6 +40,8 @@ CREATE TABLE IF NOT EXISTS acknowledged (one INTEGER PRIMARY KEY CHECK (one = 1)
 VERSION = 2
 UNWRITTEN = 1000
 """Most detections that wait in memory for a disk that cannot be written."""
+RECENT = 5000
+"""Rows whose time of recording is remembered: as many as may be written in the seconds in which that matters."""
 TIDY_EVERY = 60.0
 """Seconds from one look for events that are too old or too many to the next."""
 DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
@@ -62,11 +64,13 @@ class EventLog:
         self._closed = False
         self._connection: sqlite3.Connection | None = None
         self._failing = False
-        self._unwritten: deque[Detection] = deque()
+        self._unwritten: deque[Recorded] = deque()
         self._told = 0
         """How many of the unwritten, from the first, the broker has."""
         self._acknowledged = 0
         """The last sequence that the broker has; in the file with some delay."""
+        self._recorded_at: dict[int, float] = {}
+        """When the newest rows were written, by their sequence."""
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="event-log")
 
     async def append(self, detection: Detection) -> bool:
@@ -126,7 +130,7 @@ class EventLog:
             self._unwritten.popleft()
             self._told = max(0, self._told - 1)
             self.lost += 1
-        self._unwritten.append(detection)
+        self._unwritten.append(Recorded(None, detection, time.monotonic()))
         try:
             self._mending(self._write)
         except (sqlite3.Error, OSError) as error:
@@ -156,15 +160,14 @@ class EventLog:
         except (sqlite3.Error, OSError):
             pending = []  # appending says so
         if len(pending) < most:
-            waiting = list(self._unwritten)[self._told : self._told + most - len(pending)]
-            pending += [Recorded(None, detection) for detection in waiting]
+            pending += list(self._unwritten)[self._told : self._told + most - len(pending)]
         return pending
 
     def _acknowledge(self, recorded: Sequence[Recorded]) -> None:
         for each in recorded:
             if each.sequence is not None:
                 self._acknowledged = each.sequence
-            elif self._told < len(self._unwritten) and self._unwritten[self._told] is each.detection:
+            elif self._told < len(self._unwritten) and self._unwritten[self._told] is each:
                 self._told += 1
         with contextlib.suppress(sqlite3.Error, OSError):
             self._mending(self._save_acknowledged)
@@ -194,17 +197,22 @@ class EventLog:
 
     def _move_aside(self, error: sqlite3.Error) -> None:
         """Keep the damaged file, with its journal, for whoever may want to rescue it."""
-        self._acknowledged = 0
+        self._begin_anew()
         aside = f"{self.path}.damaged-{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
         for suffix in ("", "-wal", "-shm"):
             with contextlib.suppress(FileNotFoundError):
                 Path(f"{self.path}{suffix}").rename(f"{aside}{suffix}")
         log.error("event log %s is damaged (%s): it is kept as %s, and a new one begun", self.path, error, aside)
 
+    def _begin_anew(self) -> None:
+        """The next file counts from one."""
+        self._acknowledged = 0
+        self._recorded_at.clear()
+
     def _connect(self) -> sqlite3.Connection:
         if self._connection is not None and not self.path.exists():
             self._disconnect()  # deleted under us: what is written there would be gone
-            self._acknowledged = 0
+            self._begin_anew()
         if self._connection is None:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             connection = sqlite3.connect(self.path, check_same_thread=False)
@@ -231,7 +239,8 @@ class EventLog:
             with connection:
                 connection.executescript(f"BEGIN; {SCHEMA} PRAGMA user_version = {VERSION}")
                 connection.execute(
-                    "INSERT OR IGNORE INTO acknowledged SELECT 1, ? * coalesce(max(sequence), 0) FROM events",
+                    "INSERT OR IGNORE INTO acknowledged "
+                    "SELECT 1, CASE ? WHEN 0 THEN 0 ELSE coalesce(max(sequence), 0) END FROM events",
                     (version,),
                 )
         ((acknowledged,),) = connection.execute("SELECT sequence FROM acknowledged").fetchall()
@@ -241,16 +250,22 @@ class EventLog:
         """Commit all that waits; what the broker has of it counts as acknowledged if nothing before it is pending."""
         connection = self._connect()
         acknowledged = self._acknowledged
+        recorded_at: dict[int, float] = {}
         with connection:
             ((last,),) = connection.execute("SELECT coalesce(max(sequence), 0) FROM events").fetchall()
-            for number, detection in enumerate(self._unwritten):
+            for number, recorded in enumerate(self._unwritten):
+                detection = recorded.detection
                 sequence = connection.execute(
                     "INSERT OR IGNORE INTO events (id, phase, at, detection) VALUES (?, ?, ?, ?)",
                     (detection.id, detection.phase, detection.started_at.timestamp(), msgspec.json.encode(detection)),
                 ).lastrowid
+                recorded_at[sequence or 0] = recorded.at or 0.0
                 if number < self._told and self._acknowledged >= last:
                     acknowledged = max(acknowledged, sequence or 0)
         self._acknowledged = acknowledged
+        self._recorded_at |= recorded_at
+        while len(self._recorded_at) > RECENT:
+            del self._recorded_at[next(iter(self._recorded_at))]
         self._unwritten.clear()
         self._told = 0
 
@@ -266,7 +281,7 @@ class EventLog:
         ):
             for sequence, blob in rows:
                 try:
-                    pending.append(Recorded(sequence, _decoder.decode(blob)))
+                    pending.append(Recorded(sequence, _decoder.decode(blob), self._recorded_at.get(sequence)))
                 except msgspec.MsgspecError as error:
                     log.warning("event log %s: passing over entry %d: %s", self.path, sequence, error)
                     if not pending:

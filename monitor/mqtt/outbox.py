@@ -4,6 +4,7 @@ Retained topics and the live display tell the present, so that only the newest p
 automations, so that one that could not be told at once is never told late; the log topic has it.
 """
 
+import math
 from collections import defaultdict, deque
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -47,7 +48,7 @@ class Outgoing:
 
 
 class Outbox:
-    """Takes the monitor's messages, hands out what to send next. Times are seconds of any steady clock."""
+    """Takes the monitor's messages, hands out what to send next. Times are seconds of the monotonic clock."""
 
     def __init__(
         self,
@@ -66,7 +67,8 @@ class Outbox:
         self._retained |= {topics.source_availability(source): OFFLINE for source in sources}
         self._changed: dict[str, None] = {}
         self._events: deque[tuple[float, Detection]] = deque()
-        self._told_at: dict[tuple[str, Phase], float] = {}
+        self._since = math.inf
+        """When the connection stood."""
         self._live: dict[str, Snapshot] = {}
         self._live_at: dict[str, float] = {}
         self._on: defaultdict[str, set[str]] = defaultdict(set)
@@ -87,12 +89,12 @@ class Outbox:
                 for source in message.sources:
                     self._put_source(source)
 
-    def present(self) -> list[Outgoing]:
+    def present(self, now: float) -> list[Outgoing]:
         """Everything that a broker we just connected to should hold. What fired or was live before is forgotten."""
+        self._since = now
         self._changed.clear()
         self._live.clear()
         self._events.clear()
-        self._told_at.clear()
         return [Outgoing(topic, payload, retain=True) for topic, payload in self._retained.items()]
 
     def again(self) -> None:
@@ -116,8 +118,7 @@ class Outbox:
 
     def replayed(self, recorded: Recorded, now: float) -> bool:
         """Whether the broker hears of it late: it was recorded before this connection stood, or is no news any more."""
-        detection = recorded.detection
-        return now - self._told_at.get((detection.id, detection.phase), now - 2 * FRESH) > FRESH
+        return recorded.at is None or recorded.at < self._since or now - recorded.at > FRESH
 
     def log(self, recorded: Recorded, now: float) -> Outgoing:
         """One recorded detection, for the log topic."""
@@ -141,7 +142,6 @@ class Outbox:
                 self._retain(self._topics.attributes(detection.source, sound), attributes)
                 self._retain(self._topics.state(detection.source, sound), ON if state else OFF)
         self._events.append((now, detection))
-        self._told_at[detection.id, detection.phase] = now
         self._forget(now)
 
     def _put_source(self, health: SourceHealth) -> None:
@@ -164,8 +164,6 @@ class Outbox:
         """Drop what is no news any more."""
         while self._events and now - self._events[0][0] > FRESH:
             self._events.popleft()
-        while self._told_at and now - next(iter(self._told_at.values())) > FRESH:
-            del self._told_at[next(iter(self._told_at))]
 
     def _retain(self, topic: str, payload: bytes) -> None:
         if self._retained.get(topic) != payload:

@@ -124,7 +124,7 @@ class Publisher:
 
     async def _talk(self, client: Client) -> None:
         """The present first, and only then `online`: nobody takes what was retained before for the present."""
-        await self._send(client, self._outbox.present())
+        await self._send(client, self._outbox.present(asyncio.get_running_loop().time()))
         await self._publish(client, self._topics.availability, ONLINE, True)
         for companion in self._companions:
             if filters := [(each, 1) for each in companion.filters]:

@@ -5,6 +5,7 @@ import logging
 import sqlite3
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import closing
 from datetime import timedelta
@@ -42,6 +43,22 @@ async def test_pending_are_the_oldest_by_recording_until_they_are_acknowledged(t
     await log.close()
     again = opened(tmp_path)
     assert await pending(again) == ["id-2", "id-3", "id-4"]
+    await again.close()
+
+
+async def test_the_time_of_recording_is_known_for_what_this_run_wrote(tmp_path: Path) -> None:
+    """Also for what had to wait for the disk; not for what an earlier run wrote."""
+    log = opened(tmp_path)
+    before = time.monotonic()
+    with full_disk():
+        await log.append(detection(1))
+    between = time.monotonic()
+    await log.append(detection(2))
+    first, second = [each.at or 0.0 for each in await log.pending(2)]
+    assert before <= first <= between <= second <= time.monotonic()
+    await log.close()
+    again = opened(tmp_path)
+    assert [each.at for each in await again.pending(2)] == [None, None]
     await again.close()
 
 

@@ -132,7 +132,7 @@ class Notebook:
     def write(self, detection: Detection) -> None:
         """Record it."""
         self.count += 1
-        self.waiting.append(Recorded(self.count, detection))
+        self.waiting.append(Recorded(self.count, detection, time.monotonic()))
 
     async def pending(self, most: int) -> list[Recorded]:
         """The first ones."""

@@ -23,7 +23,7 @@ TOPICS = Topics("sound-monitor", "box")
 def outbox(level: bool = False) -> Outbox:
     """Of the box with the hall, just connected; live messages once a second."""
     box = Outbox(TOPICS, ["hall"], LABELS, live_interval=1.0, level=level)
-    box.present()
+    box.present(0.0)
     return box
 
 
@@ -61,23 +61,24 @@ def test_an_event_that_could_not_be_told_at_once_is_not_told() -> None:
     box.put(detection(id="4"), 108.0)
     assert [msgspec.json.decode(each.payload)["id"] for each in box.batch(112.0) if not each.retain] == ["4"]
     box.put(detection(id="5"), 112.0)
-    box.present()
+    box.present(112.0)
     assert topics(box, 112.0) == []
 
 
 def test_the_log_says_what_is_told_late() -> None:
-    """Not what has just happened; but what is seconds old, was before the connection, or another run recorded."""
+    """Not what has just been recorded; but what is seconds old, was before the connection, or another run recorded."""
     box = outbox()
-    box.put(detection(), 100.0)
-    assert not box.replayed(Recorded(1, detection()), 101.0)
-    assert not msgspec.json.decode(box.log(Recorded(1, detection()), 101.0).payload)["replayed"]
-    assert box.replayed(Recorded(2, detection(Phase.ENDED)), 101.0)
-    assert box.replayed(Recorded(1, detection()), 105.1)
-    box.put(detection(id="2"), 200.0)
-    box.present()
-    late = msgspec.json.decode(box.log(Recorded(3, detection(id="2")), 200.0).payload, type=LoggedDetection)
-    assert late.replayed
-    assert (late.id, late.started_at) == ("2", detection().started_at)
+    box.present(100.0)
+    assert not box.replayed(Recorded(1, detection(), 100.0), 105.0)
+    assert box.replayed(Recorded(1, detection(), 100.0), 105.1)
+    assert box.replayed(Recorded(1, detection(), 99.9), 100.0)
+    assert box.replayed(Recorded(1, detection()), 100.0)
+    for at in (100.0, None):
+        logged = box.log(Recorded(1, detection(), at), 100.0)
+        assert logged.topic == TOPICS.log
+        assert not logged.retain
+        told = msgspec.json.decode(logged.payload, type=LoggedDetection)
+        assert (told.replayed, told.id, told.started_at) == (at is None, "1", detection().started_at)
 
 
 def test_attributes_tell_the_last_detection() -> None:
@@ -135,7 +136,7 @@ def test_a_source_that_cannot_hear_has_a_problem(state: SourceState) -> None:
     box.put(health(SourceState.LOST), 0.0)
     told(box)
     box.put(health(state), 0.0)
-    present = {outgoing.topic: outgoing.payload for outgoing in box.present()}
+    present = {outgoing.topic: outgoing.payload for outgoing in box.present(0.0)}
     problem = present[TOPICS.state("hall", PROBLEM)]
     assert problem == (ON if state in (SourceState.DEAF, SourceState.LOST) else OFF)
     attributes = msgspec.json.decode(present[TOPICS.attributes("hall", PROBLEM)], type=ProblemAttributes)
@@ -172,7 +173,7 @@ def test_all_that_is_retained_can_be_told_again() -> None:
     box.batch(0.0)
     box.again()
     again = told(box)
-    assert again == {outgoing.topic: outgoing.payload for outgoing in box.present()}
+    assert again == {outgoing.topic: outgoing.payload for outgoing in box.present(0.0)}
     assert again[STATE] == ON
 
 

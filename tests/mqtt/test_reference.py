@@ -39,7 +39,7 @@ def test_every_topic_is_told_as_the_page_says() -> None:
         outbox.put(message, 0.0)
     told = {TOPICS.availability}  # the publisher's own
     wanted = {entry.topic: entry for entry in entries()}
-    for outgoing in (*outbox.batch(0.0), *outbox.present(), outbox.log(Recorded(1, detection()), 0.0)):
+    for outgoing in (*outbox.batch(0.0), *outbox.present(0.0), outbox.log(Recorded(1, detection()), 0.0)):
         topic = re.sub("/(smoke_alarm|dog)/", "/<sound>/", outgoing.topic)
         entry = wanted[topic.replace("/box/", "/<node>/").replace("/hall/", "/<source>/")]
         assert outgoing.retain == entry.retained
