@@ -64,11 +64,11 @@ class Commands:
         if retained:
             self._complain(topic, "it is retained; clear it, and send commands without the retain flag")
             return
-        before = {each: self._state(each) for each in self._controls.values()}
         try:
             control, obey = self._understand(topic, payload)
             if not self._affordable():
                 raise ValueError("commands come too fast")
+            before = {each: self._state(each) for each in self._controls.values()}
             obey()
         except ValueError as error:
             self._complain(topic, str(error))

@@ -43,7 +43,8 @@ class Desk:
         self.commands = Commands(TOPICS, set_by, self.settings, self.apply)
 
     async def apply(self) -> None:
-        """Take note of what is in force."""
+        """Take note of what is in force; nobody has been told of it yet."""
+        assert not self.sent
         self.applied.append(self.settings.choices)
 
     async def send(self, topic: str, payload: bytes, retain: bool) -> None:
