@@ -6,7 +6,7 @@ import sqlite3
 log = logging.getLogger(__name__)
 
 STEP = 500
-"""Most events that one step deletes, and most pages that it gives back to the disk."""
+"""Most events that one step deletes for one reason, and most pages that it gives back to the disk."""
 ROOM = 0.05
 """Share of the size that is made free at once when the log is full."""
 
@@ -24,28 +24,27 @@ class Retention:
         self._keep = keep_days * 86_400.0
         self._most = max_mb * 1_000_000
         self._full = False
-        self._deleted = 0
+        self._made_room = 0
         self._untold = 0
 
     def step(self, connection: sqlite3.Connection, now: float, acknowledged: int) -> bool:
-        """Do a little; True when more is to be done.
+        """Do a little; True when more is to be done at once.
 
         `now` in seconds since 1970. `acknowledged` is the last sequence number that the broker has, 0 where it never
         had any. What it does not have goes as well when it is too old or in the way, which is said. Raises
         `sqlite3.Error`.
         """
         with connection:
-            expired = connection.execute(
-                "DELETE FROM events WHERE sequence IN (SELECT sequence FROM events WHERE at < ? LIMIT ?)",
-                (now - self._keep, STEP),
-            ).rowcount
-            if expired < STEP and self._too_large(connection):
-                self._delete_oldest(connection, acknowledged)
+            self._delete(connection, acknowledged, "SELECT sequence FROM events WHERE at < :oldest", now - self._keep)
+            if self._too_large(connection):
+                found = self._delete(connection, acknowledged, "SELECT sequence FROM events ORDER BY sequence")
+                self._made_room += found
+                self._full = found > 0
         free = _pragma(connection, "freelist_count") if _pragma(connection, "auto_vacuum") else 0
         if free:
             connection.executescript(f"PRAGMA incremental_vacuum({STEP})")
-        if self._full or expired == STEP or free > STEP:
-            return True
+        if self._full or free > STEP:
+            return True  # what is too old has time: a clock that is wrong for a minute must not empty the log
         self._tell()
         return False
 
@@ -56,27 +55,24 @@ class Retention:
         self._full = size > (self._most * (1.0 - ROOM) if self._full else self._most)
         return self._full
 
-    def _delete_oldest(self, connection: sqlite3.Connection, acknowledged: int) -> None:
+    def _delete(self, connection: sqlite3.Connection, acknowledged: int, which: str, oldest: float = 0.0) -> int:
         deleted = connection.execute(
-            "DELETE FROM events WHERE sequence IN (SELECT sequence FROM events ORDER BY sequence LIMIT ?) "
-            "RETURNING sequence",
-            (STEP,),
+            f"DELETE FROM events WHERE sequence IN ({which} LIMIT :step) RETURNING sequence",  # noqa: S608 - our own
+            {"oldest": oldest, "step": STEP},
         ).fetchall()
-        self._full = bool(deleted)
-        self._deleted += len(deleted)
         self._untold += sum(sequence > acknowledged > 0 for (sequence,) in deleted)
+        return len(deleted)
 
     def _tell(self) -> None:
+        if self._made_room:
+            log.info("the event log reached events.max_mb: its oldest %d events are deleted", self._made_room)
         if self._untold:
             log.warning(
-                "the event log reached events.max_mb, and its oldest %d events were deleted, of which the broker never "
-                "got %d: raise it, or see why the broker is away",
-                self._deleted,
+                "the event log has deleted events that the broker never got, %d of them: they were older than "
+                "events.keep_days, or in the way of newer ones (events.max_mb)",
                 self._untold,
             )
-        elif self._deleted:
-            log.info("the event log reached events.max_mb, and its oldest %d events were deleted", self._deleted)
-        self._deleted = self._untold = 0
+        self._made_room = self._untold = 0
 
 
 def _pragma(connection: sqlite3.Connection, name: str) -> int:

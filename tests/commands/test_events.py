@@ -14,6 +14,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from monitor.__main__ import main
 from monitor.events.log import EventLog
 from monitor.messages import Detection, Phase
 from tests.parts.cli import Program, ended
@@ -202,3 +203,18 @@ def test_follow_goes_on_with_what_comes(program: Program, form: str) -> None:
     process.send_signal(signal.SIGINT)
     done = ended(process)
     assert (done.code, done.out, done.err) == (130, "", "")
+
+
+def test_the_log_of_the_service_is_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """By a user who has none, and configures none."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "mine"))
+    monkeypatch.setattr("monitor.commands.events.SERVICE_LOG", tmp_path / "service/events.db")
+    record(tmp_path / "service/events.db", SOUNDS[:1])
+    assert main(["events", "--format", "csv"]) == 0
+    assert "\nid-1,test,hall" in capsys.readouterr().out
+    record(tmp_path / "mine/sound-monitor/events.db", SOUNDS[2:3])
+    assert main(["events", "--format", "csv"]) == 0
+    assert "\nid-2,test,kitchen" in capsys.readouterr().out
