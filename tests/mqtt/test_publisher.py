@@ -3,7 +3,8 @@
 import asyncio
 import logging
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import msgspec
@@ -14,6 +15,8 @@ from monitor.config import MqttConfig, TlsConfig
 from monitor.errors import BrokerError
 from monitor.messages import BrokerState, Detection, Health, LoggedDetection, Phase, Snapshot, SourceState
 from monitor.mqtt import publisher
+from monitor.mqtt.companion import Send
+from monitor.mqtt.outbox import BATCH
 from monitor.mqtt.publisher import probe
 from tests.mqtt.examples import BASE, Ear, detection, eventually, health, listening, publishing, snapshot
 from tests.parts.broker import Broker
@@ -184,6 +187,85 @@ async def test_a_black_hole_is_noticed_and_nothing_is_lost_in_it(config: MqttCon
         broker.thaw()
         await eventually(lambda: ear.last("hall/smoke_alarm/state") == b"ON" and ear.payloads("log"))
         assert {told for told, _ in logged(ear)} == {detection()}
+
+
+async def test_a_long_backlog_does_not_hold_up_what_happens_now(
+    config: MqttConfig, broker: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While the log is still told of a year, state and event go out; in the log they come in their turn."""
+    monkeypatch.setattr(publisher, "REPLAY_RATE", 100.0)
+    async with listening(broker.port) as ear, publishing(config) as running:
+        for number in range(10 * BATCH):
+            running.notebook.write(detection(id=f"old {number}", label="Dog"))
+        await eventually(lambda: ear.payloads("log"))
+        running.hear(detection())
+        await eventually(lambda: ear.payloads("hall/event"))
+        assert ear.last("hall/smoke_alarm/state") == b"ON"
+        assert len(ear.payloads("log")) < 10 * BATCH
+        await eventually(lambda: len(ear.payloads("log")) == 10 * BATCH + 1)
+        assert [told.id for told, _ in logged(ear)] == [f"old {number}" for number in range(10 * BATCH)] + ["1"]
+
+
+async def test_what_is_told_at_once_is_not_called_late(config: MqttConfig, broker: Broker) -> None:
+    """The log has it like the event, and marks it as news."""
+    async with listening(broker.port) as ear, publishing(config) as running:
+        await eventually(lambda: ear.last("availability") == b"online")
+        running.hear(detection())
+        await eventually(lambda: ear.payloads("log"))
+        assert logged(ear) == [(detection(), False)]
+        await eventually(lambda: not running.notebook.waiting)
+
+
+@dataclass
+class Echo:
+    """A companion that says back what it hears, and when it was connected."""
+
+    filters: Sequence[str] = (f"{BASE}/set/#", "elsewhere/+")
+    heard: list[tuple[str, bytes, bool]] = field(default_factory=list)
+
+    async def connected(self, send: Send) -> None:
+        """Say so."""
+        await send(f"{BASE}/setting/there", b"yes", True)
+
+    async def received(self, topic: str, payload: bytes, retained: bool, send: Send) -> None:
+        """Say it back."""
+        self.heard.append((topic, payload, retained))
+        await send(f"{BASE}/setting/echo", payload, False)
+
+
+async def test_a_companion_talks_over_each_connection(config: MqttConfig, broker: Broker) -> None:
+    """It hears what it asked for and nothing else, also after the broker's return."""
+    echo = Echo()
+    async with publishing(config, echo) as running:
+        for life in (1, 2):
+            async with listening(broker.port) as ear:
+                await eventually(lambda: ear.last("setting/there") == b"yes" and ear.last("availability") == b"online")
+                await ear.client.publish(f"{BASE}/hall/set/x", b"not for it", qos=1)
+                await ear.client.publish(f"{BASE}/set/pause", b"ON", qos=1)
+                await eventually(lambda: ear.last("setting/echo") == b"ON")
+            assert echo.heard == life * [(f"{BASE}/set/pause", b"ON", False)]
+            if life == 1:
+                broker.kill9()
+                await eventually(lambda: not running.connected)
+                broker.start()
+
+
+async def test_a_companion_comes_after_the_present(config: MqttConfig, broker: Broker) -> None:
+    """What it announces is true already."""
+    async with listening(broker.port) as ear, publishing(config, Echo()):
+        await eventually(lambda: ear.last("setting/there"))
+        topics = [str(message.topic).removeprefix(f"{BASE}/") for message in ear.heard]
+        assert topics[-2:] == ["availability", "setting/there"]
+        assert "hall/dog/state" in topics
+
+
+async def test_the_default_keepalive_finds_a_black_hole_within_15_seconds(broker: Broker) -> None:
+    """Twice the keepalive, and the second or two in which it is looked at."""
+    async with publishing(MqttConfig(host="127.0.0.1", port=broker.port)) as running:
+        await eventually(lambda: running.connected)
+        broker.freeze()
+        await eventually(lambda: not running.connected, within=15)
+        broker.thaw()
 
 
 async def test_the_hub_is_drained_while_the_broker_is_away(config: MqttConfig, broker: Broker) -> None:
