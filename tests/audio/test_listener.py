@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from functools import partial
 
 import numpy as np
@@ -383,6 +384,7 @@ async def test_what_a_file_or_pipe_delivers_while_paused_goes_by_unheard() -> No
         assert isinstance(window, Window)
         assert (window.epoch, window.start) == (1, 0)
         assert np.array_equal(window.samples, after[:100])
+        assert abs((datetime.now(UTC) - window.at).total_seconds()) < 2.0
         assert listener.health().captured == pytest.approx(0.25)
 
 
