@@ -40,10 +40,9 @@ class Retention:
                 found = self._delete(connection, acknowledged, "SELECT sequence FROM events ORDER BY sequence")
                 self._made_room += found
                 self._full = found > 0
-        free = _pragma(connection, "freelist_count") if _pragma(connection, "auto_vacuum") else 0
-        if free:
+        if _pragma(connection, "freelist_count"):
             connection.executescript(f"PRAGMA incremental_vacuum({STEP})")
-        if self._full or free > STEP:
+        if self._full:
             return True  # what is too old has time: a clock that is wrong for a minute must not empty the log
         self._tell()
         return False
