@@ -30,7 +30,7 @@ class Steering:
             log.warning("settings %s: %s", self._file.path, problem)
         choices = self._settings.choices
         if choices.paused:
-            log.warning("listening is paused, as was chosen over MQTT")
+            log.warning("listening is paused, as was chosen over MQTT: resume it there, or delete %s", self._file.path)
         if changed := ", ".join(choices.changes.get(choices.profile, ())):
             log.info("changed over MQTT in profile %s: %s", choices.profile, changed)
         self._steer()
