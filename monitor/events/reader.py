@@ -31,8 +31,13 @@ LEADS = """
 """
 """One row of each detection: its start, or where that was not kept its end."""
 LATEST = """
-    coalesce((SELECT ends.detection FROM events AS ends WHERE ends.id = event.id AND ends.phase = 'ended'), detection)
+    coalesce(
+        (SELECT json_set(CAST(other.detection AS TEXT), '$.score',
+                         json_extract(CAST(event.detection AS TEXT), '$.score'))
+            FROM events AS other WHERE other.id = event.id AND other.phase = 'ended'),
+        detection)
 """
+"""The end, but with the score of the start: that at the end says nothing about the sound."""
 RECORDED = f"SELECT sequence, detection FROM events AS event WHERE {MATCHES}"  # noqa: S608 - put together of our own
 JOINED = f"SELECT sequence, {LATEST} FROM events AS event WHERE {LEADS} AND {MATCHES}"  # noqa: S608 - as above
 
@@ -72,7 +77,10 @@ class EventReader:
         return self._read(RECORDED, newest)
 
     def joined(self, newest: int | None = None) -> Iterator[bytes]:
-        """Each detection once: with its end if it has one by now, else as it started. Raises `StorageError`."""
+        """Each detection once: as it ended, with the score that began it; as it started where it has no end yet.
+
+        Raises `StorageError`.
+        """
         return self._read(JOINED, newest)
 
     def _read(self, select: str, newest: int | None) -> Iterator[bytes]:

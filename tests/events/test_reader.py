@@ -38,7 +38,7 @@ def started(number: int, label: str = "Dog", source: str = "hall") -> Detection:
 def ended(start: Detection) -> Detection:
     """It ended ten seconds later."""
     end = start.started_at + timedelta(seconds=10)
-    return msgspec.structs.replace(start, phase=Phase.ENDED, ended_at=end, peak=0.875)
+    return msgspec.structs.replace(start, phase=Phase.ENDED, ended_at=end, score=0.125, peak=0.875)
 
 
 def halves(events: list[bytes]) -> list[tuple[int, str]]:
@@ -87,7 +87,10 @@ async def test_halves_are_joined(log: EventLog) -> None:
     """A detection is told once, in the order of the starts: as it ended, or as it started while it is on."""
     for event in (started(1), started(2), started(3), ended(started(3)), ended(started(1))):
         await log.append(event)
-    assert halves(list(EventReader(log.path, Query()).joined())) == [(1, "ended"), (2, "started"), (3, "ended")]
+    joined = list(EventReader(log.path, Query()).joined())
+    assert halves(joined) == [(1, "ended"), (2, "started"), (3, "ended")]
+    first = msgspec.json.decode(joined[0], type=Detection)
+    assert first == msgspec.structs.replace(ended(started(1)), score=started(1).score)
 
 
 async def test_an_end_whose_start_was_not_kept_is_told(log: EventLog) -> None:
