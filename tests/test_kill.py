@@ -56,4 +56,5 @@ async def test_a_state_that_is_on_does_not_outlive_a_kill(tmp_path: Path) -> Non
             async with monitoring(tmp_path, broker, demo.room(5.0)):
                 await eventually(lambda: ear.last("hall/smoke_alarm/state") == b"OFF")
                 await eventually(lambda: ("ended", True) in phases(ear))
+                assert json.loads(ear.last("hall/smoke_alarm/attributes") or b"")["ended_at"] is not None
             assert ear.payloads("hall/event") == []

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Protocol
 
-from monitor.messages import Recorded
+from monitor.messages import Detection, Recorded
 
 
 class Journal(Protocol):
@@ -11,6 +11,9 @@ class Journal(Protocol):
 
     async def pending(self, most: int) -> Sequence[Recorded]:
         """The oldest that the broker has not acknowledged, at most so many; the same ones until it has."""
+
+    async def recent(self, most: int) -> Sequence[Detection]:
+        """The newest, oldest of them first, whether acknowledged or not."""
 
     async def acknowledge(self, recorded: Sequence[Recorded]) -> None:
         """The broker has these, the oldest pending ones."""

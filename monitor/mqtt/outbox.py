@@ -89,6 +89,15 @@ class Outbox:
                 for source in message.sources:
                     self._put_source(source)
 
+    def recall(self, detections: Sequence[Detection]) -> None:
+        """What earlier runs heard, oldest first: it is over, but still the last that is known of its sound."""
+        for detection in detections:
+            name = self._slugs.get(detection.label)
+            if name is not None and self._topics.state(detection.source, name) in self._retained:
+                attributes = msgspec.json.encode(DetectionAttributes.of(detection))
+                for sound in (name, ANY_SOUND):
+                    self._retained[self._topics.attributes(detection.source, sound)] = attributes
+
     def present(self, now: float) -> list[Outgoing]:
         """Everything that a broker we just connected to should hold. What fired or was live before is forgotten."""
         self._since = now

@@ -31,6 +31,9 @@ STEADY = 5.0
 REPLAY_RATE = 500.0
 """Most late detections a second on the log topic: whoever listens there has to keep up."""
 
+RECALL = 1000
+"""Detections of earlier runs that are looked at for the last one of each sound."""
+
 LOOK_AGAIN = 30.0
 """Seconds after which the journal is looked at again, should it have been unreadable."""
 
@@ -74,6 +77,7 @@ class Publisher:
     async def run(self) -> None:
         """Publish until the subscription ends. A broker that is away or refuses us never ends this."""
         loop = asyncio.get_running_loop()
+        self._outbox.recall(await self._journal.recent(RECALL))
         async with asyncio.TaskGroup() as tasks:
             link = tasks.create_task(self._stay_connected(), name="mqtt")
             async for message in self._subscription:

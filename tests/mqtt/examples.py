@@ -128,11 +128,16 @@ class Notebook:
 
     waiting: list[Recorded] = field(default_factory=list)
     count: int = 0
+    before: list[Detection] = field(default_factory=list)
 
     def write(self, detection: Detection) -> None:
         """Record it."""
         self.count += 1
         self.waiting.append(Recorded(self.count, detection, time.monotonic()))
+
+    async def recent(self, most: int) -> list[Detection]:
+        """What an earlier run wrote."""
+        return self.before
 
     async def pending(self, most: int) -> list[Recorded]:
         """The first ones."""

@@ -99,6 +99,17 @@ def test_attributes_tell_the_last_detection() -> None:
         )
 
 
+def test_attributes_outlast_a_restart() -> None:
+    """The last detection of each sound, though it is over; not of sources and sounds that are no longer there."""
+    box = outbox()
+    gone = [detection(label="Cat"), msgspec.structs.replace(detection(), source="attic")]
+    box.recall([detection(id="0"), *gone, detection(id="1"), detection(Phase.ENDED, id="1")])
+    present = {each.topic: each.payload for each in box.present(0.0)}
+    assert present[STATE] == OFF
+    assert msgspec.json.decode(present[ATTRIBUTES])["ended_at"] == "2025-05-04T03:02:09Z"
+    assert not [topic for topic in present if "attic" in topic or "cat" in topic or "dog/attributes" in topic]
+
+
 def test_a_state_that_has_not_changed_is_not_said_again() -> None:
     """A second health brings nothing new."""
     box = outbox()
