@@ -30,7 +30,6 @@ class HomeAssistant:
         self._again = again
         self._gone: dict[str, str] = {}
         self._looked = asyncio.Event()
-        self._announced = False
 
     @property
     def filters(self) -> Sequence[str]:
@@ -42,8 +41,8 @@ class HomeAssistant:
         with suppress(TimeoutError):
             async with asyncio.timeout(PATIENCE):
                 await self._looked.wait()
+        self._looked.set()
         await self._announce(send)
-        self._announced = True
 
     async def received(self, topic: str, payload: bytes, retained: bool, send: Send) -> None:
         """Home Assistant has started, or this is what was announced before."""
@@ -53,9 +52,9 @@ class HomeAssistant:
         elif retained:
             ours = platforms(self._payload)
             self._gone = {key: old for key, old in platforms(payload).items() if ours.get(key) != old}
-            self._looked.set()
-            if self._gone and self._announced:
+            if self._gone and self._looked.is_set():
                 await self._announce(send)
+            self._looked.set()
 
     async def _announce(self, send: Send) -> None:
         """What is gone is first announced as such: Home Assistant keeps what is merely no longer mentioned."""

@@ -83,7 +83,8 @@ async def test_home_assistant_is_told_everything_when_it_starts(
     config: MqttConfig, broker: Broker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The device first, then all that is retained; not when it stops, nor for a start long ago."""
-    monkeypatch.setattr(home_assistant, "SETTLE", (0.0, 0.1))
+    monkeypatch.setattr(home_assistant, "SETTLE", (0.1, 0.2))
+    monkeypatch.setattr(home_assistant, "PATIENCE", 0.0)
     async with listening(broker.port) as ear:
         await ear.client.publish(BIRTH, ONLINE, qos=1, retain=True)
         async with announcing(config, device("Dog")) as running:
@@ -92,7 +93,7 @@ async def test_home_assistant_is_told_everything_when_it_starts(
             await eventually(lambda: CONFIG in told(ear) and ear.last("hall/dog/state") == b"ON" and ear.last("health"))
             retained = {topic for topic in told(ear) if topic.startswith(BASE)}
             await ear.client.publish(BIRTH, b"offline", qos=1)
-            await asyncio.sleep(0.3)
+            await asyncio.sleep(0.5)
             assert told(ear).count(CONFIG) == 1
             ear.heard.clear()
             await ear.client.publish(BIRTH, ONLINE, qos=1)
@@ -143,7 +144,11 @@ async def test_clear_leaves_nothing_of_a_monitor_behind(config: MqttConfig, brok
 
 
 async def test_clear_says_that_the_monitor_runs(config: MqttConfig, broker: Broker) -> None:
-    """It would announce itself again."""
-    async with at_home(broker.port) as home, announcing(config, device("Dog")):
-        await eventually(lambda: home.entities)
-        assert (await clear(config, "box")).running
+    """It would announce itself again; what it tells meanwhile is not counted."""
+    async with announcing(config, device("Dog")) as running, listening(broker.port) as ear:
+        await eventually(lambda: CONFIG in told(ear))
+        retained = {topic for topic in told(ear) if topic.startswith(BASE)}
+        clearing = asyncio.create_task(clear(config, "box"))
+        await asyncio.sleep(0.3)
+        running.hear(detection(label="Dog"))
+        assert await clearing == Cleared(len(components(device("Dog"))), len(retained), True)
