@@ -72,7 +72,7 @@ class Settings:
         change = self._changes.get(label, Change())
         sound = self._configured[self.choices.profile][label]
         return Sound(
-            sound.rule if change.on is None else with_threshold(sound.rule, change.on),
+            sound.rule if change.on is None else with_threshold(self._plain(label), change.on),
             sound.enabled if change.enabled is None else change.enabled,
         )
 
@@ -93,8 +93,8 @@ class Settings:
 
     def set_threshold(self, label: str, on: float) -> None:
         """The score from which this sound is on in the profile in force."""
-        rule = self._configured[self.choices.profile][label].rule
-        self._change(label, on=with_threshold(rule, on).on if on != rule.on else None)
+        configured = self._configured[self.choices.profile][label].rule.on
+        self._change(label, on=None if on == configured else with_threshold(self._plain(label), on).on)
 
     def restore(self, choices: Choices) -> list[str]:
         """Take up what was chosen before a restart; returns what no longer fits the configuration and is left out."""
@@ -120,6 +120,10 @@ class Settings:
             self.set_threshold(label, change.on)
         if change.enabled is not None:
             self.enable(label, change.enabled)
+
+    def _plain(self, label: str) -> Rule:
+        """The rule as it is configured, from which every threshold departs."""
+        return self._configured[DEFAULT_PROFILE][label].rule
 
     @property
     def _changes(self) -> Mapping[str, Change]:

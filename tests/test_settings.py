@@ -61,6 +61,8 @@ def test_a_change_belongs_to_its_profile() -> None:
     chosen = settings()
     chosen.choose("night")
     chosen.enable("Speech", True)
+    chosen.set_threshold("Dog", 0.3)
+    assert chosen.sound("Dog").rule == with_threshold(RULES[0], 0.3)
     chosen.set_threshold("Dog", 0.9)
     chosen.choose("away")
     assert chosen.rules == RULES
