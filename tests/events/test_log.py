@@ -249,7 +249,7 @@ async def test_an_event_that_cannot_be_understood_does_not_stop_a_start(
     """A row of another program hides the history, and is said."""
     await log.append(detection(1))
     with closing(sqlite3.connect(log.path)) as connection, connection:
-        connection.execute("INSERT INTO events (id, phase, at, detection) VALUES ('x', 'started', 0, '{}')")
+        connection.execute("INSERT INTO events (id, phase, at, detection) VALUES ('x', 'started', unixepoch(), '{}')")
     assert await log.recent(9) == []
     assert "cannot be read: " in told(caplog)[0][1]
     assert await log.append(detection(2))
