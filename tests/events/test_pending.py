@@ -190,7 +190,8 @@ async def test_an_entry_that_cannot_be_understood_is_passed_over(tmp_path: Path)
     with closing(sqlite3.connect(log.path)) as connection, connection:
         for number in range(5):
             connection.execute(
-                "INSERT INTO events (id, phase, at, detection) VALUES (?, 'started', unixepoch(), '{}')", (f"x{number}",)
+                "INSERT INTO events (id, phase, at, detection) VALUES (?, 'started', unixepoch(), '{}')",
+                (f"x{number}",),
             )
     await log.append(detection(2))
     await log.acknowledge(await log.pending(2))
