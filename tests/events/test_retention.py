@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from monitor.events.log import SCHEMA
+from monitor.events.file import SCHEMA
 from monitor.events.retention import STEP, Retention, allow_shrinking
 
 DAY = 86_400.0
