@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import aiomqtt
 import msgspec
 import numpy as np
 import pytest
@@ -56,6 +57,11 @@ def config(tmp_path: Path, broker: Broker) -> Config:
     )
 
 
+def told_now(message: aiomqtt.Message) -> bool:
+    """Settings, and not those that an earlier run has left."""
+    return str(message.topic) == f"{BASE}/setting/pause" and not message.retain
+
+
 @asynccontextmanager
 async def running(config: Config, told: list[Detection]) -> AsyncIterator[Ear]:
     """The monitor on a broker, and what is heard there."""
@@ -64,7 +70,7 @@ async def running(config: Config, told: list[Detection]) -> AsyncIterator[Ear]:
         service = Service(config)
         task = asyncio.create_task(service.run(told=told.append))
         try:
-            await eventually(lambda: ear.last("setting/pause") is not None)
+            await eventually(lambda: any(told_now(message) for message in ear.heard))
             yield ear
         finally:
             service.stop()
