@@ -13,12 +13,15 @@ from msgspec.structs import replace
 
 from monitor.config import MqttConfig, TlsConfig
 from monitor.errors import BrokerError
+from monitor.events.log import EventLog
+from monitor.hub import Hub
 from monitor.messages import BrokerState, Detection, Health, LoggedDetection, Phase, Snapshot, SourceState
 from monitor.mqtt import publisher
 from monitor.mqtt.companion import Send
 from monitor.mqtt.outbox import BATCH
-from monitor.mqtt.publisher import probe
-from tests.mqtt.examples import BASE, Ear, detection, eventually, health, listening, publishing, snapshot
+from monitor.mqtt.publisher import Publisher, probe
+from tests.events.test_log import full_disk
+from tests.mqtt.examples import BASE, LABELS, Ear, detection, eventually, health, listening, publishing, snapshot
 from tests.parts.broker import Broker
 
 ROOT = Path(__file__).parents[2]
@@ -214,6 +217,34 @@ async def test_what_is_told_at_once_is_not_called_late(config: MqttConfig, broke
         await eventually(lambda: ear.payloads("log"))
         assert logged(ear) == [(detection(), False)]
         await eventually(lambda: not running.notebook.waiting)
+
+
+async def test_a_full_disk_keeps_nothing_from_the_broker(config: MqttConfig, broker: Broker, tmp_path: Path) -> None:
+    """State, event and log come from memory; written later, the sound is not told again."""
+    log = EventLog(tmp_path / "events.db", keep_days=36500, max_mb=100)
+    hub = Hub()
+    told = Publisher(config, "box", ["hall"], LABELS, hub.subscribe(Detection), log, lambda *_: None)
+    async with listening(broker.port) as ear:
+        task = asyncio.create_task(told.run())
+        await eventually(lambda: ear.last("availability") == b"online")
+        with full_disk():
+            assert not await log.append(detection())
+            hub.publish(detection())
+            await eventually(lambda: ear.payloads("log") and ear.payloads("hall/event"))
+            assert ear.last("hall/smoke_alarm/state") == b"ON"
+            await eventually(lambda: logged(ear) == [(detection(), False)])
+            async with asyncio.timeout(20):
+                while await log.pending(1):  # noqa: ASYNC110 - until the acknowledgement is there
+                    await asyncio.sleep(0.01)
+        assert await log.append(detection(Phase.ENDED))
+        hub.publish(detection(Phase.ENDED))
+        await eventually(lambda: ear.last("hall/smoke_alarm/state") == b"OFF")
+        hub.close()
+        await task
+        await eventually(lambda: ear.last("availability") == b"offline")
+        assert logged(ear) == [(detection(), False), (detection(Phase.ENDED), False)]
+    assert await log.recent(9) == [detection(), detection(Phase.ENDED)]
+    await log.close()
 
 
 @dataclass
