@@ -22,7 +22,7 @@ from monitor.mqtt.explain import address, explain
 CONNECT_TIMEOUT = 5.0
 """Seconds that the broker has to answer."""
 
-QUICK_ATTEMPTS, QUICK_PAUSE, LONGEST_PAUSE = 30, 1.0, 30.0
+QUICK_ATTEMPTS, QUICK_PAUSE, LONGEST_PAUSE = 12, 1.0, 30.0
 """Attempts to connect with a short pause between them; the longest short pause and the longest of all, seconds."""
 
 _wire_log = logging.getLogger(f"{__name__}.wire")
