@@ -5,6 +5,7 @@ import errno
 import importlib
 import io
 import os
+import re
 import sys
 from collections.abc import Sequence
 from typing import NoReturn
@@ -14,7 +15,7 @@ from monitor.audio.forms import FORMS
 from monitor.errors import MonitorError, StorageError
 
 EXIT = """\
-exit codes: 0 all well, 2 wrong usage, 65 bad model file, 69 source or broker unavailable, 74 log not writable,
+exit codes: 0 all well, 2 wrong usage, 65 bad model file, 69 source or broker unavailable, 74 event log not accessible,
   78 wrong configuration, 130 interrupted by Ctrl-C, 141 the reader of the output went away
 """
 
@@ -88,6 +89,7 @@ def _parser() -> argparse.ArgumentParser:
         commands, "models", "list the models at hand", "Lists the models that came with the program and your own."
     )
     models.add_argument("--labels", metavar="NAME", help="print the classes of this model, one a line")
+    _add_events(commands)
     check = _add(
         commands,
         "check",
@@ -106,7 +108,30 @@ def _parser() -> argparse.ArgumentParser:
     _add_config(tui)
     tui.add_argument("--host", help="the broker, instead of the configured one")
     tui.add_argument("--node", help="watch the monitor of this name; by default the first that answers")
+    _add_discovery(commands)
     return parser
+
+
+def _add_discovery(commands: "argparse._SubParsersAction[_Parser]") -> None:
+    discovery = _add(
+        commands,
+        "discovery",
+        "take a monitor back from Home Assistant",
+        "A monitor with a broker announces itself to Home Assistant. This takes it back.",
+    )
+    actions = discovery.add_subparsers(dest="action", required=True, metavar="ACTION", parser_class=_Parser)
+    clear = _add(
+        actions,
+        "clear",
+        "remove the device and all that is retained",
+        "Removes the monitor's device from Home Assistant, and everything that the broker retains of it. Stop the "
+        "monitor first: it announces itself again whenever it connects.",
+        epilog="examples:\n"
+        "  sound-monitor discovery clear                    this box, at the configured broker\n"
+        "  sound-monitor discovery clear --node old-name    a box that was renamed, or is gone\n",
+    )
+    _add_config(clear)
+    clear.add_argument("--node", help="the monitor of this name instead of the configured one")
 
 
 def _add_run(commands: "argparse._SubParsersAction[_Parser]") -> None:
@@ -156,6 +181,40 @@ def _add_analyze(commands: "argparse._SubParsersAction[_Parser]") -> None:
     _add_model(analyze)
 
 
+def _add_events(commands: "argparse._SubParsersAction[_Parser]") -> None:
+    events = _add(
+        commands,
+        "events",
+        "show what was heard, from the event log",
+        "Shows the sounds in the event log, oldest first, also while the monitor runs. WHEN is a time like\n"
+        "2026-05-17T08:30, a day, today, yesterday, or a while ago: 45s, 30m, 2h, 3d, 1w.",
+        epilog="examples:\n"
+        "  sound-monitor events                                         the newest\n"
+        "  sound-monitor events --since yesterday --until today --label Dog\n"
+        "  sound-monitor events --since 52w --format csv > year.csv\n"
+        "  sound-monitor events --follow --format jsonl | jq .label     each start and each end, as it comes\n",
+    )
+    events.add_argument("--since", metavar="WHEN", help="sounds that began then or later")
+    events.add_argument("--until", metavar="WHEN", help="sounds that began earlier")
+    events.add_argument(
+        "--label", metavar="SOUND", action="append", default=[], help="this sound; may be given several times"
+    )
+    events.add_argument(
+        "--source", metavar="NAME", action="append", default=[], help="from this source; may be given several times"
+    )
+    events.add_argument(
+        "--limit", metavar="N", type=_count, help="only the newest N; default: 50, with --since or --until all"
+    )
+    events.add_argument("--follow", action="store_true", help="go on with each start and each end, until Ctrl-C")
+    events.add_argument(
+        "--format",
+        choices=("table", "jsonl", "csv"),
+        default="table",
+        help="table and csv have a row a sound, jsonl a line for its start and one for its end; default: table",
+    )
+    _add_config(events)
+
+
 def _add(
     commands: "argparse._SubParsersAction[_Parser]", name: str, help_: str, description: str, epilog: str = ""
 ) -> "_Parser":
@@ -190,6 +249,12 @@ def _seconds(text: str) -> float:
     if not 0 < value < 1e9:
         raise argparse.ArgumentTypeError(f"{text} is not a positive number of seconds")
     return value
+
+
+def _count(text: str) -> int:
+    if not re.fullmatch(r"0*[1-9][0-9]{0,8}", text, re.ASCII):
+        raise argparse.ArgumentTypeError(f"{text} is not a number from 1 to 999999999")
+    return int(text)
 
 
 class _Parser(argparse.ArgumentParser):

@@ -20,6 +20,14 @@ Probability = Annotated[float, Meta(ge=0.0, le=1.0)]
 Seconds = Annotated[float, Meta(ge=0.0, le=86400.0)]
 Preset = Literal["impulsive", "repetitive", "sustained"]
 
+DEFAULT_PROFILE = "default"
+"""The profile that is always there: the rules as they are configured."""
+
+
+def _twin(names: list[str]) -> str | None:
+    """The first name that stands there more than once."""
+    return next((name for name in names if names.count(name) > 1), None)
+
 
 class Section(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Base of all sections: frozen, and strict about unknown keys."""
@@ -113,10 +121,32 @@ class DetectionConfig(Section, frozen=True):
     rules: tuple[RuleConfig, ...] = DEFAULT_RULES
 
     def __post_init__(self) -> None:
-        labels = [rule.label for rule in self.rules]
-        for label in labels:
-            if labels.count(label) > 1:
-                raise ValueError(f"label {label!r} stands twice in rules; give each rule its own label")
+        if twin := _twin([rule.label for rule in self.rules]):
+            raise ValueError(f"label {twin!r} stands twice in rules; give each rule its own label")
+
+
+class ProfileSoundConfig(Section, frozen=True):
+    """What a profile does to one sound; what is left out stays as its rule says."""
+
+    label: Annotated[str, Meta(pattern=LABEL, max_length=128)]
+    """A rule's label."""
+    enabled: bool = True
+    """Whether it is detected at all."""
+    on: Probability | None = None
+    """The score from which it is on."""
+
+
+class ProfileConfig(Section, frozen=True):
+    """A way to listen that can be chosen while the monitor runs."""
+
+    name: Name
+    sounds: tuple[ProfileSoundConfig, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.name == DEFAULT_PROFILE:
+            raise ValueError(f"{self.name!r} is the name of the rules as they stand; give the profile another")
+        if twin := _twin([sound.label for sound in self.sounds]):
+            raise ValueError(f"label {twin!r} stands twice in profile {self.name!r}")
 
 
 class EventsConfig(Section, frozen=True):
@@ -126,6 +156,8 @@ class EventsConfig(Section, frozen=True):
     """SQLite file; by default events.db in the state directory."""
     keep_days: Annotated[int, Meta(ge=1, le=36500)] = 365
     """Older events are deleted."""
+    max_mb: Annotated[int, Meta(ge=1, le=1_000_000)] = 100
+    """Millions of bytes that the file may have; beyond that the oldest events are deleted."""
 
     def __post_init__(self) -> None:
         self._expand_home("path")
@@ -162,10 +194,16 @@ class MqttConfig(Section, frozen=True):
     """File that holds the password, for example a systemd credential."""
     topic: Annotated[str, Meta(pattern=TOPIC, max_length=200)] = "sound-monitor"
     """First part of every topic."""
-    keepalive: Annotated[int, Meta(ge=5, le=3600)] = 10
+    keepalive: Annotated[int, Meta(ge=5, le=3600)] = 6
     """Seconds; a broker that falls silent is noticed within twice this time."""
     live_interval: Annotated[float, Meta(ge=0.1, le=3600.0)] = 1.0
     """Least seconds between two messages of live top labels of a source."""
+    level: bool = False
+    """Publish each source's level, when it has changed."""
+    discovery: bool = True
+    """Announce this box to Home Assistant."""
+    discovery_prefix: Annotated[str, Meta(pattern=TOPIC, max_length=200)] = "homeassistant"
+    """First part of the topics that Home Assistant looks for devices in."""
     tls: TlsConfig = TlsConfig()
 
     def __post_init__(self) -> None:
@@ -192,9 +230,15 @@ class Config(Section, frozen=True):
     audio: AudioConfig = AudioConfig()
     model: ModelConfig = ModelConfig()
     detection: DetectionConfig = DetectionConfig()
+    profiles: tuple[ProfileConfig, ...] = ()
+    """Ways to listen, chosen over MQTT, beside the rules as they are configured."""
     events: EventsConfig = EventsConfig()
     mqtt: MqttConfig = MqttConfig()
     logging: LoggingConfig = LoggingConfig()
+
+    def __post_init__(self) -> None:
+        if twin := _twin([profile.name for profile in self.profiles]):
+            raise ValueError(f"profile {twin!r} stands twice in profiles; give each its own name")
 
     @property
     def node_name(self) -> str:
@@ -208,3 +252,8 @@ def state_folder() -> Path:
     if given:
         return Path(given)
     return Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / "sound-monitor"
+
+
+def event_log_path(config: Config) -> Path:
+    """The configured file, or the one in the state folder."""
+    return Path(config.events.path or state_folder() / "events.db")

@@ -132,6 +132,8 @@ class Rule:
     """How long the score must stay below `off` before the sound has ended."""
     cooldown: float
     """How long after its end the same sound does not start again."""
+    reach: float = 1.0
+    """The highest smoothed score that the shortest sound it is meant for can attain."""
 
 
 class Phase(StrEnum):
@@ -176,6 +178,56 @@ class Detection(msgspec.Struct, frozen=True, kw_only=True):
     """Path of the recorded clip, where clips are kept."""
 
 
+class LoggedDetection(Detection, frozen=True, kw_only=True):
+    """A recorded detection as the log topic tells it: at least once, in the order of recording."""
+
+    replayed: bool
+    """It is told late: it happened before the monitor's connection to the broker stood, or waited its turn."""
+
+
+class DetectionEvent(Detection, frozen=True, kw_only=True):
+    """A detection as the event topic tells it, at once or never."""
+
+    event_type: str
+    """The label, where Home Assistant's event entities look for it."""
+
+
+class DetectionAttributes(msgspec.Struct, frozen=True, kw_only=True):
+    """What goes with a sound's state: its last detection, or the one under way."""
+
+    id: str
+    label: str
+    started_at: Utc
+    ended_at: Utc | None
+    score: float
+    """In [0, 1], as in `Detection`."""
+    peak: float
+    """In [0, 1], as in `Detection`."""
+
+    @classmethod
+    def of(cls, detection: Detection) -> "DetectionAttributes":
+        """The detection's own."""
+        return cls(
+            id=detection.id,
+            label=detection.label,
+            started_at=detection.started_at,
+            ended_at=detection.ended_at,
+            score=detection.score,
+            peak=detection.peak,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """A detection in the event log."""
+
+    sequence: int | None
+    """Its place in the log; None while the log cannot be written."""
+    detection: Detection
+    at: float | None = None
+    """When it was recorded, on the monotonic clock; None where that was long ago, or an earlier run did it."""
+
+
 class LabelScore(msgspec.Struct, frozen=True):
     """One line of the live display."""
 
@@ -203,6 +255,8 @@ class SourceState(StrEnum):
 
     OPENING = "opening"
     LISTENING = "listening"
+    PAUSED = "paused"
+    """It was told not to listen: a microphone is closed, what a file or pipe delivers is passed over."""
     DEAF = "deaf"
     """Samples arrive, but they carry no sound: all zero or stuck."""
     LOST = "lost"
@@ -228,6 +282,15 @@ class SourceHealth(msgspec.Struct, frozen=True, kw_only=True):
     reopened: int
     """Times the device or stream was opened again after a loss."""
     reason: str = ""
+    """Why it is lost or deaf, for a person to read."""
+
+
+class ProblemAttributes(msgspec.Struct, frozen=True, kw_only=True):
+    """What goes with the state of a source that cannot hear, or that can again."""
+
+    state: SourceState
+    device: str
+    reason: str
     """Why it is lost or deaf, for a person to read."""
 
 

@@ -48,10 +48,20 @@ class SourceTrack:
         self._tracker = Tracker(rules, card.sample_rate, hop)
         self._live = Smoother(np.full(len(card.labels), LIVE_SMOOTHING, np.float32))
         self._started: dict[str, Detection] = {}
+        self._revised: Sequence[Rule] | None = None
+
+    def adopt(self, rules: Sequence[Rule]) -> None:
+        """Judge by these of the rules from the next window on."""
+        self._revised = rules
 
     def judge(self, window: Window, scores: Scores) -> list[Detection]:
         """The detections that begin or end with these scores."""
-        return [self._detection(change, window.utc) for change in self._tracker.update(scores, window)]
+        changes: list[Change] = []
+        if self._revised is not None:
+            changes += self._tracker.revise(self._revised)
+            self._revised = None
+        changes += self._tracker.update(scores, window)
+        return [self._detection(change, window.utc) for change in changes]
 
     def finish(self, end: EpochEnd) -> list[Detection]:
         """The source fell silent: what was on ends."""

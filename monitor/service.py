@@ -6,7 +6,6 @@ import logging
 import os
 import signal
 from collections.abc import Awaitable, Callable, Iterator
-from pathlib import Path
 
 from monitor.audio.listener import Listener
 from monitor.audio.sources import Kind, default_name, opener, parse_spec
@@ -14,16 +13,26 @@ from monitor.audio.windows import Grid
 from monitor.classify.classifier import Classifier
 from monitor.classify.library import find
 from monitor.classify.session import Session
-from monitor.config import Config, SourceConfig, state_folder
+from monitor.config import Config, SourceConfig, event_log_path
 from monitor.detect.rules import resolve
 from monitor.errors import ConfigError
 from monitor.events.log import EventLog
 from monitor.health import HEALTH_INTERVAL, HealthReporter, summary
 from monitor.hub import Hub, LocalFeed
 from monitor.messages import Detection, Feed, Health, Snapshot
+from monitor.mqtt.commands import Commands
+from monitor.mqtt.companion import Companion
+from monitor.mqtt.controls import controls
+from monitor.mqtt.discovery import Device
+from monitor.mqtt.home_assistant import HomeAssistant
+from monitor.mqtt.leftovers import Leftovers
 from monitor.mqtt.publisher import Publisher
+from monitor.mqtt.topics import Topics
 from monitor.notify import notify
 from monitor.pipeline import Pipeline, SourceTrack
+from monitor.settings import Settings
+from monitor.settings_file import SettingsFile, settings_path
+from monitor.steering import Steering
 
 log = logging.getLogger(__name__)
 
@@ -48,10 +57,11 @@ class Service:
         card = session.card
         hop = max(1, round(config.model.hop * card.sample_rate))
         rules = resolve(config.detection.rules, card.labels, card.window / card.sample_rate, config.model.hop)
+        settings = Settings(rules, config.profiles, [rule.label for rule in config.detection.rules])
         node = config.node_name
         self._classifier = Classifier(session, config.model.batch)
         self._hub = Hub()
-        self._log = EventLog(event_log_path(config), config.events.keep_days)
+        self._log = EventLog(event_log_path(config), config.events.keep_days, config.events.max_mb)
         self._listeners = _listeners(config, Grid(card.sample_rate, card.window, hop))
         tracks = {listener.name: SourceTrack(listener.name, node, card, rules, hop) for listener in self._listeners}
         self._pipeline = Pipeline(self._listeners, self._classifier, tracks, self._record, self._hub)
@@ -59,9 +69,24 @@ class Service:
         self._publisher: Publisher | None = None
         if config.mqtt.host is not None:
             subscription = self._hub.subscribe(Detection, Snapshot, Health, capacity=1000)
-            labels = [rule.label for rule in rules]
+            topics = Topics(config.mqtt.topic, node)
+            set_by = controls(topics.prefix, node, settings.labels, settings.profiles)
+            steering = Steering(settings, SettingsFile(settings_path(config)), self._listeners, tracks.values())
+            steering.restore()
+            sounds = {rule.label: [card.labels[index] for index in rule.classes] for rule in rules}
+            device = Device(topics, list(tracks), sounds, set_by, config.mqtt.level)
+            companions: list[Companion] = [Commands(topics, set_by, settings, steering.changed), Leftovers(device)]
+            if config.mqtt.discovery:
+                companions.append(HomeAssistant(device, config.mqtt.discovery_prefix, self._tell_again))
             self._publisher = Publisher(
-                config.mqtt, node, list(tracks), labels, subscription, self._health.broker_changed
+                config.mqtt,
+                node,
+                list(tracks),
+                settings.labels,
+                subscription,
+                self._log,
+                self._health.broker_changed,
+                companions,
             )
         self._told: Callable[[Detection], None] = lambda _: None
         self._signals: list[signal.Signals] = []
@@ -112,6 +137,8 @@ class Service:
             self._task.cancel()
 
     async def _run_tasks(self, display: Display | None) -> None:
+        if ended := await self._log.end_interrupted():
+            log.warning("the last run did not end in order: %d sounds that were on are ended in the event log", ended)
         async with asyncio.TaskGroup() as tasks:
             for listener in self._listeners:
                 tasks.create_task(self._listen(listener), name=f"listen to {listener.name}")
@@ -147,8 +174,12 @@ class Service:
         await self._log.append(detection)
         self._told(detection)
 
+    def _tell_again(self) -> None:
+        if self._publisher is not None:
+            self._publisher.tell_again()
+
     def _messages_dropped(self) -> int:
-        return self._hub.dropped + (self._publisher.dropped if self._publisher is not None else 0)
+        return self._hub.dropped
 
     async def _report(self) -> None:
         dropped = 0
@@ -227,8 +258,3 @@ def default_source(config: Config) -> SourceConfig:
         return SourceConfig(input="mic")
     log.warning("no microphone here: playing a synthesised demonstration instead (choose a source with --source)")
     return SourceConfig(input="demo")
-
-
-def event_log_path(config: Config) -> Path:
-    """The configured file, or the one in the state folder."""
-    return Path(config.events.path or state_folder() / "events.db")

@@ -110,6 +110,26 @@ def test_values_take_their_keys_types() -> None:
             "node: x\ndetection:\n  rules: [{label: Dog}, {label: Dog}]",
             "my.yaml:2: detection: label 'Dog' stands twice in rules; give each rule its own label",
         ),
+        (
+            "profiles: [{name: night}, {name: night}]",
+            "my.yaml: top level: profile 'night' stands twice in profiles; give each its own name",
+        ),
+        (
+            "profiles:\n  - name: night\n    sounds: [{label: Dog}, {label: Dog}]",
+            "my.yaml:2: profiles.0: label 'Dog' stands twice in profile 'night'",
+        ),
+        (
+            "profiles: [{name: default}]",
+            "my.yaml:1: profiles.0: 'default' is the name of the rules as they stand; give the profile another",
+        ),
+        (
+            "profiles: [{name: night, sounds: [{label: Dog, on: 8}]}]",
+            "my.yaml:1: profiles.0.sounds.0.on: expected a number <= 1.0, not '8'",
+        ),
+        (
+            "profiles: [{name: night, sounds: [{label: Dog, of: 0.8}]}]",
+            "my.yaml:1: profiles.0.sounds.0.of: unknown key; did you mean 'on'?",
+        ),
         ("mqtt: {password: a, password_file: b}", "my.yaml:1: mqtt: set password or password_file, not both"),
         ("mqtt: {password: a}", "my.yaml:1: mqtt: a password is set without a username"),
         (
@@ -187,10 +207,14 @@ def test_no_structure_breaks_the_reader(data: dict[str, object]) -> None:
     assert "\n" not in parsed_or_refused(yaml.safe_dump(data))
 
 
+TOP = ("node", "sources", "profiles")
+"""Keys of the top level that are no sections."""
+
+
 @given(st.data())
 def test_each_key_refuses_what_is_no_value_for_it(data: st.DataObject) -> None:
     """A list of lists is never a value, and the message names the key."""
-    section = data.draw(st.sampled_from([name for name in Config.__struct_fields__ if name not in ("node", "sources")]))
+    section = data.draw(st.sampled_from([name for name in Config.__struct_fields__ if name not in TOP]))
     kind = type(getattr(Config(), section))
     assert issubclass(kind, Section)
     key = data.draw(st.sampled_from(kind.__struct_fields__))

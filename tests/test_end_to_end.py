@@ -13,7 +13,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -208,3 +208,21 @@ async def test_a_microphone_that_vanishes_comes_back(tmp_path: Path, microphone:
         monitor.process.send_signal(signal.SIGTERM)
         assert (await monitor.next("test/availability"))[1] == b"offline"
         assert await asyncio.wait_for(monitor.process.wait(), 15) == 0
+
+
+async def test_nothing_is_recorded_during_a_pause(tmp_path: Path, microphone: VirtualMic, broker: Broker) -> None:
+    """The microphone is free then, for all to see; on resume the monitor hears again."""
+    async with monitoring(tmp_path, microphone, broker) as monitor:
+        assert microphone.recordings == 1
+        await monitor.client.publish("sound-monitor/test/set/pause", "ON", qos=1)
+        assert (await monitor.next("setting/pause"))[1] == b"ON"
+        assert (await monitor.next("room/availability"))[1] == b"offline"
+        assert microphone.recordings == 0
+        await asyncio.to_thread(microphone.play, beep(), demo.RATE)
+        await monitor.client.publish("sound-monitor/test/set/pause", "OFF", qos=1)
+        assert (await monitor.next("room/availability"))[1] == b"online"
+        assert microphone.recordings == 1
+        resumed = datetime.now(UTC)
+        await asyncio.to_thread(microphone.play, beep(), demo.RATE)
+        _, started = await monitor.event("Smoke alarm", "started")
+        assert datetime.fromisoformat(started["started_at"]) > resumed

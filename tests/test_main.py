@@ -8,7 +8,7 @@ import pytest
 from monitor import __version__
 from tests.parts.cli import Program
 
-COMMANDS = ("run", "analyze", "devices", "models", "check", "tui")
+COMMANDS = ("run", "analyze", "devices", "models", "events", "check", "tui", "discovery")
 
 
 def test_help_names_all_commands_and_exit_codes(program: Program) -> None:

@@ -10,7 +10,7 @@ import logging
 import time
 from dataclasses import dataclass
 
-from monitor.audio.capture import Opener
+from monitor.audio.capture import Capture, Opener
 from monitor.audio.opening import open_capture
 from monitor.audio.stretch import Stretch
 from monitor.audio.windows import Grid
@@ -29,6 +29,8 @@ HANGS = 5
 whoever supervises this one must learn of it."""
 RETRY_MIN = 0.5
 """Seconds before the first attempt to open a lost source; each further one waits twice as long."""
+PAUSE = "it is paused"
+"""Why an epoch is over, when that was wanted."""
 
 
 @dataclass(slots=True)
@@ -39,7 +41,7 @@ class _Past:
     overflows: int = 0
     done: int = 0
     dropped: int = 0
-    reopened: int = -1
+    reopened: int = 0
 
     def add(self, stretch: Stretch) -> None:
         self.captured += stretch.captured
@@ -63,6 +65,8 @@ class Listener:
         self._stretch: Stretch | None = None
         self._handed_out = asyncio.Event()
         self._stopping = asyncio.Event()
+        self._paused = False
+        self._nudge = asyncio.Event()
         self._state, self._reason, self._device = SourceState.OPENING, "", name
         self._past = _Past()
         self.lag = 0.0
@@ -75,6 +79,13 @@ class Listener:
     def stop(self) -> None:
         """End the source; what it has delivered is still handed out."""
         self._stopping.set()
+        self._nudge.set()
+
+    def pause(self, paused: bool) -> None:
+        """Stop listening, or go on. A microphone or live stream is closed meanwhile; a file or pipe, which could not be
+        taken up again, goes by unheard."""
+        self._paused = paused
+        self._nudge.set()
 
     async def run(self) -> None:
         """Listen until the source ends or `stop`. A source that cannot be opened or breaks off, and is not lasting,
@@ -82,6 +93,12 @@ class Listener:
         wait, hangs = RETRY_MIN, 0
         try:
             while not self._stopping.is_set():
+                if self._paused:
+                    self._state, self._reason = SourceState.PAUSED, ""
+                    await self._rest()
+                    continue
+                if self._state is SourceState.PAUSED:
+                    self._state = SourceState.OPENING
                 epoch = self._epoch
                 try:
                     loss = await self._listen()
@@ -91,12 +108,14 @@ class Listener:
                     hangs = hangs + 1 if isinstance(error, DriverHangsError) else 0
                 if loss is None:
                     break
+                if loss == PAUSE:
+                    continue
                 if not self.lasting or hangs == HANGS:
                     self.failure, self._reason = SourceError(loss), loss
                     break
                 self._lost(loss)
                 wait = RETRY_MIN if self._epoch > epoch else min(2 * wait, self._config.retry_max)
-                await self._pause(wait)
+                await self._rest(wait)
         finally:
             self._state = SourceState.ENDED
             self.done = True
@@ -141,34 +160,54 @@ class Listener:
             windows_done=total.done,
             windows_dropped=total.dropped,
             lag=round(self.lag, 4),
-            reopened=max(0, total.reopened),
+            reopened=total.reopened,
             reason=_sendable(self._reason),
         )
 
     async def _listen(self) -> str | None:
-        """Open the source once and stay until its epoch is over and handed out; returns as `_watch`."""
-        capture = await open_capture(self._opener, self._stopping)
+        """Open the source once and stay until it is over and handed out; returns as `_watch`."""
+        self._nudge.clear()
+        capture = await open_capture(self._opener, self._nudge if self.lasting else self._stopping)
         if capture is None:
-            return None
-        stretch = Stretch(self.name, self._epoch, capture, self._grid)
-        self._epoch += 1
-        self._past.reopened += 1
-        self._handed_out.clear()
-        self._stretch, self._device = stretch, capture.device
-        self._state, self._reason = SourceState.LISTENING, ""
+            return None if self._stopping.is_set() else PAUSE
+        self._past.reopened += self._state is SourceState.LOST and self._epoch > 0
+        self._device = capture.device
         log.info("%s: listening to %s at %d Hz", self.name, capture.device, capture.rate)
+        loss = await self._hear(capture, 0)
+        while loss == PAUSE and not self.lasting:
+            loss = await self._hear(capture, await self._pass_over(capture))
+        return loss
+
+    async def _hear(self, capture: Capture, begin: int) -> str | None:
+        """One epoch, from this frame of the capture on, until it is over and handed out; returns as `_watch`."""
+        stretch = Stretch(self.name, self._epoch, capture, begin, self._grid)
+        self._epoch += 1
+        self._handed_out.clear()
+        self._stretch = stretch
+        self._state, self._reason = SourceState.LISTENING, ""
+        loss: str | None = None
         try:
             loss = await self._watch(stretch)
         finally:
-            await asyncio.to_thread(capture.close)
+            if loss != PAUSE or self.lasting:
+                await asyncio.to_thread(capture.close)
             stretch.close()
-        if loss is not None and self.lasting:
+        if loss == PAUSE:
+            self._state = SourceState.PAUSED
+        elif loss is not None and self.lasting:
             self._lost(loss)
         await self._handed_out.wait()
         return loss
 
+    async def _pass_over(self, capture: Capture) -> int:
+        """Let go by what comes while the source is paused; returns the first frame after it."""
+        while self._paused and not self._stopping.is_set() and not capture.finished:
+            capture.consumed(capture.ring.written)
+            await self._rest(TICK)
+        return capture.ring.written
+
     async def _watch(self, stretch: Stretch) -> str | None:
-        """Wait for the end of the epoch; returns why it was lost, None at a regular end."""
+        """Wait for the end of the epoch; returns why it was lost, `PAUSE` if it was paused, None at a regular end."""
         capture = stretch.capture
         written, since = 0, time.monotonic()
         while not self._stopping.is_set():
@@ -176,6 +215,8 @@ class Listener:
                 return str(capture.failure)
             if capture.finished:
                 return None
+            if self._paused:
+                return PAUSE
             if stretch.overrun:
                 return "this machine was too busy to listen, and some audio was lost"
             if capture.ring.written != written or not capture.live:
@@ -183,7 +224,7 @@ class Listener:
             elif time.monotonic() - since > self._config.stall_timeout:
                 return f"{capture.device} has delivered nothing for {self._config.stall_timeout:g} s"
             self._judge_hearing(stretch.stuck.seconds)
-            await self._pause(TICK)
+            await self._rest(TICK)
         return None
 
     def _judge_hearing(self, stuck: float) -> None:
@@ -201,10 +242,12 @@ class Listener:
             log.warning("%s is lost: %s; trying again until it is back", self.name, reason)
         self._state, self._reason = SourceState.LOST, reason
 
-    async def _pause(self, seconds: float) -> None:
-        """Sleep, but not beyond `stop`."""
+    async def _rest(self, seconds: float | None = None) -> None:
+        """Sleep, but not beyond `stop` or `pause`."""
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._stopping.wait(), seconds)
+            async with asyncio.timeout(seconds):
+                await self._nudge.wait()
+        self._nudge.clear()
 
 
 def _sendable(text: str) -> str:

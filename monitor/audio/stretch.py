@@ -1,4 +1,4 @@
-"""One epoch of a source, from its opening to its end or loss: from ring to resampled audio to windows."""
+"""One uninterrupted piece of a source, an epoch: from the capture's ring, resampled, to windows."""
 
 import time
 
@@ -17,16 +17,17 @@ BACKLOG = 1.0
 
 
 class Stretch:
-    """An open capture and what has come of it so far."""
+    """Takes what the capture writes, and cuts it into windows."""
 
-    def __init__(self, source: str, epoch: int, capture: Capture, grid: Grid) -> None:
+    def __init__(self, source: str, epoch: int, capture: Capture, begin: int, grid: Grid) -> None:
+        """`begin` is the capture's first frame that belongs to it."""
         self.capture, self.epoch = capture, epoch
         self.clock = Clock(live=capture.live)
         self.stuck = StuckDetector(grid.rate)
         backlog = max(1, round(BACKLOG * grid.rate / grid.hop)) if capture.live else None
         self.windower = Windower(source, epoch, grid, self.clock.utc, backlog)
         self._resampler = Resampler(capture.rate, grid.rate)
-        self._read = 0
+        self._begin = self._read = begin
         self.overrun = False
         """The reader came too late: some audio is gone, and this epoch must end."""
         self.closed = False
@@ -34,7 +35,7 @@ class Stretch:
     @property
     def captured(self) -> float:
         """Seconds of audio read so far."""
-        return self._read / self.capture.rate
+        return (self._read - self._begin) / self.capture.rate
 
     def drain(self) -> None:
         """Move what the capture has delivered from its ring into the windower."""
@@ -42,7 +43,7 @@ class Stretch:
         written = ring.written
         if written == self._read or self.overrun:
             return
-        self.clock.observe(written / rate, time.monotonic())
+        self.clock.observe((written - self._begin) / rate, time.monotonic())
         try:
             block = ring.read(self._read, written - self._read)
         except Overrun:

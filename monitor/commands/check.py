@@ -16,13 +16,14 @@ from monitor.classify.library import find
 from monitor.classify.session import Session
 from monitor.commands.common import configuration
 from monitor.commands.table import print_table
-from monitor.config import Config, SourceConfig
+from monitor.config import Config, SourceConfig, event_log_path
 from monitor.detect.rules import resolve
 from monitor.errors import ModelError, MonitorError, SourceError
 from monitor.events.log import EventLog
 from monitor.messages import SILENCE_DBFS, ModelCard
 from monitor.mqtt.publisher import probe
-from monitor.service import default_source, event_log_path
+from monitor.service import default_source
+from monitor.settings import Settings
 
 LISTEN = 1.0
 """Seconds that each source is listened to."""
@@ -89,6 +90,7 @@ async def _time_model(session: Session) -> str:
 
 async def _resolve(config: Config, card: ModelCard) -> str:
     rules = resolve(config.detection.rules, card.labels, card.window / card.sample_rate, config.model.hop)
+    Settings(rules, config.profiles, [rule.label for rule in config.detection.rules])  # refuses what does not fit
     return ", ".join(rule.label for rule in rules) or "no sound is to be detected"
 
 
@@ -116,7 +118,7 @@ async def _listen(source: SourceConfig, rate: int) -> str:
 
 async def _open_log(config: Config) -> str:
     path = event_log_path(config)
-    log = EventLog(path, config.events.keep_days)
+    log = EventLog(path, config.events.keep_days, config.events.max_mb)
     try:
         await log.test()
     finally:

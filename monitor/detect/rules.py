@@ -3,7 +3,7 @@
 import difflib
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from monitor.config import DEFAULT_RULES, Preset, RuleConfig
 from monitor.errors import ConfigError
@@ -104,8 +104,7 @@ def _resolve(config: RuleConfig, labels: Sequence[str], window: float, hop: floa
         raise ConfigError(
             f"detection.rules: {rule.label!r}: strong ({rule.strong:g}) must not be below on ({rule.on:g})"
         )
-    _check_reachable(rule, config.preset, preset.shortest, window, hop)
-    return rule
+    return _checked(rule, config.preset, preset.shortest, window, hop)
 
 
 def _index(name: str, labels: Sequence[str], label: str) -> int:
@@ -117,8 +116,9 @@ def _index(name: str, labels: Sequence[str], label: str) -> int:
     raise ConfigError(f"detection.rules: {label!r}: the model has no class {name!r}{hint}")
 
 
-def _check_reachable(rule: Rule, preset: Preset, shortest: float, window: float, hop: float) -> None:
-    """A sound of `shortest` seconds shows in a bounded number of windows: can they satisfy the rule?"""
+def _checked(rule: Rule, preset: Preset, shortest: float, window: float, hop: float) -> Rule:
+    """A sound of `shortest` seconds shows in a bounded number of windows: can they satisfy the rule, and how far may
+    its score rise?"""
     windows = max(1, math.floor((window + shortest) / hop + 1e-9))
     lasting = (windows - 1) * hop
     reached = 1 - math.exp(-windows * hop / rule.smoothing) if rule.smoothing else 1.0
@@ -130,5 +130,5 @@ def _check_reachable(rule: Rule, preset: Preset, shortest: float, window: float,
     elif reached < rule.on:
         problem = f"in which smoothing of {rule.smoothing:g} s lets a score reach {reached:.2f}, not on ({rule.on:g})"
     else:
-        return
+        return replace(rule, reach=reached)
     raise ConfigError(f"detection.rules: {rule.label!r} could never fire: {shown}, {problem}")

@@ -37,12 +37,10 @@ class Tracker:
 
     def __init__(self, rules: Sequence[Rule], rate: int, hop: int) -> None:
         """`rate` in Hz, `hop` in samples."""
-        self._rules, self._rate, self._hop = tuple(rules), rate, hop
-        self._classes = np.array([index for rule in rules for index in rule.classes], np.intp)
-        self._firsts = np.cumsum([0] + [len(rule.classes) for rule in rules[:-1]]) if rules else np.zeros(0, np.intp)
-        self._on = np.array([rule.on for rule in rules], np.float32)
+        self._rate, self._hop = rate, hop
         self._end: int | None = None
         self._window = 0
+        self._set_rules(rules)
         self._begin_epoch()
 
     @property
@@ -50,14 +48,33 @@ class Tracker:
         """Labels of the rules that are on."""
         return frozenset(rule.label for rule, state in zip(self._rules, self._states, strict=True) if state.active)
 
+    def revise(self, rules: Sequence[Rule]) -> list[Change]:
+        """Go on with these rules, each label once. What is on and has no rule any more ends; a rule that stays keeps
+        its smoothed score, and what is on stays on; one that has changed gathers its votes anew."""
+        end, scores = self._end, self._smoother.value
+        before = {old[0].label: old for old in zip(self._rules, self._states, scores, strict=True)}
+        self._set_rules(rules)
+        self._begin_epoch()
+        self._end = end
+        for i, rule in enumerate(self._rules):
+            if rule.label in before:
+                old, state, self._smoother.value[i] = before.pop(rule.label)
+                unchanged = old == rule or state.active
+                self._states[i] = state if unchanged else _State(quiet_until=state.quiet_until)
+        return [
+            self._ended(rule, state, self._cut_off(state, end), score)
+            for rule, state, score in before.values()
+            if state.active and end is not None
+        ]
+
     def update(self, scores: Scores, window: Window) -> list[Change]:
         """What these scores of this window change. Windows of one epoch must come in order."""
+        elapsed = self._hop if self._end is None else scores.end - self._end
+        self._end, self._window = scores.end, len(window.samples)
         if not self._rules:
             return []
         raw: Samples = np.maximum.reduceat(scores.probabilities[self._classes], self._firsts)
-        elapsed = self._hop if self._end is None else scores.end - self._end
         smoothed = self._smoother.update(raw, elapsed / self._rate)
-        self._end, self._window = scores.end, len(window.samples)
         changes: list[Change] = []
         for i in self._awake(raw):
             rule, state = self._rules[i], self._states[i]
@@ -69,12 +86,18 @@ class Tracker:
     def finish(self, end: int) -> list[Change]:
         """The epoch is over at sample `end`: what is still on ends with it."""
         changes = [
-            self._ended(rule, state, end if state.heard == self._end else self._offset(state), self._smoother.value[i])
-            for i, (rule, state) in enumerate(zip(self._rules, self._states, strict=True))
+            self._ended(rule, state, self._cut_off(state, end), score)
+            for rule, state, score in zip(self._rules, self._states, self._smoother.value, strict=True)
             if state.active
         ]
         self._begin_epoch()
         return changes
+
+    def _set_rules(self, rules: Sequence[Rule]) -> None:
+        self._rules = tuple(rules)
+        self._classes = np.array([index for rule in rules for index in rule.classes], np.intp)
+        self._firsts = np.cumsum([0] + [len(rule.classes) for rule in rules[:-1]]) if rules else np.zeros(0, np.intp)
+        self._on = np.array([rule.on for rule in rules], np.float32)
 
     def _begin_epoch(self) -> None:
         self._smoother = Smoother(np.array([rule.smoothing for rule in self._rules], np.float32))
@@ -134,6 +157,10 @@ class Tracker:
     def _offset(self, state: _State) -> int:
         """Where the sound ended: it left the last window that told of it somewhere in the middle."""
         return max((state.start or 0) + 1, state.heard - self._window // 2)
+
+    def _cut_off(self, state: _State, end: int) -> int:
+        """Where a sound ends that is no longer followed after `end`: there, if the last window still told of it."""
+        return end if state.heard == self._end else self._offset(state)
 
     def _ended(self, rule: Rule, state: _State, end: int, smoothed: float) -> Change:
         start = state.start if state.start is not None else end

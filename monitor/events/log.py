@@ -1,8 +1,7 @@
-"""The event log: every detection, committed to SQLite before anyone is told of it.
+"""The event log: every detection, committed to SQLite before anyone is told, and how far the broker has it.
 
-One thread owns the connection. When the disk is full or the file cannot be opened, detections go on without the log:
-that is said once, counted, and mended by itself with the next detection that can be written. A damaged file is moved
-aside, and a new one begun.
+One thread owns the file. When the disk is full or the file cannot be opened, detections wait in memory, up to a bound:
+that is said once, counted, and mended by itself with the next detection that can be written.
 """
 
 import asyncio
@@ -10,72 +9,78 @@ import contextlib
 import logging
 import sqlite3
 import time
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeVar
 
 import msgspec
 
 from monitor.errors import StorageError
-from monitor.messages import Detection
+from monitor.events.file import EventFile, is_damage
+from monitor.events.retention import Retention
+from monitor.messages import Detection, Recorded
 
 log = logging.getLogger(__name__)
 
-SCHEMA = """
-CREATE TABLE IF NOT EXISTS events (
-    sequence INTEGER PRIMARY KEY AUTOINCREMENT,
-    id TEXT NOT NULL,
-    phase TEXT NOT NULL,
-    at REAL NOT NULL,
-    detection BLOB NOT NULL,
-    UNIQUE (id, phase)
-);
-CREATE INDEX IF NOT EXISTS events_at ON events (at);
-"""
-VERSION = 1
-PRUNE_EVERY = 86_400.0
-"""Seconds between two deletions of old events."""
-DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+UNWRITTEN = 1000
+"""Most detections that wait in memory for a disk that cannot be written."""
+TIDY_EVERY = 60.0
+"""Seconds from one look for events that are too old or too many to the next."""
 
 T = TypeVar("T")
-
-_decoder = msgspec.json.Decoder(Detection)
 
 
 class EventLog:
     """The detections of this box, oldest first."""
 
-    def __init__(self, path: Path, keep_days: int) -> None:
+    def __init__(self, path: Path, keep_days: int, max_mb: int) -> None:
+        """`max_mb` in units of 10^6 bytes."""
         self.path = path
         self.lost = 0
-        """Detections that could not be written."""
-        self._keep = keep_days * 86_400.0
-        self._pruned = 0.0
-        self._connection: sqlite3.Connection | None = None
+        """Detections that waited in vain for the disk: newer ones took their place."""
+        self._retention = Retention(keep_days, max_mb)
+        self._tidy_at = 0.0
+        self._closed = False
+        self._file = EventFile(path)
         self._failing = False
+        self._unwritten: deque[Recorded] = deque()
+        self._told = 0
+        """How many of the unwritten, from the first, the broker has."""
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="event-log")
 
     async def append(self, detection: Detection) -> bool:
-        """Commit one detection; False when it could not be written."""
+        """Commit one detection; False when it could not be written, and waits in memory."""
+        return await self._on_writer(self._append, detection)
+
+    async def pending(self, most: int) -> list[Recorded]:
+        """The oldest detections that the broker has not acknowledged, at most so many."""
+        return await self._on_writer(self._pending, most)
+
+    async def acknowledge(self, recorded: Sequence[Recorded]) -> None:
+        """The broker has these, the oldest pending ones."""
+        await self._on_writer(self._acknowledge, recorded)
+
+    async def end_interrupted(self) -> int:
+        """End, in the log, what was on when an earlier run was killed; returns how many.
+
+        Nobody knows when these sounds ended. They get the last moment at which they are known to have been on: that of
+        the log's newest entry, or their own start if that is later.
+        """
         try:
-            await self._on_writer(self._mending, self._insert, detection)
-        except (sqlite3.Error, OSError) as error:
-            self.lost += 1
-            if not self._failing:
-                log.error("event log %s cannot be written (%s): detections go on, but are not kept", self.path, error)
-            self._failing = True
-            return False
-        if self._failing:
-            log.warning("event log %s is written again; %d detections are not in it", self.path, self.lost)
-        self._failing = False
-        return True
+            interrupted = await self._on_writer(self._file.mending, self._file.interrupted)
+        except (sqlite3.Error, OSError, msgspec.MsgspecError) as error:
+            log.warning("event log %s cannot be read: %s", self.path, error)
+            return 0
+        for detection in interrupted:
+            await self.append(detection)
+        return len(interrupted)
 
     async def recent(self, most: int) -> list[Detection]:
         """The newest detections, oldest of them first; none when the log cannot be read."""
         try:
-            return await self._on_writer(self._mending, self._select, most)
+            return await self._on_writer(self._file.mending, self._file.newest, most)
         except (sqlite3.Error, OSError, msgspec.MsgspecError) as error:
             log.warning("event log %s cannot be read: %s", self.path, error)
             return []
@@ -83,79 +88,79 @@ class EventLog:
     async def test(self) -> None:
         """Open the file for writing. Raises `StorageError`."""
         try:
-            await self._on_writer(self._connect)
+            await self._on_writer(self._file.connect)
         except (sqlite3.Error, OSError) as error:
-            advice = ": the next run keeps it aside and begins a new one" if _is_damage(error) else ""
+            advice = ": the next run keeps it aside and begins a new one" if is_damage(error) else ""
             raise StorageError(f"event log {self.path} cannot be written: {error}{advice}") from error
 
     async def close(self) -> None:
         """Finish what is being written and close the file."""
         with contextlib.suppress(sqlite3.Error):
-            await self._on_writer(self._disconnect)
+            await self._on_writer(self._finish)
         self._writer.shutdown()
 
     async def _on_writer(self, function: Callable[..., T], *args: object) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._writer, function, *args)
 
-    def _mending(self, function: Callable[..., T], *args: object) -> T:
-        """Call it; after an error start afresh, and once more at once if the file was damaged."""
+    def _append(self, detection: Detection) -> bool:
+        if len(self._unwritten) == UNWRITTEN:
+            self._unwritten.popleft()
+            self._told = max(0, self._told - 1)
+            self.lost += 1
+        self._unwritten.append(Recorded(None, detection, time.monotonic()))
         try:
-            return function(*args)
-        except sqlite3.Error as error:
-            with contextlib.suppress(sqlite3.Error):
-                self._disconnect()
-            if not _is_damage(error):
-                raise
-            self._move_aside(error)
-        return function(*args)
+            self._file.mending(self._file.write, self._unwritten, self._told)
+        except (sqlite3.Error, OSError) as error:
+            if not self._failing:
+                log.error("event log %s cannot be written (%s): detections go on, and wait in memory", self.path, error)
+            self._failing = True
+            return False
+        self._unwritten.clear()
+        self._told = 0
+        if self._failing:
+            log.warning("event log %s is written again; %d detections are not in it", self.path, self.lost)
+        self._failing = False
+        if time.monotonic() >= self._tidy_at:
+            self._tidy_at = time.monotonic() + TIDY_EVERY
+            self._writer.submit(self._tidy)
+        return True
 
-    def _move_aside(self, error: sqlite3.Error) -> None:
-        """Keep the damaged file, with its journal, for whoever may want to rescue it."""
-        aside = f"{self.path}.damaged-{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
-        for suffix in ("", "-wal", "-shm"):
-            with contextlib.suppress(FileNotFoundError):
-                Path(f"{self.path}{suffix}").rename(f"{aside}{suffix}")
-        log.error("event log %s is damaged (%s): it is kept as %s, and a new one begun", self.path, error, aside)
+    def _tidy(self) -> None:
+        """One step of cleaning up; the next one queues behind what waits to be written."""
+        if self._closed:
+            return
+        with contextlib.suppress(sqlite3.Error, OSError):  # appending says so
+            if self._file.mending(self._clean_up):
+                self._writer.submit(self._tidy)
 
-    def _connect(self) -> sqlite3.Connection:
-        if self._connection is not None and not self.path.exists():
-            self._disconnect()  # deleted under us: what is written there would be gone
-        if self._connection is None:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            connection = sqlite3.connect(self.path, check_same_thread=False)
-            try:
-                connection.execute("PRAGMA journal_mode = WAL")
-                connection.execute("PRAGMA synchronous = FULL")  # an event survives a power cut
-                connection.executescript(SCHEMA)
-                connection.execute(f"PRAGMA user_version = {VERSION}")
-            except sqlite3.Error:
-                connection.close()
-                raise
-            self._connection = connection
-        return self._connection
+    def _clean_up(self) -> bool:
+        return self._retention.step(self._file.connect(), time.time(), self._file.acknowledged)
 
-    def _disconnect(self) -> None:
-        if self._connection is not None:
-            connection, self._connection = self._connection, None
-            connection.close()
+    def _pending(self, most: int) -> list[Recorded]:
+        try:
+            pending = self._file.mending(self._file.pending, most)
+        except (sqlite3.Error, OSError):
+            pending = []  # appending says so
+        if len(pending) < most:
+            pending += list(self._unwritten)[self._told : self._told + most - len(pending)]
+        return pending
 
-    def _insert(self, detection: Detection) -> None:
-        with self._connect() as connection:
-            connection.execute(
-                "INSERT INTO events (id, phase, at, detection) VALUES (?, ?, ?, ?)",
-                (detection.id, detection.phase, detection.started_at.timestamp(), msgspec.json.encode(detection)),
-            )
-            if time.monotonic() - self._pruned > PRUNE_EVERY or not self._pruned:
-                connection.execute("DELETE FROM events WHERE at < ?", (time.time() - self._keep,))
-                self._pruned = time.monotonic()
+    def _acknowledge(self, recorded: Sequence[Recorded]) -> None:
+        for each in recorded:
+            if each.sequence is not None:
+                self._file.acknowledge(each)
+            elif self._told < len(self._unwritten) and self._unwritten[self._told] is each:
+                self._told += 1
+        with contextlib.suppress(sqlite3.Error, OSError):
+            self._file.mending(self._file.save_acknowledged)
 
-    def _select(self, most: int) -> list[Detection]:
-        rows = (
-            self._connect().execute("SELECT detection FROM events ORDER BY sequence DESC LIMIT ?", (most,)).fetchall()
-        )
-        return [_decoder.decode(blob) for (blob,) in reversed(rows)]
-
-
-def _is_damage(error: Exception) -> bool:
-    """The file itself is at fault, not the disk or its rights."""
-    return isinstance(error, sqlite3.Error) and error.sqlite_errorcode & 0xFF in DAMAGED
+    def _finish(self) -> None:
+        """A last attempt to write what waits."""
+        self._closed = True
+        try:
+            if self._unwritten:
+                self._file.write(self._unwritten, self._told)
+        except (sqlite3.Error, OSError):
+            log.error("event log %s: the last %d detections are not in it", self.path, len(self._unwritten))
+        finally:
+            self._file.disconnect()

@@ -22,8 +22,8 @@ from monitor.mqtt.explain import address, explain
 CONNECT_TIMEOUT = 5.0
 """Seconds that the broker has to answer."""
 
-FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0
-"""Seconds between two attempts to connect."""
+QUICK_ATTEMPTS, QUICK_PAUSE, LONGEST_PAUSE = 12, 1.0, 30.0
+"""Attempts to connect with a short pause between them; the longest short pause and the longest of all, seconds."""
 
 _wire_log = logging.getLogger(f"{__name__}.wire")
 _wire_log.setLevel(logging.CRITICAL)  # the libraries below repeat each error that `explain` puts better
@@ -35,11 +35,14 @@ def client_id(config: MqttConfig, node: str) -> str:
 
 
 def pauses() -> Iterator[float]:
-    """Seconds to wait before each further attempt, for ever: doubling, and spread so that clients do not march."""
-    pause = FIRST_PAUSE
+    """Seconds to wait before each further attempt, for ever: short at first, so that a broker that restarts is met
+    soon; then doubling. All are spread, so that clients do not march."""
+    for _ in range(QUICK_ATTEMPTS):
+        yield random.uniform(0.5, 1.0) * QUICK_PAUSE  # noqa: S311 - no secret
+    pause = QUICK_PAUSE
     while True:
-        yield min(LONGEST_PAUSE, pause * random.uniform(1.0, 1.5))  # noqa: S311 - no secret
         pause = min(LONGEST_PAUSE, 2 * pause)
+        yield random.uniform(0.5, 1.0) * pause  # noqa: S311
 
 
 @asynccontextmanager
@@ -65,11 +68,11 @@ async def connect(config: MqttConfig, identifier: str, will: aiomqtt.Will | None
         await client.close()
 
 
-async def while_connected(client: Client, work: Coroutine[None, None, None]) -> None:
-    """Do the work, but stop it and raise `aiomqtt.MqttError` as soon as the connection is lost."""
-    tasks = [asyncio.create_task(work), asyncio.create_task(client.lost())]
+async def together(*work: Coroutine[None, None, None], until: str = asyncio.FIRST_EXCEPTION) -> None:
+    """Do all of the work, or with `until=FIRST_COMPLETED` any of it; then stop the rest, and raise the first error."""
+    tasks = [asyncio.create_task(part) for part in work]
     try:
-        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait(tasks, return_when=until)
     finally:
         for task in tasks:
             task.cancel()

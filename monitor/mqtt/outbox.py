@@ -1,26 +1,40 @@
-"""What the broker still has to be told. Pure: it knows messages, topics and the time it is given, no connection.
+"""What the broker is told, and when. Pure: it knows messages, topics and the time it is given, no connection.
 
-Retained topics and the live display tell the present, so that only the newest payload of a topic waits; events are
-kept, in order, until the broker has acknowledged them.
+Retained topics and the live display tell the present, so that only the newest payload of a topic waits. Events fire
+automations, so that one that could not be told at once is never told late; the log topic has it.
 """
 
-import logging
-from collections import deque
+import math
+from collections import defaultdict, deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import msgspec
 
-from monitor.messages import Detection, Health, Message, Phase, Snapshot, SourceState
-from monitor.mqtt.topics import OFF, OFFLINE, ON, ONLINE, Topics, slugs
+from monitor.messages import (
+    Detection,
+    DetectionAttributes,
+    DetectionEvent,
+    Health,
+    LoggedDetection,
+    Message,
+    Phase,
+    ProblemAttributes,
+    Recorded,
+    Snapshot,
+    SourceHealth,
+    SourceState,
+)
+from monitor.mqtt.topics import ANY_SOUND, OFF, OFFLINE, ON, ONLINE, PROBLEM, Topics, slugs
 
-CAPACITY = 10_000
-"""Events kept while the broker is away; beyond that the oldest go, and are counted."""
+FRESH = 5.0
+"""Seconds after which a detection is no news any more."""
+
+LEVEL_INTERVAL = 5.0
+"""Seconds from one message of a source's level to the next, at least; and it must have changed."""
 
 BATCH = 20
-"""Most messages that are under way at a time."""
-
-_log = logging.getLogger(__name__)
+"""Most messages of one kind that are under way at a time."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -34,70 +48,131 @@ class Outgoing:
 
 
 class Outbox:
-    """Takes the monitor's messages, hands out what to send next."""
+    """Takes the monitor's messages, hands out what to send next. Times are seconds of the monotonic clock."""
 
-    def __init__(self, topics: Topics, sources: Sequence[str], labels: Sequence[str], live_interval: float) -> None:
-        self.dropped = 0
-        """Events lost because the broker stayed away for too long."""
+    def __init__(
+        self,
+        topics: Topics,
+        sources: Sequence[str],
+        labels: Sequence[str],
+        live_interval: float,
+        level: bool = False,
+    ) -> None:
+        """`level`: whether to tell the sources' levels."""
         self._topics = topics
         self._slugs = slugs(labels)
         self._live_interval = live_interval
-        self._retained = {topics.state(source, name): OFF for source in sources for name in self._slugs.values()}
+        states = (*self._slugs.values(), ANY_SOUND, PROBLEM)
+        self._retained = {topics.state(source, name): OFF for source in sources for name in states}
         self._retained |= {topics.source_availability(source): OFFLINE for source in sources}
         self._changed: dict[str, None] = {}
-        self._events: deque[Outgoing] = deque(maxlen=CAPACITY)
+        self._events: deque[tuple[float, Detection]] = deque()
+        self._since = math.inf
+        """When the connection stood."""
         self._live: dict[str, Snapshot] = {}
         self._live_at: dict[str, float] = {}
+        self._on: defaultdict[str, set[str]] = defaultdict(set)
+        self._level = level
+        self._level_at: dict[str, float] = {}
 
-    def put(self, message: Message) -> None:
+    def put(self, message: Message, now: float) -> None:
         """Take a message in."""
         match message:
             case Detection():
-                self._put_detection(message)
+                self._put_detection(message, now)
             case Snapshot():
                 self._live[message.source] = message
+                if self._level:
+                    self._put_level(message, now)
             case Health():
                 self._retain(self._topics.health, msgspec.json.encode(message))
                 for source in message.sources:
-                    listens = source.state is SourceState.LISTENING
-                    self._retain(self._topics.source_availability(source.source), ONLINE if listens else OFFLINE)
+                    self._put_source(source)
 
-    def present(self) -> list[Outgoing]:
-        """Everything that a broker we just connected to should hold. Live messages from before are forgotten."""
+    def recall(self, detections: Sequence[Detection]) -> None:
+        """What earlier runs heard, oldest first: it is over, but still the last that is known of its sound."""
+        for detection in detections:
+            name = self._slugs.get(detection.label)
+            if name is not None and self._topics.state(detection.source, name) in self._retained:
+                attributes = msgspec.json.encode(DetectionAttributes.of(detection))
+                for sound in (name, ANY_SOUND):
+                    self._retained[self._topics.attributes(detection.source, sound)] = attributes
+
+    def present(self, now: float) -> list[Outgoing]:
+        """Everything that a broker we just connected to should hold. What fired or was live before is forgotten."""
+        self._since = now
         self._changed.clear()
         self._live.clear()
+        self._events.clear()
         return [Outgoing(topic, payload, retain=True) for topic, payload in self._retained.items()]
 
+    def again(self) -> None:
+        """Whatever is retained is to be told once more."""
+        self._changed.update(dict.fromkeys(self._retained))
+
     def batch(self, now: float) -> list[Outgoing]:
-        """What to send next: the present first, then events in their order. `now` in seconds of any steady clock."""
+        """What to send next: the present first, then what has just happened."""
+        self._forget(now)
         batch = [Outgoing(topic, self._retained[topic], retain=True) for topic in self._changed]
         self._changed.clear()
         for source in [source for source in self._live if self._wait(source, now) <= 0]:
             self._live_at[source] = now
             payload = msgspec.json.encode(self._live.pop(source))
             batch.append(Outgoing(self._topics.live(source), payload, qos=0))
-        return batch + [self._events[index] for index in range(min(BATCH, len(self._events)))]
+        for _ in range(min(BATCH, len(self._events))):
+            _, detection = self._events.popleft()
+            event = DetectionEvent(**msgspec.structs.asdict(detection), event_type=detection.label)
+            batch.append(Outgoing(self._topics.event(detection.source), msgspec.json.encode(event)))
+        return batch
 
-    def sent(self, batch: Sequence[Outgoing]) -> None:
-        """The broker has acknowledged the batch."""
-        for outgoing in batch:
-            if self._events and self._events[0] is outgoing:
-                self._events.popleft()
+    def replayed(self, recorded: Recorded, now: float) -> bool:
+        """Whether the broker hears of it late: it was recorded before this connection stood, or is no news any more."""
+        return recorded.at is None or recorded.at < self._since or now - recorded.at > FRESH
+
+    def log(self, recorded: Recorded, now: float) -> Outgoing:
+        """One recorded detection, for the log topic."""
+        logged = LoggedDetection(**msgspec.structs.asdict(recorded.detection), replayed=self.replayed(recorded, now))
+        return Outgoing(self._topics.log, msgspec.json.encode(logged))
 
     def rest(self, now: float) -> float | None:
         """Seconds until a live message that waits for its turn is due; None where none waits."""
         return min((self._wait(source, now) for source in self._live), default=None)
 
-    def _put_detection(self, detection: Detection) -> None:
+    def _put_detection(self, detection: Detection, now: float) -> None:
         name = self._slugs.get(detection.label)
         if name is not None:
-            state = ON if detection.phase is Phase.STARTED else OFF
-            self._retain(self._topics.state(detection.source, name), state)
-        if len(self._events) == CAPACITY:
-            if not self.dropped:
-                _log.warning("the broker is away for so long that the oldest of %d waiting events is lost", CAPACITY)
-            self.dropped += 1
-        self._events.append(Outgoing(self._topics.event(detection.source), msgspec.json.encode(detection)))
+            on = self._on[detection.source]
+            if detection.phase is Phase.STARTED:
+                on.add(name)
+            else:
+                on.discard(name)
+            attributes = msgspec.json.encode(DetectionAttributes.of(detection))
+            for sound, state in ((name, name in on), (ANY_SOUND, bool(on))):
+                self._retain(self._topics.attributes(detection.source, sound), attributes)
+                self._retain(self._topics.state(detection.source, sound), ON if state else OFF)
+        self._events.append((now, detection))
+        self._forget(now)
+
+    def _put_source(self, health: SourceHealth) -> None:
+        source, state = health.source, health.state
+        listens = state is SourceState.LISTENING
+        self._retain(self._topics.source_availability(source), ONLINE if listens else OFFLINE)
+        attributes = ProblemAttributes(state=state, device=health.device, reason=health.reason)
+        self._retain(self._topics.attributes(source, PROBLEM), msgspec.json.encode(attributes))
+        problem = state in (SourceState.DEAF, SourceState.LOST)
+        self._retain(self._topics.state(source, PROBLEM), ON if problem else OFF)
+
+    def _put_level(self, snapshot: Snapshot, now: float) -> None:
+        topic, level = self._topics.level(snapshot.source), f"{snapshot.level:.0f}".encode()
+        told_at = self._level_at.get(snapshot.source)
+        if self._retained.get(topic) != level and (told_at is None or now - told_at >= LEVEL_INTERVAL):
+            self._level_at[snapshot.source] = now
+            self._retain(topic, level)
+
+    def _forget(self, now: float) -> None:
+        """Drop what is no news any more."""
+        while self._events and now - self._events[0][0] > FRESH:
+            self._events.popleft()
 
     def _retain(self, topic: str, payload: bytes) -> None:
         if self._retained.get(topic) != payload:

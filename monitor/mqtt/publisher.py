@@ -6,16 +6,19 @@ import math
 import secrets
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import partial
 
 import aiomqtt
 
 from monitor.config import MqttConfig
 from monitor.errors import BrokerError
 from monitor.hub import Subscription
-from monitor.messages import BrokerState
+from monitor.messages import BrokerState, Detection
 from monitor.mqtt.client import Client
-from monitor.mqtt.connection import client_id, connect, pauses, while_connected
+from monitor.mqtt.companion import Companion
+from monitor.mqtt.connection import client_id, connect, pauses, together
 from monitor.mqtt.explain import address
+from monitor.mqtt.journal import Journal
 from monitor.mqtt.outbox import BATCH, Outbox, Outgoing
 from monitor.mqtt.topics import OFFLINE, ONLINE, Topics
 
@@ -25,11 +28,24 @@ DRAIN = 2.0
 STEADY = 5.0
 """Seconds a connection must hold to count as good; after that a loss is answered by a quick new attempt."""
 
+REPLAY_RATE = 500.0
+"""Most late detections a second on the log topic: whoever listens there has to keep up."""
+
+RECALL = 1000
+"""Detections of earlier runs that are looked at for the last one of each sound."""
+
+LOOK_AGAIN = 30.0
+"""Seconds after which the journal is looked at again, should it have been unreadable."""
+
 _log = logging.getLogger(__name__)
 
 
 class Publisher:
-    """Forwards a subscription's messages to the broker; `on_state` hears where the connection stands, and why."""
+    """Forwards a subscription's messages, and the journal's detections, to the broker.
+
+    What happens now goes out at once; the log topic follows at its own pace, in the journal's order, and never holds
+    the present up.
+    """
 
     def __init__(
         self,
@@ -38,35 +54,45 @@ class Publisher:
         sources: Sequence[str],
         labels: Sequence[str],
         subscription: Subscription,
+        journal: Journal,
         on_state: Callable[[BrokerState, str], None],
+        companions: Sequence[Companion] = (),
     ) -> None:
+        """The subscription's detections are in the journal already; `on_state` hears where the connection stands."""
         self._config = config
         self._node = node
         self._topics = Topics(config.topic, node)
-        self._outbox = Outbox(self._topics, sources, labels, config.live_interval)
+        self._outbox = Outbox(self._topics, sources, labels, config.live_interval, config.level)
         self._subscription = subscription
+        self._journal = journal
         self._on_state = on_state
-        self._wake = asyncio.Event()
+        self._companions = companions
+        self._news = asyncio.Event()
+        self._again = asyncio.Event()
+        self._recorded = asyncio.Event()
         self._closing = asyncio.Event()
         self._problem = ""
         self._connected_at = math.inf
 
-    @property
-    def dropped(self) -> int:
-        """Events lost because the broker stayed away for too long."""
-        return self._outbox.dropped
-
     async def run(self) -> None:
         """Publish until the subscription ends. A broker that is away or refuses us never ends this."""
+        loop = asyncio.get_running_loop()
+        self._outbox.recall(await self._journal.recent(RECALL))
         async with asyncio.TaskGroup() as tasks:
             link = tasks.create_task(self._stay_connected(), name="mqtt")
             async for message in self._subscription:
-                self._outbox.put(message)
-                self._wake.set()
-            self._closing.set()
-            self._wake.set()
+                self._outbox.put(message, loop.time())
+                self._news.set()
+                if isinstance(message, Detection):
+                    self._recorded.set()
+            for event in (self._closing, self._news, self._again, self._recorded):
+                event.set()
             await asyncio.wait([link], timeout=DRAIN)
             link.cancel()
+
+    def tell_again(self) -> None:
+        """Say all that is retained once more, the companions first: someone listens who was not there before."""
+        self._again.set()
 
     async def _stay_connected(self) -> None:
         loop = asyncio.get_running_loop()
@@ -80,9 +106,7 @@ class Publisher:
                 self._failed(str(error))
             if loop.time() - self._connected_at > STEADY:
                 pause = pauses()
-            with suppress(TimeoutError):
-                async with asyncio.timeout(next(pause)):
-                    await self._closing.wait()
+            await _set_within(self._closing, next(pause))
 
     async def _session(self) -> None:
         """One connection, until it is lost or all is said."""
@@ -92,36 +116,78 @@ class Publisher:
             self._problem = ""
             _log.info("connected to the MQTT broker at %s", _where(self._config))
             self._on_state(BrokerState.CONNECTED, _where(self._config))
-            await while_connected(client, self._talk(client))
+            await together(self._receive(client), self._talk(client), until=asyncio.FIRST_COMPLETED)
+
+    async def _receive(self, client: Client) -> None:
+        """Hand what is received to the companions that asked for it."""
+        send = partial(self._publish, client)
+        async for message in client.messages:
+            for companion in self._companions:
+                if any(message.topic.matches(each) for each in companion.filters):
+                    await companion.received(str(message.topic), message.payload, message.retain, send)
 
     async def _talk(self, client: Client) -> None:
         """The present first, and only then `online`: nobody takes what was retained before for the present."""
-        await self._send(client, self._outbox.present())
-        await self._send(client, [Outgoing(self._topics.availability, ONLINE, retain=True)])
+        await self._send(client, self._outbox.present(asyncio.get_running_loop().time()))
+        await self._publish(client, self._topics.availability, ONLINE, True)
+        for companion in self._companions:
+            if filters := [(each, 1) for each in companion.filters]:
+                await client.subscribe(filters)
+            await companion.connected(partial(self._publish, client))
+        await together(self._tell_news(client), self._tell_log(client), self._tell_again(client))
+        await self._publish(client, self._topics.availability, OFFLINE, True)
+
+    async def _tell_news(self, client: Client) -> None:
         loop = asyncio.get_running_loop()
         while True:
-            self._wake.clear()
+            self._news.clear()
             if batch := self._outbox.batch(loop.time()):
                 await self._send(client, batch)
-                self._outbox.sent(batch)
             elif self._closing.is_set():
                 break
             else:
-                with suppress(TimeoutError):
-                    async with asyncio.timeout(self._outbox.rest(loop.time())):
-                        await self._wake.wait()
-        await self._send(client, [Outgoing(self._topics.availability, OFFLINE, retain=True)])
+                await _set_within(self._news, self._outbox.rest(loop.time()))
+
+    async def _tell_again(self, client: Client) -> None:
+        self._again.clear()
+        while not self._closing.is_set():
+            await self._again.wait()
+            if not self._closing.is_set():
+                self._again.clear()
+                for companion in self._companions:
+                    await companion.connected(partial(self._publish, client))
+                await self._publish(client, self._topics.availability, ONLINE, True)
+                self._outbox.again()
+                self._news.set()
+
+    async def _tell_log(self, client: Client) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            self._recorded.clear()
+            if recorded := await self._journal.pending(BATCH):
+                outgoing = [self._outbox.log(each, loop.time()) for each in recorded]
+                late = sum(self._outbox.replayed(each, loop.time()) for each in recorded)
+                await self._send(client, outgoing)
+                await self._journal.acknowledge(recorded)
+                await asyncio.sleep(late / REPLAY_RATE)
+            elif self._closing.is_set():
+                break
+            else:
+                await _set_within(self._recorded, LOOK_AGAIN)
 
     async def _send(self, client: Client, outgoing: Sequence[Outgoing]) -> None:
         """Send, a few at a time but in order, and return once the broker has acknowledged all."""
-        patience = 3.0 * self._config.keepalive  # a dead line is noticed before
         for first in range(0, len(outgoing), BATCH):
             await asyncio.gather(
                 *(
-                    client.publish(one.topic, one.payload, one.qos, one.retain, timeout=patience)
+                    self._publish(client, one.topic, one.payload, one.retain, one.qos)
                     for one in outgoing[first : first + BATCH]
                 )
             )
+
+    async def _publish(self, client: Client, topic: str, payload: bytes, retain: bool, qos: int = 1) -> None:
+        patience = 3.0 * self._config.keepalive  # a dead line is noticed before
+        await client.publish(topic, payload, qos, retain, timeout=patience)
 
     def _failed(self, problem: str) -> None:
         """Say so, once for each cause."""
@@ -129,6 +195,13 @@ class Publisher:
             _log.warning("MQTT: %s; trying again until it works", problem)
             self._problem = problem
             self._on_state(BrokerState.FAILED, problem)
+
+
+async def _set_within(event: asyncio.Event, seconds: float | None) -> None:
+    """Return once the event is set or the time is over."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await event.wait()
 
 
 async def probe(config: MqttConfig, node: str) -> str:

@@ -2,10 +2,13 @@
 
     PREFIX/NODE/availability            online | offline, retained; the broker says offline when the monitor dies
     PREFIX/NODE/health                  Health as JSON, retained
+    PREFIX/NODE/log                     LoggedDetection as JSON: each that was recorded, at least once, in order
     PREFIX/NODE/SOURCE/availability     online while the source listens, else offline; retained
-    PREFIX/NODE/SOURCE/event            one Detection as JSON for each beginning and each end
+    PREFIX/NODE/SOURCE/event            one Detection as JSON for each beginning and each end, if told at once
     PREFIX/NODE/SOURCE/live             Snapshot as JSON, at most one each `mqtt.live_interval`
+    PREFIX/NODE/SOURCE/level            dBFS, when it has changed, if `mqtt.level` is set; retained
     PREFIX/NODE/SOURCE/SOUND/state      ON while the sound is heard, else OFF; retained
+    PREFIX/NODE/SOURCE/SOUND/attributes DetectionAttributes as JSON: the last detection, or the one under way; retained
 
 Health is retained so that a display, or a restarted home automation, sees it at once; `availability` tells whether
 it still holds.
@@ -23,6 +26,9 @@ ANY = "+"
 
 ONLINE, OFFLINE = b"online", b"offline"
 ON, OFF = b"ON", b"OFF"
+
+ANY_SOUND, PROBLEM = "any", "problem"
+"""Stand in a topic where a sound does: whether any sound is heard, and whether the source cannot hear."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +48,11 @@ class Topics:
         """How the monitor does."""
         return f"{self.prefix}/{self.node}/health"
 
+    @property
+    def log(self) -> str:
+        """What was heard, without a gap."""
+        return f"{self.prefix}/{self.node}/log"
+
     def source_availability(self, source: str) -> str:
         """Whether the source listens."""
         return f"{self.prefix}/{self.node}/{source}/availability"
@@ -54,9 +65,17 @@ class Topics:
         """What the source hears now."""
         return f"{self.prefix}/{self.node}/{source}/live"
 
+    def level(self, source: str) -> str:
+        """How loud it is."""
+        return f"{self.prefix}/{self.node}/{source}/level"
+
     def state(self, source: str, sound: str) -> str:
         """Whether the source hears this sound now; `sound` is a label's slug."""
         return f"{self.prefix}/{self.node}/{source}/{sound}/state"
+
+    def attributes(self, source: str, sound: str) -> str:
+        """More about the sound's last detection; `sound` is a label's slug."""
+        return f"{self.prefix}/{self.node}/{source}/{sound}/attributes"
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +84,7 @@ class Address:
 
     node: str
     leaf: str
-    """The last level: availability, health, event, live or state."""
+    """The last level: availability, health, log, event, live, level, state or attributes."""
     source: str | None = None
     sound: str | None = None
 
@@ -75,11 +94,11 @@ def parse(prefix: str, topic: str) -> Address | None:
     if not topic.startswith(f"{prefix}/"):
         return None
     match topic[len(prefix) + 1 :].split("/"):
-        case [node, "availability" | "health" as leaf]:
+        case [node, "availability" | "health" | "log" as leaf]:
             return Address(node, leaf)
-        case [node, source, "availability" | "event" | "live" as leaf]:
+        case [node, source, "availability" | "event" | "live" | "level" as leaf]:
             return Address(node, leaf, source)
-        case [node, source, sound, "state" as leaf]:
+        case [node, source, sound, "state" | "attributes" as leaf]:
             return Address(node, leaf, source, sound)
     return None
 
@@ -93,10 +112,10 @@ def slug(label: str) -> str:
 def slugs(labels: Iterable[str]) -> dict[str, str]:
     """A slug for each label, no two alike, whatever the order.
 
-    Labels whose slugs would be the same all get a digest of the label appended.
+    Labels whose slugs would be the same, or are taken, all get a digest of the label appended.
     """
     names = {label: slug(label) for label in labels}
-    while len(counts := Counter(names.values())) < len(names):
+    while len(counts := Counter([*names.values(), ANY_SOUND, PROBLEM])) < len(names) + 2:
         names = {
             label: name if counts[name] == 1 else f"{name}_{_digest(name + label)}" for label, name in names.items()
         }

@@ -12,6 +12,7 @@ from monitor.tui.state import Trouble
 STATE_MARKS = {
     SourceState.OPENING: ("◌", draw.WARN),
     SourceState.LISTENING: ("●", draw.GOOD),
+    SourceState.PAUSED: ("‖", draw.WARN),
     SourceState.DEAF: ("✖", draw.BAD),
     SourceState.LOST: ("✖", draw.BAD),
     SourceState.ENDED: ("■", draw.MUTED),

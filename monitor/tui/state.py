@@ -67,6 +67,8 @@ class SourceView:
         """What to say in place of scores, or empty."""
         if self.health is not None and self.health.state is SourceState.ENDED:
             return "The recording has ended"
+        if self.health is not None and self.health.state is SourceState.PAUSED:
+            return "Paused: it does not listen"
         return self.trouble or ("" if self.snapshot is not None else "Waiting for the first window")
 
 
@@ -144,7 +146,7 @@ class ViewState:
         for source in health.sources:
             view = known.get(source.source, SourceView(source.source))
             view.health = source
-            if source.state is SourceState.LOST:  # it holds nothing on, and what comes after is a new beginning
+            if source.state in (SourceState.LOST, SourceState.PAUSED):  # it holds nothing on; next is a new beginning
                 view.snapshot = None
                 view.levels.clear()
                 self._active = {key: held for key, held in self._active.items() if held.source != source.source}

@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from functools import partial
 
 import numpy as np
@@ -289,3 +290,121 @@ async def test_a_drivers_surprise_is_a_source_that_failed() -> None:
 
     with pytest.raises(SourceError, match="ZeroDivisionError: in the driver"):
         await open_capture(opener, asyncio.Event())
+
+
+async def test_a_paused_microphone_is_closed_and_opened_again_on_resume() -> None:
+    """What was heard before is handed out, its epoch ends, and nothing is open until a new one begins. That is neither
+    a loss nor deafness."""
+    captures: list[FakeCapture] = []
+
+    def opener() -> Capture:
+        captures.append(FakeCapture())
+        return captures[-1]
+
+    async with listening(opener) as listener:
+        await until(lambda: listener.health().state is SourceState.LISTENING)
+        captures[0].play(noise(120))
+        listener.pause(True)
+        items = await collect(listener, lambda items: any(isinstance(item, EpochEnd) for item in items))
+        assert [(type(item), item.epoch) for item in items] == [(Window, 0), (Window, 0), (EpochEnd, 0)]
+        assert captures[0].closed
+        await asyncio.sleep(0.6)
+        health = listener.health()
+        assert (health.state, health.reason, health.reopened) == (SourceState.PAUSED, "", 0)
+        assert len(captures) == 1
+        listener.pause(False)
+        await until(lambda: listener.health().state is SourceState.LISTENING)
+        captures[1].play(noise(100))
+        (window,) = await collect(listener, lambda items: bool(items))
+        assert window.epoch == 1
+        health = listener.health()
+        assert (health.reopened, health.windows_done) == (0, 3)
+        assert health.captured == pytest.approx(0.22)
+
+
+async def test_a_source_that_starts_paused_is_not_opened() -> None:
+    """Not before it is told to go on; and `stop` ends it in any case."""
+    capture, opened = FakeCapture(), 0
+
+    def opener() -> Capture:
+        nonlocal opened
+        opened += 1
+        return capture
+
+    for resumed in (0, 1):
+        listener = Listener("kitchen", opener, GRID, AudioConfig(), lasting=True, room=True)
+        listener.pause(True)
+        task = asyncio.create_task(listener.run())
+        await until(lambda listener=listener: listener.health().state is SourceState.PAUSED)  # type: ignore[misc]
+        assert opened == 0
+        if resumed:
+            listener.pause(False)
+            await until(lambda: opened == 1)
+        listener.stop()
+        await collect(listener, lambda _, listener=listener: listener.done)  # type: ignore[misc]
+        await task
+
+
+async def test_a_microphone_that_is_away_or_opens_slowly_can_be_paused() -> None:
+    """The wait for the next attempt ends at once, and what opens late is closed."""
+    release, capture, attempts = threading.Event(), FakeCapture(), 0
+
+    def opener() -> Capture:
+        nonlocal attempts
+        attempts += 1
+        if attempts == 1:
+            raise SourceError("away")
+        if attempts == 2:
+            release.wait(10)
+        return capture
+
+    async with listening(opener, retry_max=3600.0) as listener:
+        await until(lambda: listener.health().state is SourceState.LOST)
+        listener.pause(True)
+        await until(lambda: listener.health().state is SourceState.PAUSED)
+        listener.pause(False)
+        await until(lambda: attempts == 2)
+        listener.pause(True)
+        await until(lambda: listener.health().state is SourceState.PAUSED)
+        release.set()
+        await until(lambda: capture.closed)
+        listener.pause(False)
+        await until(lambda: listener.health().state is SourceState.LISTENING)
+
+
+async def test_what_a_file_or_pipe_delivers_while_paused_goes_by_unheard() -> None:
+    """It stays open and its writer is not held up; what it says after the pause is a new epoch."""
+    capture, after = FakeCapture(live=False), noise(150)
+    async with listening(lambda: capture, lasting=False) as listener:
+        await until(lambda: listener.health().state is SourceState.LISTENING)
+        capture.play(noise(100))
+        listener.pause(True)
+        await collect(listener, lambda items: any(isinstance(item, EpochEnd) for item in items))
+        assert listener.health().state is SourceState.PAUSED
+        capture.play(noise(3000))
+        await until(lambda: capture.taken == 3100)
+        assert listener.poll(16) == []
+        assert not capture.closed
+        listener.pause(False)
+        await until(lambda: listener.health().state is SourceState.LISTENING)
+        capture.play(after)
+        capture.finished = True
+        items = await collect(listener, lambda items: any(isinstance(item, EpochEnd) for item in items))
+        window = items[0]
+        assert isinstance(window, Window)
+        assert (window.epoch, window.start) == (1, 0)
+        assert np.array_equal(window.samples, after[:100])
+        assert abs((datetime.now(UTC) - window.at).total_seconds()) < 2.0
+        assert listener.health().captured == pytest.approx(0.25)
+
+
+async def test_a_file_may_end_while_paused() -> None:
+    """It has ended then."""
+    capture = FakeCapture()
+    async with listening(lambda: capture, lasting=False) as listener:
+        await until(lambda: listener.health().state is SourceState.LISTENING)
+        listener.pause(True)
+        await collect(listener, lambda _: listener.health().state is SourceState.PAUSED)
+        capture.finished = True
+        await collect(listener, lambda _: listener.done)
+        assert listener.failure is None

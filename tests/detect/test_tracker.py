@@ -160,6 +160,59 @@ def test_whatever_comes_starts_and_ends_alternate_in_order(scores: list[float | 
         ended = end.end
 
 
+def test_a_sound_whose_rule_goes_ends_and_nothing_else_changes() -> None:
+    """Two sounds are on; the one that is not to be detected any more ends with the last window, the other goes on."""
+    both = replace(SHARP, label="Both", classes=(0, 1))
+    tracker = Tracker([WEAK, both], RATE, HOP)
+    assert len(feed(tracker, [0.95] * 3)) == 2
+    (change,) = tracker.revise([both])
+    assert (change.label, change.phase, change.end) == ("Siren", Phase.ENDED, 2 * HOP + WINDOW)
+    assert tracker.active == {"Both"}
+    assert feed(tracker, [0.95] * 4, at=3) == []
+    ((_, ended),) = feed(tracker, [0.0] * 8, at=7)
+    assert (ended.label, ended.start) == ("Both", WINDOW // 2)
+
+
+def test_a_rule_that_comes_begins_from_silence() -> None:
+    """Also where no rule was left before; and the one that stays keeps its place."""
+    tracker = Tracker([], RATE, HOP)
+    feed(tracker, [0.95] * 3)
+    slow = replace(WEAK, smoothing=1.0, strong=2.0, votes=1)
+    assert tracker.revise([slow, SHARP]) == []
+    assert feed(tracker, [0.95, 0.95], at=3) == []
+    ((_, change),) = feed(tracker, [0.95], at=5)
+    assert change.label == "Siren"
+
+
+def test_the_smoothed_score_outlives_a_revision() -> None:
+    """A sound that has built up half of its score fires when it would have without the change."""
+    slow = replace(WEAK, smoothing=1.0, strong=2.0, votes=1)
+    ((undisturbed, _),) = feed(Tracker([slow], RATE, HOP), [0.8] * 9)
+    tracker = Tracker([SHARP, slow], RATE, HOP)
+    assert feed(tracker, [0.8] * 2) == []
+    tracker.revise([slow])
+    ((hop, _),) = feed(tracker, [0.8] * 7, at=2)
+    assert hop == undisturbed
+
+
+def test_a_changed_threshold_counts_from_now_on() -> None:
+    """Votes that only the lower threshold counted are forgotten; a sound that is on stays on, until it is below the new
+    `off`; the cooldown goes on."""
+    tracker = Tracker([WEAK], RATE, HOP)
+    feed(tracker, [0.6])
+    strict = replace(WEAK, on=0.8, off=0.7)
+    assert tracker.revise([strict]) == []
+    assert feed(tracker, [0.85], at=1) == []
+    assert len(feed(tracker, [0.85], at=2)) == 1
+    tracker.revise([WEAK])
+    assert feed(tracker, [0.3] * 8, at=3) == []
+    tracker.revise([strict])
+    ((hop, change),) = feed(tracker, [0.3] * 4, at=11)
+    assert change.phase is Phase.ENDED
+    tracker.revise([WEAK])
+    assert feed(tracker, [0.6] * 2, at=hop + 1) == []
+
+
 def test_no_rules_no_changes() -> None:
     """A monitor that only shows labels has nothing to track."""
     assert feed(Tracker([], RATE, HOP), [1.0]) == []

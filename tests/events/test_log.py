@@ -1,5 +1,6 @@
 """The event log: a real SQLite file, and what happens to files."""
 
+import asyncio
 import logging
 import resource
 import signal
@@ -40,7 +41,7 @@ def detection(number: int, phase: Phase = Phase.STARTED, age: timedelta = timede
 @pytest.fixture
 async def log(tmp_path: Path) -> AsyncIterator[EventLog]:
     """A log in a folder that does not exist yet."""
-    log = EventLog(tmp_path / "state/events.db", keep_days=30)
+    log = EventLog(tmp_path / "state/events.db", keep_days=30, max_mb=100)
     yield log
     await log.close()
 
@@ -50,6 +51,15 @@ def stored(path: Path) -> list[Detection]:
     with closing(sqlite3.connect(path)) as connection:
         rows = connection.execute("SELECT detection FROM events ORDER BY sequence").fetchall()
     return [msgspec.json.decode(blob, type=Detection) for (blob,) in rows]
+
+
+def used(path: Path) -> int:
+    """Bytes that the events take."""
+    with closing(sqlite3.connect(path)) as connection:
+        count, free, size = (
+            connection.execute(f"PRAGMA {name}").fetchone()[0] for name in ("page_count", "freelist_count", "page_size")
+        )
+    return int((count - free) * size)
 
 
 @contextmanager
@@ -83,7 +93,7 @@ async def test_the_newest_are_told_oldest_first(log: EventLog) -> None:
 async def test_the_log_outlives_the_program(log: EventLog) -> None:
     """The next start finds and continues it."""
     await log.append(detection(1))
-    again = EventLog(log.path, keep_days=30)
+    again = EventLog(log.path, keep_days=30, max_mb=100)
     await again.append(detection(2))
     assert [event.id for event in await again.recent(9)] == ["id-1", "id-2"]
     await again.close()
@@ -94,10 +104,37 @@ async def test_old_events_are_deleted(log: EventLog) -> None:
     await log.append(detection(0))
     await log.append(detection(1, age=timedelta(days=29)))
     await log.append(detection(2, age=timedelta(days=31)))
-    again = EventLog(log.path, keep_days=30)
+    again = EventLog(log.path, keep_days=30, max_mb=100)
     await again.append(detection(3))
     await again.close()
     assert [event.id for event in stored(log.path)] == ["id-0", "id-1", "id-3"]
+
+
+async def test_a_log_that_is_too_large_shrinks(log: EventLog) -> None:
+    """The oldest go when the next one is written, in steps between which others are written; then the file is small."""
+    await log.append(detection(0))
+    with closing(sqlite3.connect(log.path)) as connection, connection:
+        connection.executemany(
+            "INSERT INTO events (id, phase, at, detection) VALUES (?, 'started', ?, ?)",
+            [
+                (one.id, NOW.timestamp(), msgspec.json.encode(one))
+                for one in (detection(number) for number in range(1, 10_000))
+            ],
+        )
+    again = EventLog(log.path, keep_days=30, max_mb=1)
+    number = 10_000
+    assert used(log.path) > 1_000_000
+    while used(log.path) > 1_000_000:
+        assert await again.append(detection(number))
+        number += 1
+        await asyncio.sleep(0.05)
+    await again.close()
+    await log.append(detection(number))
+    left = [int(event.id[3:]) for event in stored(log.path)]
+    assert left == list(range(left[0], number + 1))
+    with closing(sqlite3.connect(log.path)) as connection:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+    assert log.path.stat().st_size <= 1_000_000
 
 
 def test_an_event_survives_the_death_of_the_program(tmp_path: Path) -> None:
@@ -110,7 +147,7 @@ from monitor.events.log import EventLog
 from tests.events.test_log import detection
 
 async def main():
-    log = EventLog(Path(sys.argv[1]), 30)
+    log = EventLog(Path(sys.argv[1]), 30, 100)
     for number in range(3):
         await log.append(detection(number))
     os.kill(os.getpid(), signal.SIGKILL)
@@ -130,36 +167,34 @@ def told(caplog: pytest.LogCaptureFixture) -> list[tuple[str, str]]:
 
 
 async def test_a_full_disk_is_said_once_and_mends(log: EventLog, caplog: pytest.LogCaptureFixture) -> None:
-    """Detections go on, are counted, and the next one that fits is written again; the older ones are unharmed."""
+    """Detections wait in memory, and are written with the next one that fits; the older ones are unharmed."""
     caplog.set_level(logging.INFO)
     assert await log.append(detection(1))
     with full_disk():
         assert not await log.append(detection(2))
         assert not await log.append(detection(3))
-    assert log.lost == 2
     [(level, said)] = told(caplog)
     assert level == "ERROR"
     assert said.startswith(f"event log {log.path} cannot be written (")
-    assert said.endswith("): detections go on, but are not kept")
+    assert said.endswith("): detections go on, and wait in memory")
     assert await log.append(detection(4))
     assert await log.append(detection(5))
-    assert told(caplog) == [("WARNING", f"event log {log.path} is written again; 2 detections are not in it")]
-    assert [event.id for event in stored(log.path)] == ["id-1", "id-4", "id-5"]
+    assert told(caplog) == [("WARNING", f"event log {log.path} is written again; 0 detections are not in it")]
+    assert [event.id for event in stored(log.path)] == ["id-1", "id-2", "id-3", "id-4", "id-5"]
 
 
 async def test_a_folder_that_cannot_be_made_is_said_and_mends(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """Nothing is written, nothing is read, and both work as soon as the folder can be had."""
+    """Nothing is written, nothing is read, and both work as soon as the folder can be had; the last words as well."""
     (tmp_path / "state").touch()
-    log = EventLog(tmp_path / "state/events.db", keep_days=30)
+    log = EventLog(tmp_path / "state/events.db", keep_days=30, max_mb=100)
     assert not await log.append(detection(1))
     assert await log.recent(9) == []
     with pytest.raises(StorageError, match=r"event log .*/events\.db cannot be written: "):
         await log.test()
     assert [level for level, _ in told(caplog)] == ["ERROR", "WARNING"]
     (tmp_path / "state").unlink()
-    assert await log.append(detection(2))
-    assert [event.id for event in await log.recent(9)] == ["id-2"]
     await log.close()
+    assert stored(log.path) == [detection(1)]
 
 
 async def test_a_file_that_is_no_database_is_moved_aside(log: EventLog, caplog: pytest.LogCaptureFixture) -> None:
@@ -179,7 +214,7 @@ async def test_a_file_that_is_no_database_is_moved_aside(log: EventLog, caplog: 
 
 async def test_damage_that_shows_only_later_is_mended_as_well(log: EventLog, caplog: pytest.LogCaptureFixture) -> None:
     """A database with its beginning intact and the rest overwritten is moved aside when it is read."""
-    before = EventLog(log.path, keep_days=30)
+    before = EventLog(log.path, keep_days=30, max_mb=100)
     for number in range(100):
         await before.append(detection(number))
     await before.close()
@@ -214,7 +249,7 @@ async def test_an_event_that_cannot_be_understood_does_not_stop_a_start(
     """A row of another program hides the history, and is said."""
     await log.append(detection(1))
     with closing(sqlite3.connect(log.path)) as connection, connection:
-        connection.execute("INSERT INTO events (id, phase, at, detection) VALUES ('x', 'started', 0, '{}')")
+        connection.execute("INSERT INTO events (id, phase, at, detection) VALUES ('x', 'started', unixepoch(), '{}')")
     assert await log.recent(9) == []
     assert "cannot be read: " in told(caplog)[0][1]
     assert await log.append(detection(2))

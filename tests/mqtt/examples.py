@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -17,10 +17,12 @@ from monitor.messages import (
     Health,
     LabelScore,
     Phase,
+    Recorded,
     Snapshot,
     SourceHealth,
     SourceState,
 )
+from monitor.mqtt.companion import Companion
 from monitor.mqtt.publisher import Publisher
 
 BASE = "sound-monitor/box"
@@ -121,6 +123,33 @@ async def listening(port: int) -> AsyncIterator[Ear]:
 
 
 @dataclass
+class Notebook:
+    """A journal in memory."""
+
+    waiting: list[Recorded] = field(default_factory=list)
+    count: int = 0
+    before: list[Detection] = field(default_factory=list)
+
+    def write(self, detection: Detection) -> None:
+        """Record it."""
+        self.count += 1
+        self.waiting.append(Recorded(self.count, detection, time.monotonic()))
+
+    async def recent(self, most: int) -> list[Detection]:
+        """What an earlier run wrote."""
+        return self.before
+
+    async def pending(self, most: int) -> list[Recorded]:
+        """The first ones."""
+        return self.waiting[:most]
+
+    async def acknowledge(self, recorded: Sequence[Recorded]) -> None:
+        """Cross them out."""
+        assert self.waiting[: len(recorded)] == list(recorded)
+        del self.waiting[: len(recorded)]
+
+
+@dataclass
 class Running:
     """A publisher at work, and what it has said about its connection."""
 
@@ -128,6 +157,12 @@ class Running:
     publisher: Publisher
     task: asyncio.Task[None]
     states: list[tuple[BrokerState, str]]
+    notebook: Notebook
+
+    def hear(self, detection: Detection) -> None:
+        """Record it, then tell of it."""
+        self.notebook.write(detection)
+        self.hub.publish(detection)
 
     @property
     def connected(self) -> bool:
@@ -146,15 +181,25 @@ class Running:
 
 
 @asynccontextmanager
-async def publishing(config: MqttConfig) -> AsyncIterator[Running]:
-    """A publisher for the box with the hall, fed by a hub."""
+async def publishing(
+    config: MqttConfig, *companions: Companion, sources: Sequence[str] = ("hall",), labels: Sequence[str] = LABELS
+) -> AsyncIterator[Running]:
+    """A publisher for the box, by default with the hall, fed by a hub and a journal."""
     hub = Hub()
+    notebook = Notebook()
     states: list[tuple[BrokerState, str]] = [(BrokerState.DISABLED, "")]
     subscription = hub.subscribe(Detection, Snapshot, Health, capacity=50)
     publisher = Publisher(
-        config, "box", ["hall"], LABELS, subscription, lambda state, detail: states.append((state, detail))
+        config,
+        "box",
+        sources,
+        labels,
+        subscription,
+        notebook,
+        lambda state, detail: states.append((state, detail)),
+        companions,
     )
-    running = Running(hub, publisher, asyncio.create_task(publisher.run()), states)
+    running = Running(hub, publisher, asyncio.create_task(publisher.run()), states, notebook)
     try:
         yield running
     finally:

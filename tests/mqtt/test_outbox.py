@@ -1,64 +1,217 @@
 """What waits for the broker, without one."""
 
-from monitor.messages import Phase
+import msgspec
+import pytest
+
+from monitor.messages import (
+    Detection,
+    DetectionAttributes,
+    DetectionEvent,
+    LoggedDetection,
+    Phase,
+    ProblemAttributes,
+    Recorded,
+    SourceState,
+)
 from monitor.mqtt.outbox import BATCH, Outbox
-from monitor.mqtt.topics import Topics
+from monitor.mqtt.topics import ANY_SOUND, OFF, ON, PROBLEM, Topics
 from tests.mqtt.examples import LABELS, detection, health, snapshot
 
 TOPICS = Topics("sound-monitor", "box")
 
 
-def outbox() -> Outbox:
+def outbox(level: bool = False) -> Outbox:
     """Of the box with the hall, just connected; live messages once a second."""
-    box = Outbox(TOPICS, ["hall"], LABELS, live_interval=1.0)
-    box.present()
+    box = Outbox(TOPICS, ["hall"], LABELS, live_interval=1.0, level=level)
+    box.present(0.0)
     return box
 
 
+def topics(box: Outbox, now: float = 0.0) -> list[str]:
+    """Where the next batch goes."""
+    return [outgoing.topic for outgoing in box.batch(now)]
+
+
+def told(box: Outbox, now: float = 0.0) -> dict[str, bytes]:
+    """The next batch, by topic."""
+    return {outgoing.topic: outgoing.payload for outgoing in box.batch(now)}
+
+
+STATE, ATTRIBUTES = TOPICS.state("hall", "smoke_alarm"), TOPICS.attributes("hall", "smoke_alarm")
+ANY_STATE, ANY_ATTRIBUTES = TOPICS.state("hall", ANY_SOUND), TOPICS.attributes("hall", ANY_SOUND)
+
+
 def test_the_present_goes_before_events() -> None:
-    """A state must not wait behind a long backlog."""
+    """A state must not wait behind a burst, nor come before what goes with it."""
     box = outbox()
     for number in range(2 * BATCH):
-        box.put(detection(id=str(number)))
-    topics = [outgoing.topic for outgoing in box.batch(0.0)]
-    assert topics == [TOPICS.state("hall", "smoke_alarm")] + BATCH * [TOPICS.event("hall")]
+        box.put(detection(id=str(number)), 0.0)
+    assert topics(box) == [ATTRIBUTES, STATE, ANY_ATTRIBUTES, ANY_STATE] + BATCH * [TOPICS.event("hall")]
+    assert topics(box) == BATCH * [TOPICS.event("hall")]
+    assert topics(box) == []
 
 
-def test_an_event_waits_until_it_is_acknowledged() -> None:
-    """Whatever else was sent meanwhile, and whoever asks again."""
+def test_an_event_that_could_not_be_told_at_once_is_not_told() -> None:
+    """Neither seconds later, nor to a broker that was away when it happened."""
     box = outbox()
-    box.put(detection())
-    first = box.batch(0.0)
-    assert [outgoing.topic for outgoing in box.batch(0.0)] == [TOPICS.event("hall")]
-    box.sent(first)
-    assert box.batch(0.0) == []
+    box.put(detection(), 100.0)
+    box.put(detection(id="2"), 104.0)
+    box.batch(104.0)
+    box.put(detection(id="3"), 106.0)
+    box.put(detection(id="4"), 108.0)
+    assert [msgspec.json.decode(each.payload)["id"] for each in box.batch(112.0) if not each.retain] == ["4"]
+    box.put(detection(id="5"), 112.0)
+    box.present(112.0)
+    assert topics(box, 112.0) == []
+
+
+def test_the_log_says_what_is_told_late() -> None:
+    """Not what has just been recorded; but what is seconds old, was before the connection, or another run recorded."""
+    box = outbox()
+    box.present(100.0)
+    assert not box.replayed(Recorded(1, detection(), 100.0), 105.0)
+    assert box.replayed(Recorded(1, detection(), 100.0), 105.1)
+    assert box.replayed(Recorded(1, detection(), 99.9), 100.0)
+    assert box.replayed(Recorded(1, detection()), 100.0)
+    for at in (100.0, None):
+        logged = box.log(Recorded(1, detection(), at), 100.0)
+        assert logged.topic == TOPICS.log
+        assert not logged.retain
+        told = msgspec.json.decode(logged.payload, type=LoggedDetection)
+        assert (told.replayed, told.id, told.started_at) == (at is None, "1", detection().started_at)
+
+
+def test_attributes_tell_the_last_detection() -> None:
+    """Under way, then over; with its own times."""
+    box = outbox()
+    for phase in Phase:
+        box.put(detection(phase), 0.0)
+        attributes, *_ = box.batch(0.0)
+        assert attributes.topic == ATTRIBUTES
+        assert attributes.retain
+        assert msgspec.json.decode(attributes.payload, type=DetectionAttributes) == DetectionAttributes(
+            id="1",
+            label="Smoke alarm",
+            started_at=detection(phase).started_at,
+            ended_at=detection(phase).ended_at,
+            score=0.75,
+            peak=0.875,
+        )
+
+
+def test_attributes_outlast_a_restart() -> None:
+    """The last detection of each sound, though it is over; not of sources and sounds that are no longer there."""
+    box = outbox()
+    gone = [detection(label="Cat"), msgspec.structs.replace(detection(), source="attic")]
+    box.recall([detection(id="0"), *gone, detection(id="1"), detection(Phase.ENDED, id="1")])
+    present = {each.topic: each.payload for each in box.present(0.0)}
+    assert present[STATE] == OFF
+    assert msgspec.json.decode(present[ATTRIBUTES])["ended_at"] == "2025-05-04T03:02:09Z"
+    assert not [topic for topic in present if "attic" in topic or "cat" in topic or "dog/attributes" in topic]
 
 
 def test_a_state_that_has_not_changed_is_not_said_again() -> None:
-    """A second end, or a second health, brings nothing new."""
+    """A second health brings nothing new."""
     box = outbox()
-    box.put(detection(Phase.ENDED))
-    box.put(health())
-    assert [outgoing.retain for outgoing in box.batch(0.0)] == [True, True, False]
-    box.put(health())
-    assert not any(outgoing.retain for outgoing in box.batch(0.0))
+    box.put(detection(Phase.ENDED), 0.0)
+    box.put(health(), 0.0)
+    assert TOPICS.health in topics(box)
+    box.put(health(), 0.0)
+    assert box.batch(0.0) == []
+
+
+def test_any_sound_is_on_as_long_as_one_of_them_is() -> None:
+    """Its attributes say which came or went last."""
+    box = outbox()
+    heard = [detection(), detection(id="2", label="Dog"), detection(Phase.ENDED)]
+    for each, label in zip(heard, ("Smoke alarm", "Dog", "Smoke alarm"), strict=True):
+        box.put(each, 0.0)
+        batch = told(box)
+        assert batch.get(ANY_STATE, ON) == ON
+        assert msgspec.json.decode(batch[ANY_ATTRIBUTES])["label"] == label
+    box.put(detection(Phase.ENDED, id="2", label="Dog"), 0.0)
+    assert told(box)[ANY_STATE] == OFF
+
+
+def test_any_sound_means_the_configured_ones() -> None:
+    """Of a sound without a rule nobody asked to be told."""
+    box = outbox()
+    box.put(detection(label="Cat"), 0.0)
+    assert ANY_STATE not in topics(box)
+
+
+@pytest.mark.parametrize("state", SourceState)
+def test_a_source_that_cannot_hear_has_a_problem(state: SourceState) -> None:
+    """Not one that was paused, has not begun yet, or has come to its end."""
+    box = outbox()
+    box.put(health(SourceState.LOST), 0.0)
+    told(box)
+    box.put(health(state), 0.0)
+    present = {outgoing.topic: outgoing.payload for outgoing in box.present(0.0)}
+    problem = present[TOPICS.state("hall", PROBLEM)]
+    assert problem == (ON if state in (SourceState.DEAF, SourceState.LOST) else OFF)
+    attributes = msgspec.json.decode(present[TOPICS.attributes("hall", PROBLEM)], type=ProblemAttributes)
+    assert attributes == ProblemAttributes(state=state, device="Virtual microphone", reason="")
+
+
+def test_a_level_is_told_only_if_asked_for() -> None:
+    """It is a message for ever."""
+    box = outbox()
+    box.put(snapshot(), 0.0)
+    assert topics(box) == [TOPICS.live("hall")]
+
+
+def test_a_level_is_told_when_it_has_changed_but_not_often() -> None:
+    """The newest one counts; a tenth of a decibel does not."""
+    box, level = outbox(level=True), TOPICS.level("hall")
+    for now, heard, expected in (
+        (0.0, -40.0, b"-40"),
+        (1.0, -30.0, None),
+        (4.9, -20.0, None),
+        (5.0, -10.2, b"-10"),
+        (11.0, -9.8, None),
+        (11.5, -8.9, b"-9"),
+    ):
+        box.put(snapshot(heard), now)
+        assert told(box, now).get(level) == expected
+
+
+def test_all_that_is_retained_can_be_told_again() -> None:
+    """The same as at the beginning of a connection."""
+    box = outbox()
+    box.put(detection(), 0.0)
+    box.put(health(), 0.0)
+    box.batch(0.0)
+    box.again()
+    again = told(box)
+    assert again == {outgoing.topic: outgoing.payload for outgoing in box.present(0.0)}
+    assert again[STATE] == ON
+
+
+def test_an_event_names_its_type_for_home_assistant() -> None:
+    """Beside all that a detection tells."""
+    box = outbox()
+    box.put(detection(), 0.0)
+    event = told(box)[TOPICS.event("hall")]
+    assert msgspec.json.decode(event, type=DetectionEvent).event_type == "Smoke alarm"
+    assert msgspec.json.decode(event, type=Detection) == detection()
 
 
 def test_a_label_without_a_rule_is_an_event_but_no_state() -> None:
     """States exist for configured labels only."""
     box = outbox()
-    box.put(detection(label="Cat"))
-    assert [outgoing.topic for outgoing in box.batch(0.0)] == [TOPICS.event("hall")]
+    box.put(detection(label="Cat"), 0.0)
+    assert topics(box) == [TOPICS.event("hall")]
 
 
 def test_live_messages_keep_their_distance_for_each_source() -> None:
     """One source's message does not hold another's up."""
     box = outbox()
     assert box.rest(0.0) is None
-    box.put(snapshot())
+    box.put(snapshot(), 10.0)
     assert len(box.batch(10.0)) == 1
-    box.put(snapshot())
-    box.put(snapshot(source="kitchen"))
-    assert [outgoing.topic for outgoing in box.batch(10.5)] == [TOPICS.live("kitchen")]
+    box.put(snapshot(), 10.5)
+    box.put(snapshot(source="kitchen"), 10.5)
+    assert topics(box, 10.5) == [TOPICS.live("kitchen")]
     assert box.rest(10.75) == 0.25
-    assert [outgoing.topic for outgoing in box.batch(11.0)] == [TOPICS.live("hall")]
+    assert topics(box, 11.0) == [TOPICS.live("hall")]

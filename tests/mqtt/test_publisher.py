@@ -3,7 +3,8 @@
 import asyncio
 import logging
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import msgspec
@@ -12,11 +13,27 @@ from msgspec.structs import replace
 
 from monitor.config import MqttConfig, TlsConfig
 from monitor.errors import BrokerError
-from monitor.messages import BrokerState, Detection, Health, Phase, Snapshot, SourceState
-from monitor.mqtt import outbox, publisher
-from monitor.mqtt.publisher import probe
-from tests.mqtt.examples import BASE, detection, eventually, health, listening, publishing, snapshot
+from monitor.events.log import EventLog
+from monitor.hub import Hub
+from monitor.messages import BrokerState, Detection, Health, LoggedDetection, Phase, Snapshot, SourceState
+from monitor.mqtt import publisher
+from monitor.mqtt.companion import Send
+from monitor.mqtt.outbox import BATCH
+from monitor.mqtt.publisher import Publisher, probe
+from tests.events.test_log import full_disk
+from tests.mqtt.examples import BASE, LABELS, Ear, detection, eventually, health, listening, publishing, snapshot
 from tests.parts.broker import Broker
+
+ROOT = Path(__file__).parents[2]
+
+
+def logged(ear: Ear) -> list[tuple[Detection, bool]]:
+    """Each detection of the log topic, and whether it was told late."""
+    heard = [msgspec.json.decode(payload, type=LoggedDetection) for payload in ear.payloads("log")]
+    return [
+        (Detection(**{name: getattr(each, name) for name in Detection.__struct_fields__}), each.replayed)
+        for each in heard
+    ]
 
 
 async def test_the_whole_present_is_retained_at_the_broker_once_connected(config: MqttConfig, broker: Broker) -> None:
@@ -33,6 +50,7 @@ async def test_the_whole_present_is_retained_at_the_broker_once_connected(config
 async def test_a_detection_is_a_state_and_an_event_equal_to_it(config: MqttConfig, broker: Broker) -> None:
     """Both halves: ON then OFF, and the same Detection out of the JSON as went in."""
     async with listening(broker.port) as ear, publishing(config) as running:
+        await eventually(lambda: ear.last("availability") == b"online")
         for phase, state in ((Phase.STARTED, b"ON"), (Phase.ENDED, b"OFF")):
             running.hub.publish(detection(phase))
             await eventually(lambda state=state: ear.last("hall/smoke_alarm/state") == state)  # type: ignore[misc]
@@ -109,14 +127,15 @@ async def test_the_broker_says_offline_when_the_monitor_is_killed(config: MqttCo
         "from monitor.hub import Hub\n"
         "from monitor.messages import Detection\n"
         "from monitor.mqtt.publisher import Publisher\n"
+        "from tests.mqtt.examples import Notebook\n"
         "async def main():\n"
         "    config = msgspec.json.decode(sys.argv[1], type=MqttConfig)\n"
-        "    await Publisher(config, 'box', [], [], Hub().subscribe(Detection), lambda *_: None).run()\n"
+        "    await Publisher(config, 'box', [], [], Hub().subscribe(Detection), Notebook(), lambda *_: None).run()\n"
         "asyncio.run(main())\n"
     )
     settings = msgspec.json.encode(replace(config, keepalive=5)).decode()
     async with listening(broker.port) as ear:
-        process = await asyncio.create_subprocess_exec(sys.executable, "-c", program, settings)
+        process = await asyncio.create_subprocess_exec(sys.executable, "-c", program, settings, cwd=ROOT)
         try:
             await eventually(lambda: ear.last("availability") == b"online")
         finally:
@@ -138,23 +157,23 @@ async def test_a_cancelled_publisher_is_offline_too(config: MqttConfig, broker: 
 async def test_a_detection_during_an_outage_arrives_later_with_its_own_times(
     config: MqttConfig, broker: Broker
 ) -> None:
-    """After a kill -9 the event comes late but whole; states tell only the present, live only what is new."""
+    """After a kill -9 the log comes late but whole; states tell only the present, live and events what is new."""
     async with publishing(config) as running:
         await eventually(lambda: running.connected)
         broker.kill9()
         await eventually(lambda: not running.connected)
         running.hub.publish(snapshot())
-        running.hub.publish(detection(Phase.STARTED))
-        running.hub.publish(detection(Phase.ENDED))
-        running.hub.publish(detection(id="2", label="Dog"))
+        running.hear(detection(Phase.STARTED))
+        running.hear(detection(Phase.ENDED))
+        running.hear(detection(id="2", label="Dog"))
         await asyncio.sleep(0)
         async with asyncio.timeout(20):
             broker.start()
             async with listening(broker.port) as ear:
-                await eventually(lambda: len(ear.payloads("hall/event")) == 3)
-                events = [msgspec.json.decode(payload, type=Detection) for payload in ear.payloads("hall/event")]
+                await eventually(lambda: len(ear.payloads("log")) == 3)
                 expected = [detection(Phase.STARTED), detection(Phase.ENDED), detection(id="2", label="Dog")]
-                assert events == expected
+                assert logged(ear) == [(each, True) for each in expected]
+                assert ear.payloads("hall/event") == []
                 assert set(ear.payloads("hall/smoke_alarm/state")) == {b"OFF"}
                 assert set(ear.payloads("hall/dog/state")) == {b"ON"}
                 assert ear.payloads("hall/live") == []
@@ -165,12 +184,119 @@ async def test_a_black_hole_is_noticed_and_nothing_is_lost_in_it(config: MqttCon
     async with listening(broker.port) as ear, publishing(config) as running:
         await eventually(lambda: ear.last("availability") == b"online")
         broker.freeze()
-        running.hub.publish(detection())
+        running.hear(detection())
         await eventually(lambda: not running.connected)
         assert "fallen silent" in running.problem
         broker.thaw()
-        await eventually(lambda: ear.last("hall/smoke_alarm/state") == b"ON" and ear.payloads("hall/event"))
-        assert msgspec.json.decode(ear.payloads("hall/event")[-1], type=Detection) == detection()
+        await eventually(lambda: ear.last("hall/smoke_alarm/state") == b"ON" and ear.payloads("log"))
+        assert {told for told, _ in logged(ear)} == {detection()}
+
+
+async def test_a_long_backlog_does_not_hold_up_what_happens_now(
+    config: MqttConfig, broker: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While the log is still told of a year, state and event go out; in the log they come in their turn."""
+    monkeypatch.setattr(publisher, "REPLAY_RATE", 100.0)
+    async with listening(broker.port) as ear, publishing(config) as running:
+        for number in range(10 * BATCH):
+            running.notebook.write(detection(id=f"old {number}", label="Dog"))
+        await eventually(lambda: ear.payloads("log"))
+        running.hear(detection())
+        await eventually(lambda: ear.payloads("hall/event"))
+        assert ear.last("hall/smoke_alarm/state") == b"ON"
+        assert len(ear.payloads("log")) < 10 * BATCH
+        await eventually(lambda: len(ear.payloads("log")) == 10 * BATCH + 1)
+        assert [told.id for told, _ in logged(ear)] == [f"old {number}" for number in range(10 * BATCH)] + ["1"]
+
+
+async def test_what_is_told_at_once_is_not_called_late(config: MqttConfig, broker: Broker) -> None:
+    """The log has it like the event, and marks it as news."""
+    async with listening(broker.port) as ear, publishing(config) as running:
+        await eventually(lambda: ear.last("availability") == b"online")
+        running.hear(detection())
+        await eventually(lambda: ear.payloads("log"))
+        assert logged(ear) == [(detection(), False)]
+        await eventually(lambda: not running.notebook.waiting)
+
+
+async def test_a_full_disk_keeps_nothing_from_the_broker(config: MqttConfig, broker: Broker, tmp_path: Path) -> None:
+    """State, event and log come from memory; written later, the sound is not told again."""
+    log = EventLog(tmp_path / "events.db", keep_days=36500, max_mb=100)
+    hub = Hub()
+    told = Publisher(config, "box", ["hall"], LABELS, hub.subscribe(Detection), log, lambda *_: None)
+    async with listening(broker.port) as ear:
+        task = asyncio.create_task(told.run())
+        await eventually(lambda: ear.last("availability") == b"online")
+        with full_disk():
+            assert not await log.append(detection())
+            hub.publish(detection())
+            await eventually(lambda: ear.payloads("log") and ear.payloads("hall/event"))
+            assert ear.last("hall/smoke_alarm/state") == b"ON"
+            await eventually(lambda: logged(ear) == [(detection(), False)])
+            async with asyncio.timeout(20):
+                while await log.pending(1):  # noqa: ASYNC110 - until the acknowledgement is there
+                    await asyncio.sleep(0.01)
+        assert await log.append(detection(Phase.ENDED))
+        hub.publish(detection(Phase.ENDED))
+        await eventually(lambda: ear.last("hall/smoke_alarm/state") == b"OFF")
+        hub.close()
+        await task
+        await eventually(lambda: ear.last("availability") == b"offline")
+        assert logged(ear) == [(detection(), False), (detection(Phase.ENDED), False)]
+    assert await log.recent(9) == [detection(), detection(Phase.ENDED)]
+    await log.close()
+
+
+@dataclass
+class Echo:
+    """A companion that says back what it hears, and when it was connected."""
+
+    filters: Sequence[str] = (f"{BASE}/set/#", "elsewhere/+")
+    heard: list[tuple[str, bytes, bool]] = field(default_factory=list)
+
+    async def connected(self, send: Send) -> None:
+        """Say so."""
+        await send(f"{BASE}/setting/there", b"yes", True)
+
+    async def received(self, topic: str, payload: bytes, retained: bool, send: Send) -> None:
+        """Say it back."""
+        self.heard.append((topic, payload, retained))
+        await send(f"{BASE}/setting/echo", payload, False)
+
+
+async def test_a_companion_talks_over_each_connection(config: MqttConfig, broker: Broker) -> None:
+    """It hears what it asked for and nothing else, also after the broker's return."""
+    echo = Echo()
+    async with publishing(config, echo) as running:
+        for life in (1, 2):
+            async with listening(broker.port) as ear:
+                await eventually(lambda: ear.last("setting/there") == b"yes" and ear.last("availability") == b"online")
+                await ear.client.publish(f"{BASE}/hall/set/x", b"not for it", qos=1)
+                await ear.client.publish(f"{BASE}/set/pause", b"ON", qos=1)
+                await eventually(lambda: ear.last("setting/echo") == b"ON")
+            assert echo.heard == life * [(f"{BASE}/set/pause", b"ON", False)]
+            if life == 1:
+                broker.kill9()
+                await eventually(lambda: not running.connected)
+                broker.start()
+
+
+async def test_a_companion_comes_after_the_present(config: MqttConfig, broker: Broker) -> None:
+    """What it announces is true already."""
+    async with listening(broker.port) as ear, publishing(config, Echo()):
+        await eventually(lambda: ear.last("setting/there"))
+        topics = [str(message.topic).removeprefix(f"{BASE}/") for message in ear.heard]
+        assert topics[-2:] == ["availability", "setting/there"]
+        assert "hall/dog/state" in topics
+
+
+async def test_the_default_keepalive_finds_a_black_hole_within_15_seconds(broker: Broker) -> None:
+    """Twice the keepalive, and the second or two in which it is looked at."""
+    async with publishing(MqttConfig(host="127.0.0.1", port=broker.port)) as running:
+        await eventually(lambda: running.connected)
+        broker.freeze()
+        await eventually(lambda: not running.connected, within=15)
+        broker.thaw()
 
 
 async def test_the_hub_is_drained_while_the_broker_is_away(config: MqttConfig, broker: Broker) -> None:
@@ -182,25 +308,6 @@ async def test_the_hub_is_drained_while_the_broker_is_away(config: MqttConfig, b
             running.hub.publish(detection(id=str(number)))
             await asyncio.sleep(0)
         assert running.hub.dropped == 0
-        assert running.publisher.dropped == 0
-
-
-async def test_a_long_outage_drops_the_oldest_events_and_counts_them(
-    config: MqttConfig, broker: Broker, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    """Memory stays bounded, and the loss is said once."""
-    monkeypatch.setattr(outbox, "CAPACITY", 5)
-    broker.kill9()
-    async with publishing(config) as running:
-        for number in range(8):
-            running.hub.publish(detection(id=str(number)))
-        await eventually(lambda: running.publisher.dropped == 3)
-        broker.start()
-        async with listening(broker.port) as ear:
-            await eventually(lambda: len(ear.payloads("hall/event")) == 5)
-            kept = [msgspec.json.decode(payload, type=Detection).id for payload in ear.payloads("hall/event")]
-            assert kept == ["3", "4", "5", "6", "7"]
-    assert caplog.text.count("is lost") == 1
 
 
 async def test_a_cause_is_logged_once_however_often_it_is_met(

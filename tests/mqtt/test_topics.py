@@ -6,7 +6,7 @@ from aiomqtt import Topic
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from monitor.mqtt.topics import ANY, Address, Topics, parse, slug, slugs
+from monitor.mqtt.topics import ANY, ANY_SOUND, PROBLEM, Address, Topics, parse, slug, slugs
 
 names = st.from_regex(r"[A-Za-z0-9_-]{1,20}", fullmatch=True)
 prefixes = st.lists(st.text("abc-_ é", min_size=1, max_size=5), min_size=1, max_size=3).map("/".join)
@@ -18,10 +18,13 @@ def test_a_topic_parses_back_to_what_it_was_made_of(prefix: str, node: str, sour
     topics = Topics(prefix, node)
     assert parse(prefix, topics.availability) == Address(node, "availability")
     assert parse(prefix, topics.health) == Address(node, "health")
+    assert parse(prefix, topics.log) == Address(node, "log")
     assert parse(prefix, topics.source_availability(source)) == Address(node, "availability", source)
     assert parse(prefix, topics.event(source)) == Address(node, "event", source)
     assert parse(prefix, topics.live(source)) == Address(node, "live", source)
+    assert parse(prefix, topics.level(source)) == Address(node, "level", source)
     assert parse(prefix, topics.state(source, sound)) == Address(node, "state", source, sound)
+    assert parse(prefix, topics.attributes(source, sound)) == Address(node, "attributes", source, sound)
 
 
 @given(prefixes, names, names)
@@ -72,6 +75,11 @@ def test_different_labels_get_different_slugs_in_any_order(labels: list[str]) ->
     assert len(set(names.values())) == len(labels)
     assert slugs(reversed(labels)) == names
     assert all(re.fullmatch(r"[a-z0-9]+(_[a-z0-9]+)*", name) for name in names.values())
+
+
+def test_no_label_takes_the_place_of_what_stands_beside_the_sounds() -> None:
+    """A sound that is called so has a topic of its own."""
+    assert not {ANY_SOUND, PROBLEM} & set(slugs(["Any", "any!", "Problem"]).values())
 
 
 def test_labels_that_do_not_clash_keep_their_plain_slugs() -> None:

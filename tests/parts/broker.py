@@ -52,6 +52,7 @@ class Broker:
             lines += [f"listener {self.tls_port} 127.0.0.1", f"cafile {self.ca_file}"]
             lines += [f"certfile {folder}/server.crt", f"keyfile {folder}/server.key"]
             lines += [f"require_certificate {str(client_certificate).lower()}"]
+        self._accounts = _accounts(folder) if passwords else {}
         (folder / "mosquitto.conf").write_text("\n".join(lines) + "\n")
 
     def start(self) -> None:
@@ -92,6 +93,13 @@ class Broker:
         assert self._process is not None
         self._process.send_signal(signal.SIGCONT)
 
+    def admit(self, *users: str) -> None:
+        """Let only these of the users in; whoever else is connected is put out."""
+        lines = self._accounts.items()
+        (self._folder / "passwords").write_text("".join(line for user, line in lines if user in users))
+        if self._process is not None:
+            self._process.send_signal(signal.SIGHUP)
+
     def __enter__(self) -> Self:
         self.start()
         return self
@@ -115,6 +123,12 @@ def _passwords(folder: Path, passwords: Mapping[str, str]) -> list[str]:
     file.chmod(0o600)
     subprocess.run(["mosquitto_passwd", "-U", str(file)], check=True, capture_output=True)
     return ["allow_anonymous false", f"password_file {file}"]
+
+
+def _accounts(folder: Path) -> dict[str, str]:
+    """Each user's line in the password file."""
+    lines = (folder / "passwords").read_text().splitlines(keepends=True)
+    return {line.split(":")[0]: line for line in lines}
 
 
 def _certificates(folder: Path) -> None:

@@ -96,16 +96,18 @@ def test_a_source_that_cannot_hear_is_trouble(deaf: SourceState) -> None:
     assert trouble.text == state.sources["kitchen"].notice == f"{deaf.upper()}  kitchen: the cable is out"
 
 
-def test_a_lost_source_holds_nothing_on() -> None:
+@pytest.mark.parametrize("gone", [SourceState.LOST, SourceState.PAUSED])
+def test_a_source_that_does_not_listen_holds_nothing_on(gone: SourceState) -> None:
     """Nobody knows whether the sound goes on; another source's sounds stay."""
     state = reduced(started("a"), started("b", source="garage"))
-    state.apply(health(source(state=SourceState.LOST), source("garage")))
+    state.apply(health(source(state=gone), source("garage")))
     assert ids(state.active) == ["b"]
 
 
-def test_a_gap_begins_a_new_history() -> None:
+@pytest.mark.parametrize("gone", [SourceState.LOST, SourceState.PAUSED])
+def test_a_gap_begins_a_new_history(gone: SourceState) -> None:
     """Levels and scores from before a loss do not stand beside those after it."""
-    state = reduced(snapshot(), health(source(state=SourceState.LOST)), health(source()))
+    state = reduced(snapshot(), health(source(state=gone)), health(source()))
     assert state.sources["kitchen"].snapshot is None
     assert not state.sources["kitchen"].levels
 
@@ -138,6 +140,13 @@ def test_a_finished_recording_says_so() -> None:
     """The end of a file is no trouble."""
     state = reduced(snapshot(), health(source(state=SourceState.ENDED)))
     assert state.sources["kitchen"].notice == "The recording has ended"
+    assert list(state.troubles(0)) == []
+
+
+def test_a_paused_source_says_so() -> None:
+    """It was told to, and so is no trouble."""
+    state = reduced(snapshot(), health(source(state=SourceState.PAUSED)))
+    assert state.sources["kitchen"].notice == "Paused: it does not listen"
     assert list(state.troubles(0)) == []
 
 

@@ -1,0 +1,97 @@
+"""`discovery clear`, and the announcement of the whole program before it."""
+
+import asyncio
+import signal
+from pathlib import Path
+
+import pytest
+
+from tests.mqtt.examples import eventually, listening
+from tests.mqtt.home import at_home
+from tests.parts.broker import Broker
+from tests.parts.cli import Program, ended
+
+CONFIG = """
+node: test
+sources: [{{input: burst.wav, loop: true, name: room}}]
+model: {{name: tiny}}
+detection: {{rules: [{{label: Loud, preset: impulsive}}]}}
+profiles: [{{name: night, sounds: [{{label: Loud, enabled: false}}]}}]
+mqtt: {{host: 127.0.0.1, port: {port}, discovery: {discovery}}}
+"""
+
+
+def configure(program: Program, broker: Broker, discovery: bool = True) -> None:
+    """A monitor that knows one sound, in one room."""
+    text = CONFIG.format(port=broker.port, discovery=str(discovery).lower())
+    (program.folder / "config.yaml").write_text(text)
+
+
+@pytest.fixture
+def broker(tmp_path: Path) -> Broker:
+    """Not started yet; in a folder of its own."""
+    (tmp_path / "broker").mkdir()
+    return Broker(tmp_path / "broker")
+
+
+async def test_a_monitor_shows_up_in_home_assistant_and_goes_when_it_is_cleared(
+    program: Program, broker: Broker
+) -> None:
+    """With all entities of its room, its sound and its controls; clear says what it took back."""
+    configure(program, broker)
+    with broker:
+        async with at_home(broker.port) as home:
+            process = program.start("run", "--no-tui")
+            try:
+                await eventually(lambda: home.entities)
+            finally:
+                process.send_signal(signal.SIGTERM)
+                await asyncio.to_thread(ended, process)
+            assert home.entities.keys() == {
+                *("any-room", "event-room", "problem-room", "sound-room-loud"),
+                *("inference", "dropped", "uptime"),
+                *("set-pause", "set-profile", "set-loud-enabled", "set-loud-threshold"),
+            }
+            done = await asyncio.to_thread(program.run, "discovery", "clear")
+            assert (done.code, done.err) == (0, "")
+            assert done.out.startswith("test: removed the device with 11 entities from Home Assistant, and ")
+            await eventually(lambda: not home.devices)
+        again = await asyncio.to_thread(program.run, "discovery", "clear", "--node", "other")
+        assert again.out == "other: removed no device from Home Assistant, and 0 retained topics\n"
+
+
+async def test_a_monitor_that_shall_not_announce_itself_does_not(program: Program, broker: Broker) -> None:
+    """Everything else is published."""
+    configure(program, broker, discovery=False)
+    with broker:
+        async with listening(broker.port) as ear:
+            process = program.start("run", "--no-tui")
+            try:
+                await eventually(lambda: any(each.topic.matches("sound-monitor/test/room/live") for each in ear.heard))
+            finally:
+                process.send_signal(signal.SIGTERM)
+                await asyncio.to_thread(ended, process)
+            assert not any(each.topic.matches("homeassistant/#") for each in ear.heard)
+
+
+def test_a_name_that_means_several_monitors_is_refused(program: Program, broker: Broker) -> None:
+    """It would clear them all."""
+    configure(program, broker)
+    done = program.run("discovery", "clear", "--node", "+")
+    assert (done.code, done.out) == (2, "")
+    assert "--node +: the name of a node has only letters, digits, - and _" in done.err
+
+
+def test_a_broker_is_needed(program: Program) -> None:
+    """One that is configured, and one that is there."""
+    done = program.run("discovery", "clear")
+    assert (done.code, done.out) == (78, "")
+    assert "set mqtt.host" in done.err
+
+
+def test_a_broker_that_is_away_is_said(program: Program, broker: Broker) -> None:
+    """As everywhere."""
+    configure(program, broker)
+    done = program.run("discovery", "clear")
+    assert (done.code, done.out) == (69, "")
+    assert f"nothing listens at 127.0.0.1:{broker.port}" in done.err

@@ -1,0 +1,249 @@
+"""What the event log has for the broker, and how it ends what a killed run left on."""
+
+import asyncio
+import logging
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from datetime import timedelta
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from monitor.events import log as event_log
+from monitor.events.log import EventLog
+from monitor.messages import Detection, Phase
+from tests.events.test_log import NOW, detection, full_disk, stored
+
+
+def opened(folder: Path) -> EventLog:
+    """The log in this folder."""
+    return EventLog(folder / "events.db", keep_days=30, max_mb=100)
+
+
+async def pending(log: EventLog, most: int = 99) -> list[str]:
+    """The ids of what waits for the broker."""
+    return [each.detection.id for each in await log.pending(most)]
+
+
+async def test_pending_are_the_oldest_by_recording_until_they_are_acknowledged(tmp_path: Path) -> None:
+    """Whatever the clock did meanwhile, and over a restart."""
+    log = opened(tmp_path)
+    for number in range(5):
+        await log.append(detection(number, age=timedelta(days=number)))
+    assert await pending(log, 2) == ["id-0", "id-1"]
+    first = await log.pending(2)
+    assert await log.pending(2) == first
+    await log.acknowledge(first)
+    assert await pending(log) == ["id-2", "id-3", "id-4"]
+    await log.close()
+    again = opened(tmp_path)
+    assert await pending(again) == ["id-2", "id-3", "id-4"]
+    await again.close()
+
+
+async def test_the_time_of_recording_is_known_for_what_this_run_wrote(tmp_path: Path) -> None:
+    """Also for what had to wait for the disk; not for what an earlier run wrote."""
+    log = opened(tmp_path)
+    before = time.monotonic()
+    with full_disk():
+        await log.append(detection(1))
+    between = time.monotonic()
+    await log.append(detection(2))
+    first, second = [each.at or 0.0 for each in await log.pending(2)]
+    assert before <= first <= between <= second <= time.monotonic()
+    await log.close()
+    again = opened(tmp_path)
+    assert [each.at for each in await again.pending(2)] == [None, None]
+    await again.close()
+
+
+def test_what_was_acknowledged_survives_a_kill(tmp_path: Path) -> None:
+    """The next run does not tell it again."""
+    code = """
+import asyncio, os, signal, sys
+from pathlib import Path
+from tests.events.test_pending import detection, opened
+
+async def main():
+    log = opened(Path(sys.argv[1]))
+    for number in range(3):
+        await log.append(detection(number))
+    await log.acknowledge(await log.pending(2))
+    os.kill(os.getpid(), signal.SIGKILL)
+
+asyncio.run(main())
+"""
+    subprocess.run([sys.executable, "-c", code, str(tmp_path)], cwd=Path(__file__).parents[2])
+    log = opened(tmp_path)
+    assert asyncio.run(pending(log)) == ["id-2"]
+    asyncio.run(log.close())
+
+
+async def test_a_log_from_before_there_was_a_mark_is_not_told(tmp_path: Path) -> None:
+    """A year of old news helps nobody; what comes from now on is told."""
+    with closing(sqlite3.connect(tmp_path / "events.db")) as old, old:
+        old.execute(
+            "CREATE TABLE events (sequence INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL, phase TEXT NOT NULL, "
+            "at REAL NOT NULL, detection BLOB NOT NULL, UNIQUE (id, phase))"
+        )
+        old.execute(
+            "INSERT INTO events (id, phase, at, detection) VALUES ('id-1', 'started', ?, ?)",
+            (NOW.timestamp(), msgspec.json.encode(detection(1))),
+        )
+        old.execute("PRAGMA user_version = 1")
+    log = opened(tmp_path)
+    assert await pending(log) == []
+    await log.append(detection(2))
+    await log.close()
+    again = opened(tmp_path)
+    assert await pending(again) == ["id-2"]
+    assert [each.id for each in await again.recent(9)] == ["id-1", "id-2"]
+    await again.close()
+
+
+async def test_while_the_disk_is_full_detections_come_from_memory(tmp_path: Path) -> None:
+    """In order; what the broker has by then is not told again once it is written."""
+    log = opened(tmp_path)
+    await log.append(detection(1))
+    await log.append(detection(2))
+    await log.acknowledge(await log.pending(2))
+    with full_disk():
+        for number in (3, 4, 5):
+            assert not await log.append(detection(number))
+        assert await pending(log, 2) == ["id-3", "id-4"]
+        await log.acknowledge(await log.pending(2))
+        assert await pending(log) == ["id-5"]
+    await log.append(detection(6))
+    assert [each.id for each in stored(log.path)] == [f"id-{number}" for number in range(1, 7)]
+    assert await pending(log) == ["id-5", "id-6"]
+    assert log.lost == 0
+    await log.close()
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A folder on a file system of its own, with room for some hundred events."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=320k", "none", folder], capture_output=True).returncode:
+        pytest.skip("may not mount a file system")
+    yield folder
+    subprocess.run(["umount", "--lazy", folder], check=True)
+
+
+async def test_a_disk_that_is_really_full_loses_nothing(small_disk: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """What is in the file comes first, what is in memory next; all is written once there is room again."""
+    log = opened(small_disk)
+    ballast = small_disk / "ballast"
+    ballast.write_bytes(bytes(100_000))
+    written = 0
+    while await log.append(detection(written)):
+        written += 1
+    for number in range(written + 1, written + 10):
+        assert not await log.append(detection(number))
+    everything = [f"id-{number}" for number in range(written + 10)]
+    told = []
+    for _ in range((written + 5) // 5):
+        recorded = await log.pending(5)
+        told += [each.detection.id for each in recorded]
+        await log.acknowledge(recorded)
+    assert told == everything[: len(told)]
+    assert len(told) > written
+    ballast.unlink()
+    assert await log.append(detection(written + 10))
+    assert [each.id for each in stored(log.path)] == [*everything, f"id-{written + 10}"]
+    assert (await pending(log))[0] == everything[len(told)]
+    assert log.lost == 0
+    assert [record.levelname for record in caplog.records] == ["ERROR", "WARNING"]
+    await log.close()
+
+
+async def test_memory_is_bounded_while_the_disk_is_full(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The oldest go, and are counted, whether the broker has them or not."""
+    monkeypatch.setattr(event_log, "UNWRITTEN", 3)
+    caplog.set_level(logging.WARNING)
+    log = opened(tmp_path)
+    with full_disk():
+        for number in range(4):
+            await log.append(detection(number))
+        await log.acknowledge(await log.pending(2))
+        await log.append(detection(4))
+        assert await pending(log) == ["id-3", "id-4"]
+    await log.append(detection(5))
+    assert log.lost == 3
+    assert "is written again; 3 detections are not in it" in caplog.text
+    assert await pending(log) == ["id-3", "id-4", "id-5"]
+    await log.close()
+
+
+async def test_an_entry_that_cannot_be_understood_is_passed_over(tmp_path: Path) -> None:
+    """However many there are; those behind them are told."""
+    log = opened(tmp_path)
+    await log.append(detection(1))
+    with closing(sqlite3.connect(log.path)) as connection, connection:
+        for number in range(5):
+            connection.execute(
+                "INSERT INTO events (id, phase, at, detection) VALUES (?, 'started', unixepoch(), '{}')",
+                (f"x{number}",),
+            )
+    await log.append(detection(2))
+    await log.acknowledge(await log.pending(2))
+    assert await pending(log, 2) == ["id-2"]
+    await log.close()
+
+
+async def test_a_new_file_is_told_from_its_beginning(tmp_path: Path) -> None:
+    """The mark of one that was deleted or damaged does not hide what is in the next, nor what comes for it late."""
+    log = opened(tmp_path)
+    for number in range(3):
+        await log.append(detection(number))
+    old = await log.pending(3)
+    await log.acknowledge(old[:2])
+    log.path.unlink()
+    await log.append(detection(3))
+    await log.acknowledge(old[2:])
+    assert await pending(log) == ["id-3"]
+    await log.acknowledge(await log.pending(1))
+    await log.close()
+    log.path.write_bytes(b"no database" * 1000)
+    damaged = opened(tmp_path)
+    await damaged.append(detection(4))
+    assert await pending(damaged) == ["id-4"]
+    await damaged.close()
+
+
+async def test_what_a_killed_run_left_on_is_ended(tmp_path: Path) -> None:
+    """At the last moment that the log knows of, once, and for the broker to be told as well."""
+    log = opened(tmp_path)
+    ended = detection(1, age=timedelta(hours=2))
+    left = [detection(2, age=timedelta(hours=1)), detection(3, age=timedelta(hours=-3))]
+    for each in (ended, *left, msgspec.structs.replace(ended, phase=Phase.ENDED, ended_at=NOW)):
+        await log.append(each)
+    await log.acknowledge(await log.pending(4))
+    assert await log.end_interrupted() == 2
+    expected = [end(left[0], 0), end(left[1], 3)]
+    assert [each.detection for each in await log.pending(9)] == expected
+    assert stored(log.path)[4:] == expected
+    assert await log.end_interrupted() == 0
+    await log.close()
+
+
+def end(started: Detection, hours: float) -> Detection:
+    """The end of what has started, so many hours from now."""
+    return msgspec.structs.replace(started, phase=Phase.ENDED, ended_at=NOW + timedelta(hours=hours))
+
+
+async def test_a_log_that_cannot_be_opened_has_nothing_to_end(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """That is said, and the monitor starts."""
+    log = EventLog(tmp_path / "file" / "events.db", keep_days=30, max_mb=100)
+    (tmp_path / "file").touch()
+    assert await log.end_interrupted() == 0
+    assert "cannot be read" in caplog.text
+    await log.close()

@@ -1,0 +1,101 @@
+"""The reference page says what the code does, and what it gives to copy works with it."""
+
+import re
+from itertools import chain
+from typing import Any
+
+import msgspec
+import pytest
+import yaml
+
+from monitor.classify.library import find
+from monitor.classify.session import Session
+from monitor.config_file import parse as parse_config
+from monitor.detect.rules import resolve
+from monitor.messages import Phase, Recorded
+from monitor.mqtt.discovery import components
+from monitor.mqtt.outbox import Outbox
+from monitor.mqtt.reference import EXAMPLE, PAGE, TOPICS, entries, render
+from monitor.mqtt.topics import Topics, parse
+from tests.mqtt.examples import LABELS, detection, health, snapshot
+
+BLOCKS: list[dict[str, Any]] = [
+    yaml.safe_load(block) for block in re.findall(r"```yaml\n(.*?)```", PAGE.read_text(), re.DOTALL)
+]
+AUTOMATIONS = [block for block in BLOCKS if "alias" in block]
+RULES = [block for block in BLOCKS if "detection" in block]
+
+
+def test_the_page_is_up_to_date() -> None:
+    """Else: python -m monitor.mqtt.reference."""
+    assert render(PAGE.read_text()) == PAGE.read_text()
+
+
+def test_every_topic_is_told_as_the_page_says() -> None:
+    """With its payload, retained or not, and none besides."""
+    topics = Topics("sound-monitor", "box")
+    outbox = Outbox(topics, ["hall"], LABELS, live_interval=1.0, level=True)
+    for message in (health(), snapshot(), detection()):
+        outbox.put(message, 0.0)
+    told = {TOPICS.availability}  # the publisher's own
+    wanted = {entry.topic: entry for entry in entries()}
+    for outgoing in (*outbox.batch(0.0), *outbox.present(0.0), outbox.log(Recorded(1, detection()), 0.0)):
+        topic = re.sub("/(smoke_alarm|dog)/", "/<sound>/", outgoing.topic)
+        entry = wanted[topic.replace("/box/", "/<node>/").replace("/hall/", "/<source>/")]
+        assert outgoing.retain == entry.retained
+        assert outgoing.qos == (0 if "QoS 0" in entry.note else 1)
+        if isinstance(entry.payload, str):
+            assert (
+                outgoing.payload.decode() in re.findall("`(.*?)`", entry.payload) or entry.payload == "a number, dBFS"
+            )
+        else:
+            told_fields = msgspec.json.decode(outgoing.payload).keys()
+            assert told_fields == set(entry.payload.__struct_fields__)
+        told.add(entry.topic)
+    assert told == set(wanted)
+
+
+@pytest.mark.parametrize("automation", AUTOMATIONS, ids=lambda block: block["alias"])
+def test_an_automation_is_one_that_home_assistant_takes(automation: dict[str, Any]) -> None:
+    """Triggers, conditions and actions with the keys that make them, and no others at the top."""
+    assert set(automation) <= {"alias", "triggers", "conditions", "actions"}
+    assert all("trigger" in trigger for trigger in automation["triggers"])
+    assert all("condition" in condition for condition in automation.get("conditions", []))
+    assert all(re.fullmatch(r"[a-z]+\.[a-z_]+", action["action"]) for action in automation["actions"])
+
+
+def strings(value: object) -> list[str]:
+    """Every string in a document."""
+    if isinstance(value, dict):
+        return list(chain.from_iterable(map(strings, value.values())))
+    if isinstance(value, list):
+        return list(chain.from_iterable(map(strings, value)))
+    return [value] if isinstance(value, str) else []
+
+
+@pytest.mark.parametrize("automation", AUTOMATIONS, ids=lambda block: block["alias"])
+def test_an_automation_uses_what_there_is(automation: dict[str, Any]) -> None:
+    """Each of our entities and topics that it names is one of the example's, and it names at least one."""
+    made = components(EXAMPLE).values()
+    domains = "|".join({str(entity["p"]) for entity in made})
+    named = [entity for text in strings(automation) for entity in re.findall(rf"\b(?:{domains})\.\w+", text)]
+    assert set(named) <= {entity["default_entity_id"] for entity in made}
+    topics = [text for text in strings(automation) if text.startswith("sound-monitor/")]
+    for topic in topics:
+        address = parse("sound-monitor", topic)
+        assert address is not None
+        assert (address.node, address.source) == (EXAMPLE.topics.node, EXAMPLE.sources[0])
+    for trigger in automation["triggers"]:
+        if trigger["trigger"] == "mqtt":
+            label, _, phase = trigger["payload"].rpartition(" ")
+            assert (label in EXAMPLE.sounds, phase in list(Phase)) == (True, True)
+    assert named or topics
+
+
+@pytest.mark.parametrize("block", RULES, ids=lambda block: block["detection"]["rules"][0]["label"])
+def test_a_rule_is_one_that_the_bundled_model_can_meet(block: dict[str, Any]) -> None:
+    """Its classes exist, a sound can satisfy it, and the example has it."""
+    config = parse_config(yaml.safe_dump(block))
+    card = Session(find(config.model.name)).card
+    [rule] = resolve(config.detection.rules, card.labels, card.window / card.sample_rate, config.model.hop)
+    assert rule.label in EXAMPLE.sounds

@@ -1,0 +1,60 @@
+"""The whole program, killed while a sound is on, and started again."""
+
+import asyncio
+import json
+import os
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import numpy as np
+
+from monitor.audio import demo
+from tests.mqtt.examples import Ear, eventually, listening
+from tests.parts.audio_file import write_audio
+from tests.parts.broker import Broker
+
+CONFIG = """
+node: box
+sources: [{{input: {audio}, name: hall, loop: true}}]
+mqtt: {{host: 127.0.0.1, port: {port}}}
+events: {{path: {folder}/events.db}}
+"""
+
+
+@asynccontextmanager
+async def monitoring(folder: Path, broker: Broker, audio: demo.Signal) -> AsyncIterator[asyncio.subprocess.Process]:
+    """The program, hearing this over and over, until killed."""
+    file = write_audio(folder / "room.wav", audio[:, None].astype(np.float32), demo.RATE, "pcm_s16le")
+    (folder / "config.yaml").write_text(CONFIG.format(audio=file, port=broker.port, folder=folder))
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "monitor", "run", "--no-tui", "-c", str(folder / "config.yaml"),
+        env={**os.environ, "XDG_STATE_HOME": str(folder)}, stderr=asyncio.subprocess.DEVNULL,
+    )  # fmt: skip
+    try:
+        yield process
+    finally:
+        process.kill()
+        await process.wait()
+
+
+def phases(ear: Ear) -> list[tuple[str, bool]]:
+    """What the log topic said: each phase, and whether it was late."""
+    return [(told["phase"], told["replayed"]) for told in map(json.loads, ear.payloads("log"))]
+
+
+async def test_a_state_that_is_on_does_not_outlive_a_kill(tmp_path: Path) -> None:
+    """The next run says OFF as soon as it is there, ends the sound in the log, and tells that as well."""
+    with Broker(tmp_path) as broker:
+        async with listening(broker.port) as ear:
+            async with monitoring(tmp_path, broker, demo.smoke_alarm(3.0)):
+                await eventually(lambda: ear.last("hall/smoke_alarm/state") == b"ON" and phases(ear))
+            await eventually(lambda: ear.last("availability") == b"offline")
+        async with listening(broker.port) as ear:
+            await eventually(lambda: ear.last("hall/smoke_alarm/state") == b"ON")
+            async with monitoring(tmp_path, broker, demo.room(5.0)):
+                await eventually(lambda: ear.last("hall/smoke_alarm/state") == b"OFF")
+                await eventually(lambda: ("ended", True) in phases(ear))
+                assert json.loads(ear.last("hall/smoke_alarm/attributes") or b"")["ended_at"] is not None
+            assert ear.payloads("hall/event") == []
