@@ -127,12 +127,13 @@ class Publisher:
                     await companion.received(str(message.topic), message.payload, message.retain, send)
 
     async def _talk(self, client: Client) -> None:
-        """The present first, and only then `online`: nobody takes what was retained before for the present."""
+        """The present first, and only then `online`: nobody takes what was retained before for the present, and whoever
+        sees it may give commands."""
+        if filters := [(each, 1) for companion in self._companions for each in companion.filters]:
+            await client.subscribe(filters)
         await self._send(client, self._outbox.present(asyncio.get_running_loop().time()))
         await self._publish(client, self._topics.availability, ONLINE, True)
         for companion in self._companions:
-            if filters := [(each, 1) for each in companion.filters]:
-                await client.subscribe(filters)
             await companion.connected(partial(self._publish, client))
         await together(self._tell_news(client), self._tell_log(client), self._tell_again(client))
         await self._publish(client, self._topics.availability, OFFLINE, True)
