@@ -188,6 +188,11 @@ class MqttConfig(Section, frozen=True):
     host: str | None = None
     port: Annotated[int, Meta(ge=1, le=65535)] | None = None
     """By default 1883, with TLS 8883."""
+    protocol: Literal["3.1.1", "5"] = "3.1.1"
+    """Version of MQTT; every broker knows 3.1.1."""
+    transport: Literal["tcp", "websockets"] = "tcp"
+    path: Annotated[str, Meta(pattern="^/", max_length=200)] = "/mqtt"
+    """Where the broker takes WebSockets."""
     username: str | None = None
     password: str | None = None
     password_file: str | None = None

@@ -47,6 +47,7 @@ class Client(aiomqtt.Client):
 
     def _cut(self) -> None:
         line = self._client.socket()
+        line = getattr(line, "_socket", line)  # paho wraps what carries WebSockets
         if isinstance(line, socket.socket):
             with suppress(OSError):
                 line.shutdown(socket.SHUT_RDWR)

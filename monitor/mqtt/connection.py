@@ -1,7 +1,7 @@
 """One connection to the broker: made from the configuration, ended cleanly, its failures in plain words.
 
-It speaks MQTT 3.1.1, which every broker understands; what version 5 would add here (reason codes of refused
-messages, expiry) aiomqtt does not hand out.
+Unless told otherwise it speaks MQTT 3.1.1, which every broker understands; what version 5 would add here (reason codes
+of refused messages, expiry) aiomqtt does not hand out.
 """
 
 import asyncio
@@ -24,6 +24,8 @@ CONNECT_TIMEOUT = 5.0
 
 QUICK_ATTEMPTS, QUICK_PAUSE, LONGEST_PAUSE = 12, 1.0, 30.0
 """Attempts to connect with a short pause between them; the longest short pause and the longest of all, seconds."""
+
+_PROTOCOLS = {"3.1.1": aiomqtt.ProtocolVersion.V311, "5": aiomqtt.ProtocolVersion.V5}
 
 _wire_log = logging.getLogger(f"{__name__}.wire")
 _wire_log.setLevel(logging.CRITICAL)  # the libraries below repeat each error that `explain` puts better
@@ -91,7 +93,9 @@ async def _client(config: MqttConfig, identifier: str, will: aiomqtt.Will | None
         identifier=identifier,
         username=config.username,
         password=await asyncio.to_thread(_password, config),
-        protocol=aiomqtt.ProtocolVersion.V311,
+        protocol=_PROTOCOLS[config.protocol],
+        transport=config.transport,
+        websocket_path=config.path,
         keepalive=config.keepalive,
         timeout=CONNECT_TIMEOUT,
         tls_context=tls,

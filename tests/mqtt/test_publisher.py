@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 import pytest
@@ -152,6 +153,36 @@ async def test_a_cancelled_publisher_is_offline_too(config: MqttConfig, broker: 
         await eventually(lambda: ear.last("availability") == b"offline")
         await asyncio.wait([running.task])
         running.task = asyncio.create_task(asyncio.sleep(0))
+
+
+@pytest.mark.parametrize(("protocol", "transport"), [("5", "tcp"), ("3.1.1", "websockets"), ("5", "websockets")])
+async def test_other_ways_to_speak(
+    tmp_path: Path, protocol: Literal["3.1.1", "5"], transport: Literal["tcp", "websockets"]
+) -> None:
+    """Detections arrive, also after an outage, the Last Will speaks, and a wrong password is named."""
+    with Broker(tmp_path, web=True) as broker:
+        port = broker.port if transport == "tcp" else broker.web_port
+        spoken = MqttConfig(host="127.0.0.1", port=port, protocol=protocol, transport=transport)
+        async with publishing(spoken) as running:
+            async with listening(broker.port) as ear:
+                await eventually(lambda: ear.last("availability") == b"online")
+                running.hub.publish(detection(Phase.STARTED))
+                await eventually(lambda: ear.last("hall/smoke_alarm/state") == b"ON")
+                await eventually(lambda: len(ear.payloads("hall/event")) == 1)
+            broker.kill9()
+            await eventually(lambda: running.states[-1][0] is BrokerState.FAILED)
+            broker.start()
+            async with listening(broker.port) as ear:
+                await eventually(lambda: ear.last("availability") == b"online")
+                assert ear.last("hall/smoke_alarm/state") == b"ON"
+                running.task.cancel()
+                await eventually(lambda: ear.last("availability") == b"offline")
+                await asyncio.wait([running.task])
+                running.task = asyncio.create_task(asyncio.sleep(0))
+    with Broker(tmp_path, web=True, passwords={"ha": "right"}) as broker:
+        port = broker.port if transport == "tcp" else broker.web_port
+        with pytest.raises(BrokerError, match="does not let user 'ha' in"):
+            await probe(replace(spoken, port=port, username="ha", password="wrong"), "box")  # noqa: S106
 
 
 async def test_a_detection_during_an_outage_arrives_later_with_its_own_times(

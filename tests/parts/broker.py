@@ -20,7 +20,8 @@ class Broker:
     """Mosquitto with its files in `folder`. Keeps its ports over a restart; skips the test where it is missing.
 
     With `tls` it also listens on `tls_port`, with a certificate for 127.0.0.1 signed by the authority in `ca_file`;
-    `client.crt` and `client.key` beside it are signed by the same authority.
+    `client.crt` and `client.key` beside it are signed by the same authority. With `web` it takes
+    WebSockets on `web_port`.
     """
 
     def __init__(
@@ -31,11 +32,13 @@ class Broker:
         tls: bool = False,
         client_certificate: bool = False,
         persistence: bool = False,
+        web: bool = False,
     ) -> None:
         if MOSQUITTO is None:
             pytest.skip("needs the mosquitto broker (apt install mosquitto)")
         self.port = _free_port()
         self.tls_port = _free_port()
+        self.web_port = _free_port()
         self.ca_file = folder / "ca.crt"
         self._folder = folder
         self._process: subprocess.Popen[bytes] | None = None
@@ -47,6 +50,9 @@ class Broker:
             lines += ["persistence true", f"persistence_location {folder}/", "autosave_interval 1"]
             lines += ["autosave_on_changes true"]
         lines += [f"listener {self.port} 127.0.0.1"]
+        self._last_port = self.web_port if web else self.port
+        if web:
+            lines += [f"listener {self.web_port} 127.0.0.1", "protocol websockets"]
         if tls:
             _certificates(folder)
             lines += [f"listener {self.tls_port} 127.0.0.1", f"cafile {self.ca_file}"]
@@ -63,7 +69,7 @@ class Broker:
         deadline = time.monotonic() + 10
         while time.monotonic() < deadline and self._process.poll() is None:
             try:
-                socket.create_connection(("127.0.0.1", self.port), 1).close()
+                socket.create_connection(("127.0.0.1", self._last_port), 1).close()
             except OSError:
                 time.sleep(0.01)
             else:
