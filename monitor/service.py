@@ -27,7 +27,7 @@ from monitor.mqtt.discovery import Device
 from monitor.mqtt.home_assistant import HomeAssistant
 from monitor.mqtt.leftovers import Leftovers
 from monitor.mqtt.publisher import Publisher
-from monitor.mqtt.topics import Topics
+from monitor.mqtt.topics import RESERVED, Topics
 from monitor.notify import notify
 from monitor.pipeline import Pipeline, SourceTrack
 from monitor.settings import Settings
@@ -62,7 +62,7 @@ class Service:
         self._classifier = Classifier(session, config.model.batch)
         self._hub = Hub()
         self._log = EventLog(event_log_path(config), config.events.keep_days, config.events.max_mb)
-        self._listeners = _listeners(config, Grid(card.sample_rate, card.window, hop))
+        self._listeners = listeners(config, Grid(card.sample_rate, card.window, hop))
         tracks = {listener.name: SourceTrack(listener.name, node, card, rules, hop) for listener in self._listeners}
         self._pipeline = Pipeline(self._listeners, self._classifier, tracks, self._record, self._hub)
         self._health = HealthReporter(node, self._listeners, self._classifier, self._messages_dropped)
@@ -222,18 +222,19 @@ class Service:
                 loop.remove_signal_handler(number)
 
 
-def _listeners(config: Config, grid: Grid) -> list[Listener]:
+def listeners(config: Config, grid: Grid) -> list[Listener]:
     """A listener for each configured source, with names that are unique."""
-    listeners: list[Listener] = []
+    named: list[Listener] = []
     for source in config.sources or (default_source(config),):
         spec = parse_spec(source.input)
         name = source.name or default_name(spec)
-        taken = {listener.name for listener in listeners}
+        taken = RESERVED | {listener.name for listener in named}
         if name in taken:
             if source.name:
-                raise ConfigError(f"sources: two are called {name!r}; give each its own name")
+                why = "is not to be had" if name in RESERVED else "is there twice"
+                raise ConfigError(f"sources: the name {name!r} {why}; give each its own")
             name = next(f"{name}-{n}" for n in range(2, len(taken) + 3) if f"{name}-{n}" not in taken)
-        listeners.append(
+        named.append(
             Listener(
                 name,
                 opener(spec, grid.rate, source.loop),
@@ -243,7 +244,7 @@ def _listeners(config: Config, grid: Grid) -> list[Listener]:
                 room=spec.kind in (Kind.MICROPHONE, Kind.URL),
             )
         )
-    return listeners
+    return named
 
 
 def default_source(config: Config) -> SourceConfig:

@@ -27,6 +27,9 @@ ANY = "+"
 ONLINE, OFFLINE = b"online", b"offline"
 ON, OFF = b"ON", b"OFF"
 
+RESERVED = frozenset({"set", "setting"})
+"""What no source may be called: the commands and their answers stand there."""
+
 ANY_SOUND, PROBLEM = "any", "problem"
 """Stand in a topic where a sound does: whether any sound is heard, and whether the source cannot hear."""
 
