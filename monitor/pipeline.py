@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from datetime import UTC, datetime
 
 import numpy as np
+from msgspec.structs import replace
 
 from monitor.audio.level import dbfs
 from monitor.audio.listener import Listener
@@ -99,18 +100,8 @@ class SourceTrack:
             self._started[change.label] = detection
             return detection
         started = self._started.pop(change.label)
-        return Detection(
-            id=started.id,
-            node=started.node,
-            source=started.source,
-            model=started.model,
-            label=started.label,
-            phase=Phase.ENDED,
-            started_at=started.started_at,
-            ended_at=max(started.started_at, utc(change.end or change.start)),
-            score=change.score,
-            peak=change.peak,
-        )
+        ended_at = max(started.started_at, utc(change.end or change.start))
+        return replace(started, phase=Phase.ENDED, ended_at=ended_at, score=change.score, peak=change.peak)
 
 
 class Pipeline:

@@ -36,6 +36,8 @@ from monitor.steering import Steering
 
 log = logging.getLogger(__name__)
 
+ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+"""Signals that end the monitor."""
 SHUTDOWN = 10.0
 """Seconds that an orderly end may take before what still hangs is broken off."""
 ECHO = 0.5
@@ -65,7 +67,7 @@ class Service:
         self._listeners = listeners(config, Grid(card.sample_rate, card.window, hop))
         tracks = {listener.name: SourceTrack(listener.name, node, card, rules, hop) for listener in self._listeners}
         self._pipeline = Pipeline(self._listeners, self._classifier, tracks, self._record, self._hub)
-        self._health = HealthReporter(node, self._listeners, self._classifier, self._messages_dropped)
+        self._health = HealthReporter(node, self._listeners, self._classifier, lambda: self._hub.dropped)
         self._publisher: Publisher | None = None
         if config.mqtt.host is not None:
             subscription = self._hub.subscribe(Detection, Snapshot, Health, capacity=1000)
@@ -178,9 +180,6 @@ class Service:
         if self._publisher is not None:
             self._publisher.tell_again()
 
-    def _messages_dropped(self) -> int:
-        return self._hub.dropped
-
     async def _report(self) -> None:
         dropped = 0
         while True:
@@ -213,12 +212,12 @@ class Service:
             else:
                 os._exit(128 + number)
 
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        for number in ENDING:
             loop.add_signal_handler(number, caught, number)
         try:
             yield
         finally:
-            for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            for number in ENDING:
                 loop.remove_signal_handler(number)
 
 

@@ -8,7 +8,7 @@ import asyncio
 import contextlib
 import logging
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from monitor.audio.capture import Capture, Opener
 from monitor.audio.opening import open_capture
@@ -148,7 +148,7 @@ class Listener:
 
     def health(self) -> SourceHealth:
         """How the source does."""
-        total = _Past(**{name: getattr(self._past, name) for name in _Past.__slots__})
+        total = replace(self._past)
         if self._stretch is not None:
             total.add(self._stretch)
         return SourceHealth(
