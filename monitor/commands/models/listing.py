@@ -1,11 +1,11 @@
-"""`models`: the models at hand."""
+"""`models list`: the models at hand."""
 
 import sys
 from argparse import Namespace
-from pathlib import Path
 
 from monitor.classify.library import files, find, folders
 from monitor.classify.session import Session
+from monitor.commands.models.places import short
 from monitor.commands.table import print_table
 from monitor.errors import ModelError
 
@@ -33,7 +33,7 @@ def main(arguments: Namespace) -> int:
                 str(len(card.labels)),
                 f"{card.size / 1e6:.1f} MB",
                 card.licence.partition(";")[0],
-                _short(path),
+                short(path),
             )
         )
     if rows:
@@ -43,10 +43,3 @@ def main(arguments: Namespace) -> int:
     for refusal in refused:
         print(f"sound-monitor: {refusal}", file=sys.stderr)  # noqa: T201
     return ModelError.exit_code if refused or not rows else 0
-
-
-def _short(path: Path) -> str:
-    here, home = Path.cwd(), Path.home()
-    if path.is_relative_to(here):
-        return str(path.relative_to(here))
-    return f"~/{path.relative_to(home)}" if path.is_relative_to(home) else str(path)

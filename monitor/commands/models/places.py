@@ -1,0 +1,25 @@
+"""Where model files and checkpoints are kept, and how a path is shown."""
+
+import os
+from pathlib import Path
+
+from monitor.classify.library import folders
+
+
+def installed(name: str) -> Path:
+    """Where the user's model of this name belongs."""
+    return folders()[0] / f"{name}.onnx"
+
+
+def checkpoints() -> Path:
+    """The folder of downloaded checkpoints."""
+    cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(cache) / "sound-monitor" / "checkpoints"
+
+
+def short(path: Path) -> str:
+    """The path from the working directory, or from the home directory, where it is below."""
+    here, home = Path.cwd(), Path.home()
+    if path.is_relative_to(here):
+        return str(path.relative_to(here))
+    return f"~/{path.relative_to(home)}" if path.is_relative_to(home) else str(path)
