@@ -19,6 +19,9 @@ Name = Annotated[str, Meta(pattern=NAME, max_length=64)]
 Probability = Annotated[float, Meta(ge=0.0, le=1.0)]
 Seconds = Annotated[float, Meta(ge=0.0, le=86400.0)]
 Preset = Literal["impulsive", "repetitive", "sustained"]
+Label = Annotated[str, Meta(pattern=LABEL, max_length=128)]
+Prompts = Annotated[tuple[Annotated[str, Meta(pattern=LABEL, max_length=300)], ...], Meta(min_length=1, max_length=100)]
+"""Descriptions in words."""
 
 DEFAULT_PROFILE = "default"
 """The profile that is always there: the rules as they are configured."""
@@ -62,6 +65,26 @@ class AudioConfig(Section, frozen=True):
     """Longest wait between two attempts to open a lost device or stream, seconds."""
 
 
+DEFAULT_BACKGROUND = (
+    "silence",
+    "the quiet hum of a room",
+    "people talking",
+    "a television in the background",
+    "music playing",
+    "footsteps",
+    "rustling of clothes and paper",
+    "clattering of dishes",
+    "typing on a keyboard",
+    "a door opening and closing",
+    "running water",
+    "a fan or a vacuum cleaner",
+    "cars passing by on a road",
+    "wind and rain outside",
+    "birds singing outside",
+    "static noise",
+)
+
+
 class ModelConfig(Section, frozen=True):
     """What classifies the audio."""
 
@@ -75,12 +98,16 @@ class ModelConfig(Section, frozen=True):
     """Threads of one inference."""
     batch: Annotated[int, Meta(ge=1, le=256)] = 16
     """Most windows (of several sources) in one inference."""
+    prompts: dict[Label, Prompts] = {}
+    """For a model that listens for what it is told in words: each sound's name, and descriptions of the sound."""
+    background: Prompts = DEFAULT_BACKGROUND
+    """Descriptions of what is to be heard when none of the sounds in `prompts` is."""
 
 
 class RuleConfig(Section, frozen=True):
     """When one sound counts as detected; what is left out comes from the preset."""
 
-    label: Annotated[str, Meta(pattern=LABEL, max_length=128)]
+    label: Label
     """The name it is published under."""
     classes: tuple[str, ...] = ()
     """The model's classes that mean this sound, the highest counts; by default the class called `label`."""
@@ -128,7 +155,7 @@ class DetectionConfig(Section, frozen=True):
 class ProfileSoundConfig(Section, frozen=True):
     """What a profile does to one sound; what is left out stays as its rule says."""
 
-    label: Annotated[str, Meta(pattern=LABEL, max_length=128)]
+    label: Label
     """A rule's label."""
     enabled: bool = True
     """Whether it is detected at all."""

@@ -127,8 +127,8 @@ def _section_below(section: type[Section], key: str) -> type[Section] | None:
 
 def _explain(problem: str, origin: str, root: yaml.Node | None) -> str:
     """Turn msgspec's message into `file:line: key: what was expected`."""
-    what, _, where = problem.partition(" - at `$")
-    path = [part for part in re.split(r"[.\[\]]+", where.rstrip("`")) if part]
+    what, *where = re.split(r" - at `(?:key` in `)?\$", problem, maxsplit=1)
+    path = [part for part in re.split(r"[.\[\]]+", "".join(where).rstrip("`")) if part]
     unknown = re.match(r"Object contains unknown field `(.*)`", what)
     if unknown:
         path.append(unknown[1])

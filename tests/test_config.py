@@ -48,8 +48,8 @@ def test_the_shipped_file_is_the_defaults() -> None:
 
 
 def test_the_shipped_file_names_every_key() -> None:
-    """Each key of each section stands in config.yaml, switched on or off, and no other."""
-    named = set(keys_in(yaml.compose(with_examples())))
+    """Each key of each section stands in config.yaml, switched on or off, and no other but the user's own sounds."""
+    named = {key for key in keys_in(yaml.compose(with_examples())) if not key.startswith("model.prompts.")}
     assert named == set(keys(Config)) - {"mqtt.password"}
     assert "#password: " in SHIPPED.read_text()
 

@@ -130,6 +130,11 @@ def test_values_take_their_keys_types() -> None:
             "profiles: [{name: night, sounds: [{label: Dog, of: 0.8}]}]",
             "my.yaml:1: profiles.0.sounds.0.of: unknown key; did you mean 'on'?",
         ),
+        ("model: {prompts: [glass]}", "my.yaml:1: model.prompts: expected keys with values"),
+        ("model:\n  prompts: {glass: breaking}", "my.yaml:2: model.prompts: expected a list"),
+        ("model:\n  prompts: {glass: []}", "my.yaml:2: model.prompts: expected a list of length >= 1"),
+        ("model:\n  prompts: {'': [a]}", "my.yaml:2: model.prompts: expected a name without control characters"),
+        ("model:\n  background: []", "my.yaml:2: model.background: expected a list of length >= 1"),
         ("mqtt: {password: a, password_file: b}", "my.yaml:1: mqtt: set password or password_file, not both"),
         ("mqtt: {password: a}", "my.yaml:1: mqtt: a password is set without a username"),
         (
