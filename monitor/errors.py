@@ -44,7 +44,13 @@ class BrokerError(MonitorError):
     exit_code = 69  # EX_UNAVAILABLE
 
 
+class DownloadError(MonitorError):
+    """A file cannot be had from its publisher."""
+
+    exit_code = 69  # EX_UNAVAILABLE
+
+
 class StorageError(MonitorError):
-    """The event log cannot be opened or written."""
+    """The event log or a file cannot be opened or written."""
 
     exit_code = 74  # EX_IOERR
