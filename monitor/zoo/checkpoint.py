@@ -1,0 +1,70 @@
+"""Reading published weights without running what a file may hold, and loading them without a key left over."""
+
+import pickle
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from monitor.errors import ModelError
+
+UNUSED = ".num_batches_tracked"
+"""A counter of training steps: published or not, it does not change an answer."""
+
+NAMED = 5
+"""Keys that a message names before it counts."""
+
+
+def read_checkpoint(path: Path) -> dict[str, Tensor]:
+    """The state dict in a PyTorch or safetensors file, either bare or under the key `model`.
+
+    Raises `ModelError` for a file that is missing, damaged, or holds anything but tensors and plain values: nothing in
+    it is ever run.
+    """
+    if not path.is_file():
+        raise ModelError(f"{path}: there is no such file")
+    try:
+        content = load_file(path) if path.suffix == ".safetensors" else torch.load(path, "cpu", weights_only=True)
+    except SafetensorError as error:
+        raise ModelError(f"{path}: not a complete safetensors file ({error}): download it again") from error
+    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError, AttributeError, OSError) as error:
+        raise ModelError(
+            f"{path}: not a complete file of PyTorch weights, or one that holds code, which is never run: "
+            "download it again from its publisher"
+        ) from error
+    state = content.get("model", content) if isinstance(content, dict) else content
+    if not isinstance(state, dict) or not state or not all(isinstance(value, Tensor) for value in state.values()):
+        raise ModelError(f"{path}: holds no state dict, neither bare nor under the key 'model'")
+    return state
+
+
+def load_strict(module: nn.Module, state: Mapping[str, Tensor], ignore_prefixes: Iterable[str] = ()) -> None:
+    """Load `state` into `module`; every key must be there and nothing else.
+
+    Keys that begin with one of `ignore_prefixes` are passed over. Raises `ModelError` that names what is missing,
+    unexpected, or of another shape.
+    """
+    ignored = tuple(ignore_prefixes)
+    given = {key: value for key, value in state.items() if not key.startswith(ignored)} if ignored else dict(state)
+    wanted = module.state_dict()
+    missing = [key for key in wanted if key not in given and not key.endswith(UNUSED)]
+    unexpected = [key for key in given if key not in wanted]
+    if missing or unexpected:
+        faults = [f"{what} {_some(keys)}" for what, keys in (("lacks", missing), ("also holds", unexpected)) if keys]
+        raise ModelError(f"the checkpoint is not of this family: it {' and '.join(faults)}")
+    misshapen = [
+        f"{key} is {list(value.shape)}, not {list(wanted[key].shape)}"
+        for key, value in given.items()
+        if value.shape != wanted[key].shape
+    ]
+    if misshapen:
+        raise ModelError(f"the checkpoint is not of this family: {_some(misshapen)}")
+    module.load_state_dict(given, strict=False)  # only the counters may be missing by now
+
+
+def _some(names: list[str]) -> str:
+    rest = len(names) - NAMED
+    return ", ".join(names[:NAMED]) + (f" and {rest} more" if rest > 0 else "")

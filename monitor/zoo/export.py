@@ -1,0 +1,195 @@
+"""Write a network as one self-describing ONNX file, and prove that the file answers as the network does."""
+
+import ast
+import copy
+import json
+import warnings
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from monitor.errors import ModelError
+
+FORMAT = "1"
+"""Version of the metadata, as in monitor/classify/card.py."""
+
+OPSET = 20
+"""At 18 GELU becomes a chain of operators that ONNX Runtime does not fuse."""
+
+PARITY = 1e-4
+"""Largest difference allowed between the network's answer and the file's; the embedding's, of its largest value."""
+
+HALF_PARITY = 0.02
+"""The same for a file in half precision."""
+
+SCOPES = "pkg.torch.onnx.name_scopes"
+"""Where the exporter notes the modules around a node."""
+
+BATCHES = (1, 2, 3, 5)
+"""Sizes that are tried: an exporter may freeze the one that it has seen."""
+
+
+def metadata_for(
+    name: str,
+    *,
+    family: str,
+    sample_rate: int,
+    window: int,
+    labels: Sequence[str],
+    licence: str,
+    source: str,
+    description: str = "",
+    training: Mapping[str, object] | None = None,
+) -> dict[str, str]:
+    """What a model file must say about itself; `sample_rate` in hertz, `window` in samples."""
+    return {
+        "format": FORMAT,
+        "name": name,
+        "family": family,
+        "sample_rate": str(sample_rate),
+        "window": str(window),
+        "labels": json.dumps(list(labels)),
+        "licence": licence,
+        "source": source,
+        "description": description,
+        **({"training": json.dumps(training)} if training else {}),
+    }
+
+
+def export(
+    network: nn.Module,
+    path: Path,
+    metadata: Mapping[str, str],
+    *,
+    window: int,
+    shortest: int | None = None,
+    half: bool = False,
+) -> float:
+    """Write `network` to `path`; the largest difference of the file's answer from the network's is returned.
+
+    The network maps float32[batch, `window`] to probabilities and embeddings; the file takes any batch, and any length
+    from `shortest` on where that is given. `half`: weights and activations of the network in float16 behind float32
+    inputs and outputs. Raises `ModelError`, and leaves what was under `path`, where the answers differ.
+    """
+    model = to_onnx(Half(network) if half else network, window, shortest)
+    onnx.helper.set_model_props(model, dict(metadata))
+    onnx.checker.check_model(model, full_check=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(path.name + ".part")
+    try:
+        onnx.save_model(model, part)
+        lengths = {window} | ({shortest} if shortest else set())
+        difference = max(largest_difference(network, part, length) for length in lengths)
+        allowed = HALF_PARITY if half else PARITY
+        if not difference <= allowed:  # not so for NaN, which is refused as well
+            raise ModelError(
+                f"{path}: the exported file differs from the network by {difference:.1e}, over {allowed:.0e}"
+            )
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+    return difference
+
+
+def largest_difference(network: nn.Module, path: Path, window: int) -> float:
+    """Largest difference of the file's answers from the network's over `sounds` in batches of several sizes.
+
+    The network answers for each row alone: a file whose rows depend on their neighbours differs.
+    """
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    waveforms = sounds(max(BATCHES), window)
+    with torch.no_grad():
+        rows = [[answer.numpy() for answer in network(torch.from_numpy(row[None]))] for row in waveforms]
+    wanted = [np.concatenate(answers) for answers in zip(*rows, strict=True)]
+    scales = (1.0, max(1.0, float(np.abs(wanted[1]).max())))
+    return max(
+        float(np.abs(answer - truth[:batch]).max()) / scale
+        for batch in BATCHES
+        for answer, truth, scale in zip(
+            session.run(["probabilities", "embedding"], {"waveform": waveforms[:batch]}), wanted, scales, strict=True
+        )
+    )
+
+
+def sounds(count: int, window: int) -> NDArray[np.float32]:
+    """Noise, silence, a tone, full scale and a click with noise beneath, in turn: float32[count, window].
+
+    Nothing but silence is without noise: where only rounding is left, a logarithm would tell correct roundings apart.
+    """
+    random = np.random.default_rng(0)
+    noise = random.standard_normal((count, window))
+    time = np.arange(window)
+    kinds = (
+        0.1 * noise,
+        0 * noise,
+        0.5 * np.sin(0.2 * time) + 0.001 * noise,
+        np.sign(noise),
+        (time == window // 2) + 0.01 * noise,
+    )
+    return np.stack([kinds[row % len(kinds)][row] for row in range(count)]).astype(np.float32)
+
+
+def to_onnx(network: nn.Module, window: int, shortest: int | None) -> onnx.ModelProto:
+    """The graph of `network`, its nodes named by the modules that they come from: `block1.conv1.Conv_7`."""
+    shape: dict[int, torch.export.Dim] = {0: torch.export.Dim("batch", min=1, max=4096)}
+    if shortest is not None:
+        shape[1] = torch.export.Dim("samples", min=shortest)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # they speak to the exporter's own developers
+        program = torch.onnx.export(
+            network,
+            (torch.from_numpy(sounds(2, window)),),
+            dynamo=True,
+            opset_version=OPSET,
+            input_names=["waveform"],
+            output_names=["probabilities", "embedding"],
+            dynamic_shapes=(shape,),
+            verbose=False,
+        )
+    if program is None:
+        raise ModelError("the network cannot be exported")
+    model = program.model_proto
+    for number, node in enumerate(model.graph.node):
+        node.name = f"{_module(node)}{node.op_type}_{number}"
+    _strip_traces(model)
+    return model
+
+
+class Half(nn.Module):
+    """A network in float16 but for its inputs, outputs and front end, whose powers span more than float16 does."""
+
+    def __init__(self, network: nn.Module) -> None:
+        """`network`: keeps its front end in a module called `frontend`, which gives one tensor."""
+        super().__init__()
+        self.network = copy.deepcopy(network).half()
+        frontend = self.network.get_submodule("frontend").float()
+        frontend.register_forward_hook(lambda _module, _inputs, output: output.half())
+
+    def forward(self, waveform: Tensor) -> tuple[Tensor, Tensor]:
+        """As the network, float32 in and out."""
+        probabilities, embedding = self.network(waveform)
+        return probabilities.float(), embedding.float()
+
+
+def _module(node: onnx.NodeProto) -> str:
+    """The path of the module that a node comes from, with a dot behind it; empty for the network itself."""
+    scopes = next((entry.value for entry in node.metadata_props if entry.key == SCOPES), "[]")
+    modules = [scope for scope in ast.literal_eval(scopes)[:-1] if scope and not scope.startswith("_")]
+    return modules[-1] + "." if modules else ""
+
+
+def _strip_traces(model: onnx.ModelProto) -> None:
+    """Drop the source lines that the exporter notes on everything: they carry local paths and serve nobody."""
+    graph = model.graph
+    for item in (*graph.node, *graph.input, *graph.output, *graph.initializer):
+        del item.metadata_props[:]
+        item.doc_string = ""
+    del graph.metadata_props[:]
+    del graph.value_info[:]
+    del model.metadata_props[:]

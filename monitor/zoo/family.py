@@ -1,0 +1,72 @@
+"""What the zoo knows about a family of networks, beside the network itself."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from torch import Tensor, nn
+
+from monitor.zoo.checkpoint import read_checkpoint
+
+StateDict = Mapping[str, Tensor]
+
+
+@dataclass(frozen=True, slots=True)
+class Quantization:
+    """How a family's graph becomes int8."""
+
+    kind: Literal["static", "dynamic"] = "static"
+    """Static: the ranges of activations are measured beforehand. Dynamic: taken anew from each batch."""
+
+    keep: tuple[str, ...] = ()
+    """Paths of modules, as in `named_modules`, that stay in float with all that is below them."""
+
+    equalise: bool = False
+    """Even out the ranges of channels across neighbouring layers first (depthwise networks collapse without)."""
+
+
+def as_it_is(network: nn.Module) -> nn.Module:
+    """The fold of a network that has nothing to fold."""
+    return network
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """One architecture whose published weights can be imported."""
+
+    name: str
+
+    sample_rate: int
+    """Hertz"""
+
+    window: int
+    """Samples a window, as published."""
+
+    shortest: int
+    """Samples of the shortest window that the architecture takes; equal to `window` where it is fixed."""
+
+    labels: Callable[[], tuple[str, ...]]
+
+    build: Callable[[StateDict, int], nn.Module]
+    """State dict and samples a window to the exact network, in eval mode.
+
+    Raises `ModelError` that names keys that are missing, unexpected or of another shape. The network has its front end
+    in a module called `frontend`, and maps float32[batch, samples] in [-1, 1] to probabilities float32[batch, classes]
+    in [0, 1] and embeddings float32[batch, dims].
+    """
+
+    licence: str
+    source: str
+    description: str
+
+    read: Callable[[Path], StateDict] = read_checkpoint
+    """A published file to the state dict that `build` takes. Raises `ModelError`."""
+
+    fold: Callable[[nn.Module], nn.Module] = as_it_is
+    """The network that `build` made to an equivalent one that runs faster; the one that is exported."""
+
+    variable: bool = False
+    """Whether one exported file takes windows of any length from `shortest` on."""
+
+    quantization: Quantization = field(default_factory=Quantization)
