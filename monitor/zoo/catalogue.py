@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 from monitor.errors import ModelError
 
@@ -54,7 +55,7 @@ class Checkpoint:
     """Bytes, where known."""
 
     digest: str | None = None
-    """"sha256:..." or "md5:...", where the publisher gives one."""
+    """"sha256:..." or "md5:...", where one is known; the Zenodo records give their files' MD5."""
 
 
 def load_family(name: str) -> Family:
@@ -68,3 +69,79 @@ def load_family(name: str) -> Family:
             raise
         raise ModelError(f"importing models needs the package {error.name}: install the extra 'zoo'") from error
     return family
+
+
+def _zenodo(record: int, file: str) -> str:
+    return f"https://zenodo.org/records/{record}/files/{quote(file)}"
+
+
+def _hugging_face(repository: str, file: str) -> str:
+    return f"https://huggingface.co/{repository}/resolve/main/{file}"
+
+
+def _panns(name: str, family: str, file: str, digest: str | None) -> Checkpoint:
+    return Checkpoint(
+        name=name,
+        family=family,
+        address=_zenodo(3987831, file),
+        file=file,
+        licence="CC-BY-4.0",
+        source="PANNs by Kong et al., https://zenodo.org/records/3987831",
+        digest=digest,
+    )
+
+
+def _published(name: str, family: str, repository: str, licence: str, maker: str) -> Checkpoint:
+    return Checkpoint(
+        name=name,
+        family=family,
+        address=_hugging_face(repository, "model.safetensors"),
+        file=f"{name}.safetensors",
+        licence=licence,
+        source=f"{maker}, https://huggingface.co/{repository}",
+    )
+
+
+CHECKPOINTS: Mapping[str, Checkpoint] = MappingProxyType(
+    {
+        checkpoint.name: checkpoint
+        for checkpoint in (
+            Checkpoint(
+                name="convnext-tiny",
+                family="convnext-tiny",
+                address=_zenodo(8020843, "convnext_tiny_471mAP.pth"),
+                file="convnext_tiny_471mAP.pth",
+                licence="MIT",
+                source="ConvNeXt-Tiny on AudioSet by Pellegrini et al., https://zenodo.org/records/8020843",
+                digest="md5:e069ecd1c7b880268331119521c549f2",
+            ),
+            _panns("cnn14", "panns-cnn14", "Cnn14_mAP=0.431.pth", "md5:541141fa2ee191a88f24a3219fff024e"),
+            _panns(
+                "wavegram-logmel",
+                "panns-wavegram-logmel-cnn14",
+                "Wavegram_Logmel_Cnn14_mAP=0.439.pth",
+                "md5:17fa9ab65af3c0eb5ffbc5f65552c4e1",
+            ),
+            _panns(
+                "mobilenetv1",
+                "panns-mobilenetv1",
+                "MobileNetV1_mAP=0.389.pth",
+                "md5:a419303e1c88aa1b9d2ac3811563d371",
+            ),
+            _panns("mobilenetv2", "panns-mobilenetv2", "MobileNetV2_mAP=0.383.pth", None),
+            _published("ast", "ast", "MIT/ast-finetuned-audioset-10-10-0.4593", "BSD-3-Clause", "AST by Gong et al."),
+            _published("clap", "clap", "laion/clap-htsat-unfused", "Apache-2.0", "CLAP by LAION (Wu et al.)"),
+            _published("ced-tiny", "ced", "mispeech/ced-tiny", "Apache-2.0", "CED by Dinkel et al."),
+            _published("ced-mini", "ced", "mispeech/ced-mini", "Apache-2.0", "CED by Dinkel et al."),
+            Checkpoint(
+                name="yamnet",
+                family="yamnet",
+                address="https://storage.googleapis.com/mediapipe-models/audio_classifier/yamnet/float32/1/yamnet.tflite",
+                file="yamnet.tflite",
+                licence="Apache-2.0",
+                source="YAMNet by Google, https://github.com/tensorflow/models/tree/master/research/audioset/yamnet",
+            ),
+        )
+    }
+)
+"""What can be fetched by name."""
