@@ -88,10 +88,13 @@ class Spectrum(nn.Module):
 
     def forward(self, waveform: Tensor) -> tuple[Tensor, ...]:
         """float32[batch, samples] to the power of `bins`: one float32[batch, frames, bins] for each part of them."""
-        grid, turned = self.frames.grid(waveform)
-        second = self.frames.ahead(grid, self.middle, self.middle)
-        first = self.frames.back(turned, self.last, self.middle)
+        first, second = self.halves(waveform)
         return (_power((second + first) @ self.cosines, (second - first) @ self.sines),)
+
+    def halves(self, waveform: Tensor) -> tuple[Tensor, Tensor]:
+        """float32[batch, samples] to both halves of each frame, from its middle outwards: float32[batch, frames, n]."""
+        grid, turned = self.frames.grid(waveform)
+        return self.frames.back(turned, self.last, self.middle), self.frames.ahead(grid, self.middle, self.middle)
 
 
 class HannSpectrum(nn.Module):
