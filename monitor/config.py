@@ -286,6 +286,14 @@ def state_folder() -> Path:
     return Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / "sound-monitor"
 
 
+def cache_folder() -> Path:
+    """Where the program keeps what it can make again: systemd's cache directory, or the user's."""
+    given = os.environ.get("CACHE_DIRECTORY", "").split(":")[0]
+    if given:
+        return Path(given)
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "sound-monitor"
+
+
 def event_log_path(config: Config) -> Path:
     """The configured file, or the one in the state folder."""
     return Path(config.events.path or state_folder() / "events.db")

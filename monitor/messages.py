@@ -106,6 +106,8 @@ class ModelCard:
     """Bytes."""
     path: str
     has_embedding: bool
+    max_batch: int | None = None
+    """Most windows that may run together; more would change one another's scores. None where any number may."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,8 +11,7 @@ from monitor.audio.listener import Listener
 from monitor.audio.sources import Kind, default_name, opener, parse_spec
 from monitor.audio.windows import Grid
 from monitor.classify.classifier import Classifier
-from monitor.classify.library import find
-from monitor.classify.session import Session
+from monitor.classify.open import open_model
 from monitor.config import Config, SourceConfig, event_log_path
 from monitor.detect.rules import resolve
 from monitor.errors import ConfigError
@@ -55,13 +54,13 @@ class Service:
 
     def __init__(self, config: Config) -> None:
         """Load the model, check the rules, name the sources; nothing is opened yet. Raises `MonitorError`."""
-        session = Session(find(config.model.name), config.model.provider, config.model.threads)
-        card = session.card
+        model = open_model(config.model)
+        card = model.card
         hop = max(1, round(config.model.hop * card.sample_rate))
         rules = resolve(config.detection.rules, card.labels, card.window / card.sample_rate, config.model.hop)
         settings = Settings(rules, config.profiles, [rule.label for rule in config.detection.rules])
         node = config.node_name
-        self._classifier = Classifier(session, config.model.batch)
+        self._classifier = Classifier(model, config.model.batch)
         self._hub = Hub()
         self._log = EventLog(event_log_path(config), config.events.keep_days, config.events.max_mb)
         self._listeners = listeners(config, Grid(card.sample_rate, card.window, hop))

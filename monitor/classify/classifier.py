@@ -8,7 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
-from monitor.classify.session import Session
+from monitor.classify.model import Model
+from monitor.errors import ModelError
 from monitor.messages import ModelCard, Scores, Window
 
 HISTORY = 512
@@ -18,9 +19,9 @@ HISTORY = 512
 class Classifier:
     """Runs one model; only one batch is under way at a time."""
 
-    def __init__(self, session: Session, batch: int) -> None:
+    def __init__(self, model: Model, batch: int) -> None:
         """`batch`: the most windows in one inference."""
-        self._session = session
+        self._model = model
         self.batch = batch
         self._worker = ThreadPoolExecutor(1, thread_name_prefix="inference")
         self._latencies: deque[float] = deque(maxlen=HISTORY)
@@ -30,12 +31,12 @@ class Classifier:
     @property
     def card(self) -> ModelCard:
         """The model that is loaded."""
-        return self._session.card
+        return self._model.card
 
     @property
     def provider(self) -> str:
         """The execution provider in use."""
-        return self._session.provider
+        return self._model.provider
 
     async def run(self, windows: Sequence[Window]) -> list[Scores]:
         """Scores of these windows, in their order."""
@@ -51,7 +52,7 @@ class Classifier:
 
     def terminate(self) -> None:
         """Break off the inference that is under way: `run` raises."""
-        self._session.terminate()
+        self._model.terminate()
 
     def close(self) -> None:
         """Break off what is still under way, and join the worker."""
@@ -60,7 +61,9 @@ class Classifier:
 
     def _infer(self, windows: Sequence[Window]) -> list[Scores]:
         begun = time.perf_counter()
-        probabilities, embeddings = self._session.run(np.stack([window.samples for window in windows]))
+        probabilities, embeddings = self._model.run(np.stack([window.samples for window in windows]))
+        if not np.isfinite(probabilities).all():
+            raise ModelError(f"{self.card.path}: answers with what is no number; check the file, or the provider")
         spent = time.perf_counter() - begun
         self.busy += spent
         each = spent / len(windows)

@@ -16,8 +16,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 from monitor.classify.classifier import Classifier
-from monitor.classify.library import find
-from monitor.classify.session import Session
+from monitor.classify.open import open_model
 from monitor.commands.common import configuration, log_to_stderr
 from monitor.config import Config
 from monitor.detect.rules import resolve
@@ -40,10 +39,10 @@ def main(arguments: Namespace) -> int:
 
 async def _analyze_all(config: Config, files: Sequence[str], form: str, folder: Path | None) -> int:
     threads = max(config.model.threads, os.cpu_count() or 1)
-    session = Session(find(config.model.name), config.model.provider, threads)
-    card, hop = session.card, config.model.hop
+    model = open_model(msgspec.structs.replace(config.model, threads=threads))
+    card, hop = model.card, config.model.hop
     rules = resolve(config.detection.rules, card.labels, card.window / card.sample_rate, hop)
-    classifier = Classifier(session, config.model.batch)
+    classifier = Classifier(model, config.model.batch)
     printer = Printer(form, sys.stdout)
     failed: list[MonitorError] = []
     try:

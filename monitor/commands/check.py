@@ -12,8 +12,8 @@ from rich.text import Text
 from monitor.audio.level import dbfs
 from monitor.audio.opening import open_capture
 from monitor.audio.sources import opener, parse_spec
-from monitor.classify.library import find
-from monitor.classify.session import Session
+from monitor.classify.model import Model
+from monitor.classify.open import open_model
 from monitor.commands.common import configuration
 from monitor.commands.table import print_table
 from monitor.config import Config, SourceConfig, event_log_path
@@ -54,13 +54,13 @@ async def _check(config: Config) -> list[Finding]:
     findings = [Finding("configuration", None, f"node {config.node_name}")]
     rate = 16_000
     try:
-        session = Session(find(config.model.name), config.model.provider, config.model.threads)
+        model = open_model(config.model)
     except ModelError as error:
         findings.append(Finding("model", error, str(error)))
     else:
-        rate = session.card.sample_rate
-        findings.append(await _finding("model", _time_model(session)))
-        findings.append(await _finding("rules", _resolve(config, session.card)))
+        rate = model.card.sample_rate
+        findings.append(await _finding("model", _time_model(model)))
+        findings.append(await _finding("rules", _resolve(config, model.card)))
     for source in config.sources or (default_source(config),):
         findings.append(await _finding(f"source {source.name or source.input}", _listen(source, rate)))
     findings.append(await _finding("event log", _open_log(config)))
@@ -78,14 +78,14 @@ async def _finding(part: str, test: Awaitable[str]) -> Finding:
         return Finding(part, error, str(error))
 
 
-async def _time_model(session: Session) -> str:
-    window = np.zeros((1, session.card.window), np.float32)
+async def _time_model(model: Model) -> str:
+    window = np.zeros((1, model.card.window), np.float32)
     times = []
     for _ in range(20):
         begun = time.perf_counter()
-        session.run(window)
+        model.run(window)
         times.append(time.perf_counter() - begun)
-    return f"{session.card.name} on {session.provider}, {1000 * float(np.median(times)):.1f} ms a window"
+    return f"{model.card.name} on {model.provider}, {1000 * float(np.median(times)):.1f} ms a window"
 
 
 async def _resolve(config: Config, card: ModelCard) -> str:

@@ -50,8 +50,20 @@ def test_a_card_tells_all_of_it(path: Path) -> None:
 
 
 def test_a_description_may_be_missing(path: Path) -> None:
-    """It is the only entry that may."""
+    """It is no reason to refuse a file."""
     assert read_card(path, {key: METADATA[key] for key in REQUIRED}, has_embedding=False).description == ""
+
+
+def test_a_card_tells_how_many_windows_may_run_together(path: Path) -> None:
+    """By default any number."""
+    assert read_card(path, METADATA, has_embedding=False).max_batch is None
+    assert read_card(path, METADATA | {"max_batch": "1"}, has_embedding=False).max_batch == 1
+
+
+def test_other_entries_are_passed_over(path: Path) -> None:
+    """What a later version or another tool writes does no harm."""
+    more = {"thresholds": "[0.1, {", "": "nothing", "pkg_torch.onnx": "\x00" * 1000}
+    assert read_card(path, METADATA | more, has_embedding=False) == read_card(path, METADATA, has_embedding=False)
 
 
 @pytest.mark.parametrize("key", REQUIRED)
@@ -79,11 +91,15 @@ def test_all_missing_entries_are_named_at_once(path: Path) -> None:
         ({"window": "0.975"}, "metadata window is '0.975', expected a whole number 1 to 23040000"),
         ({"labels": "Dog,Cat"}, "metadata labels must be a JSON list of names"),
         ({"labels": '{"0": "Dog"}'}, "metadata labels must be a JSON list of names"),
-        ({"labels": "[]"}, "metadata labels must be a JSON list of names"),
-        ({"labels": '["Dog", 1]'}, "metadata labels must be a JSON list of names"),
-        ({"labels": '["Dog", ""]'}, "metadata labels must be a JSON list of names"),
-        ({"labels": '["Dog", "C\\nat"]'}, "metadata labels must be a JSON list of names"),
+        ({"labels": "[]"}, "metadata labels must be a list of names, each on one line"),
+        ({"labels": '["Dog", 1]'}, "metadata labels must be a list of names, each on one line"),
+        ({"labels": '["Dog", ""]'}, "metadata labels must be a list of names, each on one line"),
+        ({"labels": '["Dog", "C\\nat"]'}, "metadata labels must be a list of names, each on one line"),
         ({"labels": '["Dog", "Cat", "Dog"]'}, "metadata labels name a class twice"),
+        ({"labels": "[" * 100_000}, "metadata labels must be a JSON list of names"),
+        ({"name": "ears\x1b[2J"}, "metadata name must be one line of text"),
+        ({"description": "hears\nthis"}, "metadata description must be one line of text"),
+        ({"max_batch": "0"}, "metadata max_batch is '0', expected a whole number 1 to 256"),
     ],
 )
 def test_each_wrong_entry_is_said(path: Path, changes: dict[str, str], said: str) -> None:

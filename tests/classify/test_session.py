@@ -2,16 +2,18 @@
 
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from onnx import ModelProto, TensorProto, helper, load_model, save_model
 
 from monitor.classify.session import Session
 from monitor.errors import ModelError
+from monitor.messages import Samples
 from tests.parts.tiny_model import write_tiny_model
 
 
@@ -94,7 +96,7 @@ def test_a_file_that_is_no_model_is_refused(tmp_path: Path, content: bytes) -> N
     """Empty, of another kind, or a beginning only."""
     path = tmp_path / "x.onnx"
     path.write_bytes(content)
-    assert refusal(path).startswith("not a model that ONNX Runtime can load: Load model from")
+    assert refusal(path).startswith("not an ONNX file, or damaged: ")
 
 
 def test_a_model_that_does_not_describe_itself_is_refused(tmp_path: Path) -> None:
@@ -121,13 +123,13 @@ def test_other_number_types_are_refused(tmp_path: Path) -> None:
 def test_labels_that_do_not_fit_the_answers_are_refused(tmp_path: Path) -> None:
     """Each class has one name."""
     path = write_tiny_model(tmp_path / "x.onnx", labels=("Loud", "Quiet", "Music"))
-    assert refusal(path) == "two windows get 'probabilities' of shape (2, 2), which does not fit 3 labels"
+    assert refusal(path) == "two windows get probabilities of shape (2, 2), which does not fit 3 labels"
 
 
 def test_an_embedding_that_is_not_one_a_window_is_refused(tmp_path: Path) -> None:
     """One vector for the whole batch would be torn apart."""
     path = edited(tmp_path / "x.onnx", answer("Flatten", TensorProto.FLOAT, [1, "all"], axis=0))
-    assert refusal(path) == "two windows get an 'embedding' of shape (1, 8), not one each"
+    assert refusal(path) == "two windows get an embedding of shape (1, 8), not one each"
 
 
 def test_values_that_are_no_probabilities_are_refused(tmp_path: Path) -> None:
@@ -143,7 +145,7 @@ def test_values_that_are_no_probabilities_are_refused(tmp_path: Path) -> None:
         model.graph.node.insert(position + 1, helper.make_node("Neg", ["positive"], ["peak"]))
 
     path = edited(tmp_path / "x.onnx", negative_statistics)
-    assert refusal(path) == "the output 'probabilities' holds values that are not in [0, 1]"
+    assert refusal(path) == "its probabilities are not all in [0, 1]"
 
 
 def test_a_window_that_the_model_does_not_take_is_refused(tmp_path: Path) -> None:
@@ -155,16 +157,70 @@ def test_a_window_that_the_model_does_not_take_is_refused(tmp_path: Path) -> Non
                 value.value = "8000"
 
     path = edited(tmp_path / "x.onnx", other_window)
-    assert refusal(path).startswith("does not run on two windows of its own size: Got invalid dimensions")
+    said = "its metadata says a window of 8000 samples, its input has the shape ['batch', 15600]"
+    assert refusal(path) == said
 
 
-def test_a_model_for_one_window_at_a_time_is_refused(tmp_path: Path) -> None:
-    """Windows of several sources run together."""
+def fixed_batch(size: int) -> Callable[[ModelProto], None]:
+    """Let the model take this many windows at once, and no other number."""
 
-    def single(model: ModelProto) -> None:
-        model.graph.input[0].type.tensor_type.shape.dim[0].dim_value = 1
+    def edit(model: ModelProto) -> None:
+        for value in (*model.graph.input, *model.graph.output):
+            value.type.tensor_type.shape.dim[0].dim_value = size
 
-    assert refusal(edited(tmp_path / "x.onnx", single)).startswith("does not run on two windows")
+    return edit
+
+
+def test_a_model_for_one_window_at_a_time_gets_them_in_turn(tmp_path: Path) -> None:
+    """The answers are those of the model that takes any number."""
+    whole = Session(write_tiny_model(tmp_path / "whole.onnx"))
+    single = Session(edited(tmp_path / "single.onnx", fixed_batch(1)))
+    assert (whole.card.max_batch, single.card.max_batch) == (None, 1)
+    waveforms = np.random.default_rng(0).uniform(-0.01, 0.01, (3, 15600)).astype(np.float32)
+    for expected, got in zip(whole.run(waveforms), single.run(waveforms), strict=True):
+        assert expected is not None
+        assert got is not None
+        np.testing.assert_allclose(got, expected, rtol=1e-6)
+
+
+def test_a_model_for_a_fixed_number_of_windows_is_refused(tmp_path: Path) -> None:
+    """There are seldom just so many."""
+    said = "takes batches of 4 windows only; export it with a free batch, or 1"
+    assert refusal(edited(tmp_path / "x.onnx", fixed_batch(4))) == said
+
+
+def test_more_windows_than_may_run_together_run_in_parts(tmp_path: Path) -> None:
+    """As the metadata says; also where their number is no multiple."""
+    session = Session(write_tiny_model(tmp_path / "x.onnx", max_batch="2"))
+    waveforms = np.random.default_rng(0).uniform(-0.01, 0.01, (5, 15600)).astype(np.float32)
+    sizes: list[int] = []
+    run = session._graph.run
+
+    def counted(outputs: Sequence[str], feeds: Mapping[str, NDArray[np.generic]]) -> list[Samples]:
+        sizes.append(len(feeds["waveform"]))
+        return run(outputs, feeds)
+
+    session._graph.run = counted  # type: ignore[method-assign]
+    probabilities, embeddings = session.run(waveforms)
+    assert sizes == [2, 2, 1]
+    assert embeddings is not None
+    assert (probabilities.shape, embeddings.shape) == ((5, 2), (5, 4))
+    np.testing.assert_allclose(embeddings[:, 3], np.abs(waveforms).max(axis=1), rtol=1e-6)
+
+
+def test_windows_that_change_one_another_run_one_by_one(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """As dynamic quantisation does, whose scales are those of the whole batch; it is said."""
+
+    def coupled(model: ModelProto) -> None:
+        model.graph.node[1].output[0] = "own_power"
+        model.graph.node.insert(2, helper.make_node("ReduceMax", ["own_power"], ["highest"], axes=[0], keepdims=1))
+        model.graph.node.insert(3, helper.make_node("Add", ["own_power", "highest"], ["power"]))
+
+    session = Session(edited(tmp_path / "x.onnx", coupled))
+    assert session.card.max_batch == 1
+    assert "windows that run together change one another's scores" in caplog.text
+    rows = np.array([[0.5] * 15600, [0.0] * 15600], np.float32)
+    np.testing.assert_allclose(session.run(rows)[0], [[1, 0], [0, 1]], atol=0.01)
 
 
 @pytest.mark.parametrize("provider", ["cuda", "tensorrt", "openvino"])

@@ -1,0 +1,125 @@
+"""A graph in ONNX Runtime: named arrays in, arrays out, on the provider that was asked for."""
+
+import contextlib
+import logging
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from monitor.classify.binding import Arrays, BoundRunner
+from monitor.classify.guard import bounded_memory, bounded_time
+from monitor.classify.onnx_file import read_onnx
+from monitor.classify.runtime import ort
+from monitor.config import cache_folder
+from monitor.errors import ModelError
+from monitor.messages import Samples
+
+log = logging.getLogger(__name__)
+
+PROVIDERS = {
+    "cpu": "CPUExecutionProvider",
+    "cuda": "CUDAExecutionProvider",
+    "tensorrt": "TensorrtExecutionProvider",
+    "openvino": "OpenVINOExecutionProvider",
+}
+DEVICES = {PROVIDERS["cuda"]: "cuda", PROVIDERS["tensorrt"]: "cuda"}
+"""Providers that compute in a memory of their own, and what that is called."""
+
+Shape = tuple[int | str | None, ...]
+"""A number is fixed; a name, or None, is free."""
+
+
+class Graph:
+    """One loaded ONNX file. `run` may be called from any one thread at a time."""
+
+    def __init__(self, path: Path, provider: str = "auto", threads: int = 1) -> None:
+        """Check and load the file. Raises `ModelError`, also when the configured provider cannot be had."""
+        self.metadata = read_onnx(path).metadata
+        self._session = _load(path, provider, threads)
+        self.provider: str = self._session.get_providers()[0]
+        """The execution provider that ONNX Runtime really uses."""
+        if provider != "auto" and self.provider != PROVIDERS[provider]:
+            raise ModelError(
+                f"provider {provider} is configured, but ONNX Runtime could only load {self.provider}: "
+                "check the driver, or set model.provider to auto"
+            )
+        self.inputs: dict[str, tuple[str, Shape]] = {
+            i.name: (i.type, tuple(i.shape)) for i in self._session.get_inputs()
+        }
+        """Type, in ONNX Runtime's words, and shape by name."""
+        self.outputs: dict[str, tuple[str, Shape]] = {
+            o.name: (o.type, tuple(o.shape)) for o in self._session.get_outputs()
+        }
+        self._options = ort.RunOptions()
+        device = DEVICES.get(self.provider)
+        self._bound = BoundRunner(self._session, device) if device else None
+
+    @property
+    def bound(self) -> bool:
+        """Runs on buffers that are kept for each shape of the inputs: callers keep to few shapes."""
+        return self._bound is not None
+
+    def run(self, outputs: Sequence[str], feeds: Arrays) -> list[Samples]:
+        """These outputs, in their order."""
+        if self._bound is not None:
+            return self._bound.run(outputs, feeds, self._options)
+        answer: list[Samples] = self._session.run(outputs, feeds, self._options)
+        return answer
+
+    @contextlib.contextmanager
+    def bounded(self) -> Iterator[None]:
+        """Bound the memory and the time of a first run within this."""
+        with _bounded(self.provider), bounded_time(self.terminate):
+            yield
+
+    def terminate(self) -> None:
+        """Break off the run that is under way; it raises in its thread."""
+        self._options.terminate = True
+
+
+def _ports(nodes: Sequence[ort.NodeArg]) -> dict[str, tuple[str, Shape]]:
+    return {node.name: (node.type, tuple(node.shape)) for node in nodes}
+
+
+def _bounded(provider: str) -> contextlib.AbstractContextManager[None]:
+    """GPU drivers reserve addresses by the hundred gigabytes without using them."""
+    return bounded_memory() if provider == PROVIDERS["cpu"] else contextlib.nullcontext()
+
+
+def plain(error: Exception) -> str:
+    """ONNX Runtime's words on one line, without its codes."""
+    return re.sub(r"^\[ONNXRuntimeError\] : \d+ : \w+ : ", "", " ".join(str(error).split()))
+
+
+def _load(path: Path, provider: str, threads: int) -> ort.InferenceSession:
+    available = ort.get_available_providers()
+    if provider == "auto":
+        if PROVIDERS["cuda"] in available:
+            try:
+                return _start(path, "cuda", threads)
+            except ModelError as error:
+                log.info("no GPU is used: %s", error)
+        return _start(path, "cpu", threads)
+    if PROVIDERS[provider] not in available:
+        raise ModelError(
+            f"provider {provider} is configured, but this ONNX Runtime knows only {', '.join(available)}: "
+            "install the build for it (extra 'gpu' for cuda and tensorrt)"
+        )
+    return _start(path, provider, threads)
+
+
+def _start(path: Path, provider: str, threads: int) -> ort.InferenceSession:
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options.add_session_config_entry("session.force_spinning_stop", "1")
+    wanted: list[str | tuple[str, dict[str, str]]] = [PROVIDERS[provider]]
+    if provider == "tensorrt":
+        engines = {"trt_engine_cache_enable": "1", "trt_engine_cache_path": str(cache_folder() / "tensorrt")}
+        wanted = [(PROVIDERS["tensorrt"], engines), PROVIDERS["cuda"]]  # CUDA has the operators that TensorRT lacks
+    try:
+        with _bounded(PROVIDERS[provider]):
+            return ort.InferenceSession(str(path), options, providers=wanted, enable_fallback=0)
+    except Exception as error:  # ONNX Runtime's errors have no common base
+        raise ModelError(f"{path}: not a model that ONNX Runtime can load: {plain(error)}") from error
