@@ -1,11 +1,12 @@
-"""Reads the configuration file: YAML in, one checked `Config` out, or an error that names file, line and key."""
+"""Reads the configuration and other YAML files: text in, one checked section out, or an error that names file, line
+and key."""
 
 import difflib
 import re
 import reprlib
 import sys
 from pathlib import Path
-from typing import Any, get_args, get_type_hints
+from typing import Any, TypeVar, get_args, get_type_hints
 
 import msgspec
 import yaml
@@ -22,6 +23,7 @@ WORDS = {
     f"str` matching regex {NAME!r}": "letters, digits, - and _ only",
     f"str` matching regex {LABEL!r}": "a name without control characters",
     f"str` matching regex {TOPIC!r}": "a topic without + and #, and no / at its ends",
+    "str | array`": "text or a list",
     "float`": "a number",
     "int`": "a whole number",
     "bool`": "true or false",
@@ -66,8 +68,16 @@ class _Loader(yaml.SafeLoader):
 _Loader.add_implicit_resolver(NULL, re.compile("^(?:~|null|Null|NULL|)$"), ["~", "n", "N", ""])
 
 
+Kind = TypeVar("Kind", bound=Section)
+
+
 def load(path: str) -> Config:
     """Read and check a configuration file; `-` is stdin. Raises `ConfigError`."""
+    return load_section(Config, path)
+
+
+def load_section(kind: type[Kind], path: str) -> Kind:
+    """Read and check a file that holds such a section; `-` is stdin. Raises `ConfigError`."""
     origin = "stdin" if path == "-" else path
     try:
         if path == "-":
@@ -82,11 +92,16 @@ def load(path: str) -> Config:
         raise ConfigError(f"{origin}: not UTF-8 text: {error.reason} at byte {error.start}") from error
     if len(data) > LIMIT:
         raise ConfigError(f"{origin}: longer than {LIMIT // 1024} KiB; is it a configuration at all?")
-    return parse(text, origin)
+    return parse_section(kind, text, origin)
 
 
 def parse(text: str, origin: str = "config.yaml") -> Config:
     """Turn YAML text into a `Config`; `origin` names it in errors. Raises `ConfigError`."""
+    return parse_section(Config, text, origin)
+
+
+def parse_section(kind: type[Kind], text: str, origin: str) -> Kind:
+    """Turn YAML text into such a section; `origin` names it in errors. Raises `ConfigError`."""
     try:
         loader = _Loader(text)
         root = loader.get_single_node()
@@ -99,9 +114,9 @@ def parse(text: str, origin: str = "config.yaml") -> Config:
     except RecursionError as error:
         raise ConfigError(f"{origin}: nested too deeply") from error
     try:
-        return msgspec.convert(_without_blanks({} if data is None else data, Config), Config, strict=False)
+        return msgspec.convert(_without_blanks({} if data is None else data, kind), kind, strict=False)
     except msgspec.ValidationError as error:
-        raise ConfigError(_explain(str(error), origin, root)) from error
+        raise ConfigError(_explain(str(error), origin, root, kind)) from error
 
 
 def _without_blanks(data: Any, section: type[Section] | None) -> Any:
@@ -125,7 +140,7 @@ def _section_below(section: type[Section], key: str) -> type[Section] | None:
     return next((kind for kind in kinds if isinstance(kind, type) and issubclass(kind, Section)), None)
 
 
-def _explain(problem: str, origin: str, root: yaml.Node | None) -> str:
+def _explain(problem: str, origin: str, root: yaml.Node | None, kind: type[Section]) -> str:
     """Turn msgspec's message into `file:line: key: what was expected`."""
     what, *where = re.split(r" - at `(?:key` in `)?\$", problem, maxsplit=1)
     path = [part for part in re.split(r"[.\[\]]+", "".join(where).rstrip("`")) if part]
@@ -134,9 +149,10 @@ def _explain(problem: str, origin: str, root: yaml.Node | None) -> str:
         path.append(unknown[1])
     line, node = _find(root, path)
     if unknown:
-        what = _advise(unknown[1], _section_at(path[:-1]).__struct_fields__)
+        what = _advise(unknown[1], _section_at(kind, path[:-1]).__struct_fields__)
     elif what.startswith("Invalid enum value"):
-        choices = get_args(get_type_hints(_section_at(path))[path[-1]])
+        field = next(part for part in reversed(path) if not part.isdigit())
+        choices = _choices(get_type_hints(_section_at(kind, path))[field])
         what = f"expected one of {', '.join(choices)}{_not(node)}"
     elif what.startswith("Expected"):
         what = _in_words(what) + _not(node)
@@ -161,9 +177,13 @@ def _advise(key: str, known: tuple[str, ...]) -> str:
     return "unknown key; " + (f"did you mean {near[0]!r}?" if near else f"known here: {', '.join(sorted(known))}")
 
 
-def _section_at(path: list[str]) -> type[Section]:
-    """The section that this path leads to or into."""
-    section: type[Section] = Config
+def _choices(hint: Any) -> list[str]:
+    """The words of all literals in a type."""
+    return [word for part in get_args(hint) for word in ([part] if isinstance(part, str) else _choices(part))]
+
+
+def _section_at(section: type[Section], path: list[str]) -> type[Section]:
+    """The section that this path leads to or into, from the outermost."""
     for part in path:
         if not part.isdigit():
             section = _section_below(section, part) or section

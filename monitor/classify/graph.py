@@ -25,6 +25,9 @@ PROVIDERS = {
 DEVICES = {PROVIDERS["cuda"]: "cuda", PROVIDERS["tensorrt"]: "cuda"}
 """Providers that compute in a memory of their own, and what that is called."""
 
+FLOAT = "tensor(float)"
+"""ONNX Runtime's word for float32."""
+
 Shape = tuple[int | str | None, ...]
 """A number is fixed; a name, or None, is free."""
 

@@ -29,19 +29,19 @@ class Model(Protocol):
         """Break off the inference that is under way; it raises in its thread."""
 
 
-def run_parts(infer: Callable[[Samples], Answer], waveforms: Samples, most: int) -> Answer:
-    """Run at most so many rows at once, and put their answers together."""
-    parts = [infer(waveforms[first : first + most]) for first in range(0, len(waveforms), most)]
-    embeddings = [embedding for _, embedding in parts if embedding is not None]
-    return np.concatenate([scores for scores, _ in parts]), np.concatenate(embeddings) if embeddings else None
+def run_rows(infer: Callable[[Samples], Answer], waveforms: Samples, most: int | None, rounded: bool) -> Answer:
+    """Run at most so many rows at once, and put their answers together.
 
-
-def run_rounded(infer: Callable[[Samples], Answer], waveforms: Samples) -> Answer:
-    """Run with silent rows up to the next power of two, and drop their answers.
-
-    Buffers, kernels and engines on a GPU are made for each batch size anew, which takes longer than the rows.
+    `rounded`: run with silent rows up to the next power of two, and drop their answers. Buffers, kernels and engines
+    on a GPU are made for each size of a batch anew, which takes longer than the rows do.
     """
     count = len(waveforms)
+    if most is not None and count > most:
+        parts = [infer(waveforms[first : first + most]) for first in range(0, count, most)]
+        embeddings = [embedding for _, embedding in parts if embedding is not None]
+        return np.concatenate([scores for scores, _ in parts]), np.concatenate(embeddings) if embeddings else None
+    if not rounded or most is not None:
+        return infer(waveforms)
     silence = np.zeros(((1 << (count - 1).bit_length()) - count, waveforms.shape[1]), np.float32)
-    probabilities, embeddings = infer(np.concatenate((waveforms, silence)))
-    return probabilities[:count], None if embeddings is None else embeddings[:count]
+    probabilities, vectors = infer(np.concatenate((waveforms, silence)))
+    return probabilities[:count], None if vectors is None else vectors[:count]

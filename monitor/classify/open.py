@@ -1,11 +1,39 @@
 """Opens a model by its name or path, whatever kind of file it is."""
 
+import logging
+from pathlib import Path
+
+from monitor.classify.card import read_card
+from monitor.classify.foreign import ForeignModel
 from monitor.classify.library import find
 from monitor.classify.model import Model
+from monitor.classify.onnx_file import read_onnx
 from monitor.classify.session import Session
+from monitor.classify.sheet import read_sheet, sheet_beside
 from monitor.config import ModelConfig
+from monitor.messages import ModelCard
+
+log = logging.getLogger(__name__)
 
 
 def open_model(config: ModelConfig) -> Model:
     """Find, load and check the configured model. Raises `ModelError` that says what to do."""
-    return Session(find(config.name), config.provider, config.threads)
+    model = _open(find(config.name), config)
+    log.info("model %s on %s", model.card.name, model.provider)
+    return model
+
+
+def describe(path: Path) -> ModelCard:
+    """What a model file says about itself, or the card beside it says, without loading it. Raises `ModelError`."""
+    file = read_onnx(path)
+    sheet = sheet_beside(path)
+    if sheet is not None:
+        return read_sheet(sheet, path)[1]
+    return read_card(path, file.metadata, has_embedding="embedding" in file.outputs)
+
+
+def _open(path: Path, config: ModelConfig) -> Model:
+    sheet = sheet_beside(path)
+    if sheet is not None:
+        return ForeignModel(path, sheet, config.provider, config.threads)
+    return Session(path, config.provider, config.threads)

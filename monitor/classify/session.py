@@ -4,14 +4,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from monitor.classify.card import read_card
-from monitor.classify.graph import Graph
-from monitor.classify.model import Answer, run_parts, run_rounded
+from monitor.classify.graph import FLOAT, Graph
+from monitor.classify.model import Answer, run_rows
 from monitor.classify.trial import try_out
 from monitor.errors import ModelError
 from monitor.messages import ModelCard, Samples
-
-FLOAT = "tensor(float)"
-"""ONNX Runtime's word for float32."""
 
 
 class Session:
@@ -37,11 +34,7 @@ class Session:
 
     def run(self, waveforms: Samples) -> Answer:
         """float32[batch, samples] to probabilities float32[batch, classes] and embeddings float32[batch, dims]."""
-        if self._most is not None and len(waveforms) > self._most:
-            return run_parts(self._infer, waveforms, self._most)
-        if self._graph.bound and self._most is None:
-            return run_rounded(self._infer, waveforms)
-        return self._infer(waveforms)
+        return run_rows(self._infer, waveforms, self._most, self._graph.bound)
 
     def terminate(self) -> None:
         """Break off the inference that is under way; it raises in its thread."""

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import numpy as np
 
 from monitor.classify.graph import Graph, plain
-from monitor.classify.model import Answer, run_parts
+from monitor.classify.model import Answer, run_rows
 from monitor.errors import ModelError
 from monitor.messages import ModelCard, Samples
 
@@ -26,7 +26,7 @@ def try_out(graph: Graph, card: ModelCard, infer: Callable[[Samples], Answer], m
     rows = np.stack((np.zeros_like(noise), noise))
     try:
         with graph.bounded():
-            alone = run_parts(infer, rows, 1)
+            alone = run_rows(infer, rows, 1, rounded=False)
             together = alone if most == 1 else infer(rows)
     except Exception as error:  # ONNX Runtime's errors have no common base
         raise ModelError(f"{card.path}: does not run on windows of its own size: {plain(error)}") from error
