@@ -15,6 +15,17 @@ ENDLESS = 10_000
 def print_table(headings: Sequence[str], rows: Sequence[Sequence[str | Text]]) -> None:
     """Print a table, on a terminal folded to its width, elsewhere with each row on one line."""
     table = Table(*headings, box=None, pad_edge=False)
+    _print(table, rows)
+
+
+def print_facts(facts: Sequence[tuple[str, str]]) -> None:
+    """Print what each thing is, a row each, laid out as tables are."""
+    table = Table("", "", box=None, pad_edge=False, show_header=False)
+    table.columns[0].no_wrap = True
+    _print(table, [(Text(thing, "bold"), text) for thing, text in facts])
+
+
+def _print(table: Table, rows: Sequence[Sequence[str | Text]]) -> None:
     for column in table.columns:
         column.overflow = "fold"
     for row in rows:

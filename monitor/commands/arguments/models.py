@@ -3,6 +3,7 @@
 import argparse
 
 from monitor.commands.arguments.parser import Commands, Parser, add, add_config, count, seconds
+from monitor.zoo.catalogue import FAMILIES
 
 INT8 = """\
 --int8 also writes the model with 8-bit weights and activations, as NAME-int8:
@@ -75,7 +76,9 @@ def _add_import(actions: Commands) -> None:
         "  sound-monitor models import mine.pth --family convnext-tiny --output mine.onnx\n\n" + INT8,
     )
     import_.add_argument("file", metavar="FILE", help="the checkpoint")
-    import_.add_argument("--family", metavar="NAME", required=True, help="the network that it is for; - lists them")
+    import_.add_argument(
+        "--family", metavar="NAME", required=True, choices=FAMILIES, help=f"the network: {', '.join(FAMILIES)}"
+    )
     import_.add_argument("--name", help="what to call the model; by default as the output file, or the family")
     _add_output(import_)
     _add_form(import_)

@@ -1,9 +1,9 @@
 """Where model files and checkpoints are kept, and how a path is shown."""
 
-import os
 from pathlib import Path
 
 from monitor.classify.library import folders
+from monitor.config import cache_folder
 
 
 def installed(name: str) -> Path:
@@ -13,8 +13,7 @@ def installed(name: str) -> Path:
 
 def checkpoints() -> Path:
     """The folder of downloaded checkpoints."""
-    cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(cache) / "sound-monitor" / "checkpoints"
+    return cache_folder() / "checkpoints"
 
 
 def short(path: Path) -> str:

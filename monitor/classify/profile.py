@@ -1,0 +1,60 @@
+"""Where the time of a model goes, by ONNX Runtime's own clock."""
+
+import json
+import statistics
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from monitor.classify.runtime import ort
+
+LEAST = 3
+"""Runs that are profiled."""
+SECONDS = 1.0
+"""How long more runs follow, so that a stretch in which the machine was busy with other things does not count."""
+CONVOLUTIONS = ("Conv", "FusedConv", "QLinearConv", "ConvInteger")
+
+
+def front_end_share(path: Path, window: int) -> float | None:
+    """The share of a run, in [0, 1], until the spectrum's logarithm is there; on the CPU, one window, one thread.
+
+    A log-mel front end ends with the first logarithm of its graph. None where there is none, or where a convolution
+    runs before it: then the network does not begin where the front end ends.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        options = ort.SessionOptions()
+        options.enable_profiling = True
+        options.profile_file_prefix = f"{folder}/profile"
+        options.intra_op_num_threads = options.inter_op_num_threads = 1
+        session = ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        noise = np.random.default_rng(0).uniform(-0.1, 0.1, (1, window)).astype(np.float32)
+        begun, runs = time.monotonic(), 0
+        while runs < LEAST or time.monotonic() < begun + SECONDS:
+            session.run(None, {"waveform": noise})
+            runs += 1
+        return share_until_log(json.loads(Path(session.end_profiling()).read_text()))
+
+
+def share_until_log(events: Sequence[Mapping[str, Any]]) -> float | None:
+    """The share of the nodes' time that passed up to the first logarithm, in the median of the runs.
+
+    `events`: ONNX Runtime's profile: the nodes of each run in the order in which they ran, and then "model_run".
+    """
+    shares: list[float] = []
+    run: list[tuple[str, int]] = []
+    for event in events:
+        if event["cat"] == "Node":
+            run.append((event["args"]["op_name"], event["dur"]))
+        elif event["name"] == "model_run":
+            operators = [operator for operator, _ in run]
+            front = operators[: operators.index("Log") + 1] if "Log" in operators else []
+            if not front or any(operator in CONVOLUTIONS for operator in front):
+                return None
+            times = [spent for _, spent in run]
+            shares.append(sum(times[: len(front)]) / max(1, sum(times)))
+            run = []
+    return statistics.median(shares) if shares else None

@@ -1,0 +1,67 @@
+"""`models pull`: published checkpoints, downloaded and made into models."""
+
+import difflib
+import sys
+from argparse import Namespace
+from collections.abc import Sequence
+from pathlib import Path
+
+from monitor.commands.models.download import download
+from monitor.commands.models.making import make, ordered
+from monitor.commands.models.places import checkpoints, short
+from monitor.commands.progress import downloading
+from monitor.commands.table import print_table
+from monitor.errors import DownloadError, UsageError
+from monitor.zoo.catalogue import CHECKPOINTS, Checkpoint
+
+
+def main(arguments: Namespace) -> int:
+    """Get all of them, or list what can be had; raises the error of the first that fails."""
+    wanted = [published(name) for name in arguments.names]
+    if not wanted:
+        _list()
+        return 0
+    orders = [
+        ordered(arguments, one.family, one.name, licence=one.licence, source=one.source) for one in wanted
+    ]  # what cannot be done is said before anything is downloaded
+    for checkpoint, order in zip(wanted, orders, strict=True):
+        make(order, fetch(checkpoint))
+    return 0
+
+
+def published(name: str) -> Checkpoint:
+    """The checkpoint of this name. Raises `UsageError` that names what there is."""
+    if name in CHECKPOINTS:
+        return CHECKPOINTS[name]
+    near = difflib.get_close_matches(name, CHECKPOINTS, n=1)
+    hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(CHECKPOINTS)}"
+    raise UsageError(f"there is no published model called {name!r}; {hint}")
+
+
+def fetch(checkpoint: Checkpoint) -> Path:
+    """The file in the cache, downloaded unless it is there. Raises `DownloadError`, `ModelError`, `StorageError`."""
+    path = cached(checkpoint)
+    if not path.exists():
+        try:
+            with downloading(checkpoint.file) as progress:
+                download(checkpoint.address, path, checkpoint.size, checkpoint.digest, progress)
+        except DownloadError as error:
+            raise DownloadError(
+                f"{error}\nA copy from elsewhere does as well: "
+                f"sound-monitor models import FILE --family {checkpoint.family} --name {checkpoint.name}"
+            ) from error
+    return path
+
+
+def cached(checkpoint: Checkpoint) -> Path:
+    """Where its file is kept."""
+    return checkpoints() / checkpoint.file
+
+
+def _list() -> None:
+    rows: Sequence[Sequence[str]] = [
+        (one.name, one.family, one.licence, one.source, short(cached(one)) if cached(one).exists() else "")
+        for one in CHECKPOINTS.values()
+    ]
+    print_table(("name", "family", "licence", "source", "downloaded"), rows)
+    print("get one: sound-monitor models pull NAME", file=sys.stderr)  # noqa: T201

@@ -1,0 +1,39 @@
+"""`models quantize`: an 8-bit model of a float one."""
+
+import tempfile
+from argparse import Namespace
+from pathlib import Path
+
+from monitor.classify.open import open_model
+from monitor.commands.models.comparison import told
+from monitor.commands.models.places import installed, short
+from monitor.commands.models.recordings import windows_of
+from monitor.commands.progress import working
+from monitor.config import ModelConfig
+from monitor.errors import StorageError, UsageError
+from monitor.zoo.catalogue import load_family
+
+
+def main(arguments: Namespace) -> int:
+    """Write NAME-int8; raises `ModelError` where the model cannot be quantised."""
+    card = open_model(ModelConfig(name=arguments.model)).card
+    family = load_family(card.family)
+    from monitor.zoo.quantize import drift, quantize
+
+    source = Path(card.path)
+    target = Path(arguments.output) if arguments.output else installed(f"{card.name}-int8")
+    if target.suffix != ".onnx":
+        raise UsageError(f"{arguments.output}: a model file ends in .onnx")
+    windows = windows_of(arguments.audio, card.sample_rate, card.window)
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=".making-", dir=target.parent) as folder:
+            made = Path(folder) / target.name
+            with working(f"{card.name}: measuring on {len(windows)} windows, and quantising"):
+                quantize(source, made, windows, family.quantization)
+                drifted = drift(source, made, windows)
+            made.replace(target)
+    except OSError as error:
+        raise StorageError(f"cannot write {target}: {error.strerror}") from error
+    print(f"{short(target)}: {target.stat().st_size / 1e6:.1f} MB; {told(drifted)}")  # noqa: T201
+    return 0

@@ -1,0 +1,128 @@
+"""`models verify`: does a model answer as what it was made of, and how fast here?"""
+
+import statistics
+import time
+from argparse import Namespace
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from rich.text import Text
+
+from monitor.classify.library import find
+from monitor.classify.model import Model
+from monitor.classify.onnx_file import read_onnx
+from monitor.classify.open import open_model
+from monitor.commands.models.comparison import alone, largest_difference, told
+from monitor.commands.models.pull import cached
+from monitor.commands.models.recordings import scene_of, windows_of
+from monitor.commands.progress import working
+from monitor.commands.table import print_table
+from monitor.config import ModelConfig
+from monitor.errors import ModelError
+from monitor.messages import Samples
+from monitor.zoo.catalogue import CHECKPOINTS, load_family
+
+INT8 = "-int8"
+"""Ends the name of an 8-bit model."""
+WINDOWS = 20
+"""Windows on which the network, which is slow, is compared."""
+TIMED = 10
+NEIGHBOURS = 4
+SAME = 1e-4
+"""Largest difference of a probability that rounding makes when a window has neighbours in its batch."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One line of the table."""
+
+    holds: bool | None
+    """None where it could not be tested, or only tells."""
+    test: str
+    detail: str
+
+
+def main(arguments: Namespace) -> int:
+    """Print the table; the exit code is 65 where something does not hold."""
+    model = open_model(ModelConfig(name=arguments.model, provider="cpu"))
+    card = model.card
+    windows = windows_of(arguments.audio, card.sample_rate, card.window) if arguments.audio else scene_of(card)
+    sound = (
+        ", ".join(arguments.audio[:3]) + ", …" * (len(arguments.audio) > 3)
+        if arguments.audio
+        else "a synthesised scene"
+    )
+    checkpoint = Path(arguments.checkpoint).expanduser() if arguments.checkpoint else None
+    findings: list[Finding] = [
+        Finding(None, "sound", f"{len(windows)} windows of {card.window / card.sample_rate:g} s: {sound}")
+    ]
+    for finding in _findings(model, windows, checkpoint):
+        findings.append(finding)
+    marks: dict[bool | None, Text] = {True: Text("✓", "green"), False: Text("✗", "red"), None: Text()}
+    print_table(("", "test", "finding"), [(marks[one.holds], one.test, one.detail) for one in findings])
+    return ModelError.exit_code if any(one.holds is False for one in findings) else 0
+
+
+def _findings(model: Model, windows: list[Samples], checkpoint: Path | None) -> Iterator[Finding]:
+    if model.card.name.endswith(INT8):
+        yield _drift(model, windows)
+    else:
+        yield _parity(model, np.stack(windows[:WINDOWS]), checkpoint)
+    yield _neighbours(model, np.stack(windows[:NEIGHBOURS]))
+    yield _time(model, windows[0])
+
+
+def _parity(model: Model, windows: Samples, checkpoint: Path | None) -> Finding:
+    """Against the PyTorch network."""
+    card = model.card
+    published = CHECKPOINTS.get(card.name)
+    path = checkpoint or (cached(published) if published else None)
+    if path is None or (checkpoint is None and not path.exists()):
+        return Finding(None, "network", "not compared: its checkpoint is not at hand; name it by --checkpoint")
+    family = load_family(card.family)
+    from monitor.zoo.export import HALF_PARITY, PARITY
+    from monitor.zoo.reference import answers
+
+    with working(f"asking the network of {path.name} about {len(windows)} windows"):
+        difference = largest_difference(
+            alone(model, windows), answers(family.build(family.read(path), card.window), windows)
+        )
+    half = read_onnx(Path(card.path)).metadata.get("precision") == "half"
+    return Finding(
+        difference <= (HALF_PARITY if half else PARITY),
+        "network",
+        f"differs from the PyTorch network of {path.name} by {difference:.1e} at most",
+    )
+
+
+def _drift(model: Model, windows: list[Samples]) -> Finding:
+    """Against the float twin."""
+    twin = model.card.name.removesuffix(INT8)
+    try:
+        float_path = find(twin)
+    except ModelError:
+        return Finding(None, "float twin", f"not compared: there is no model called {twin!r} at hand")
+    from monitor.zoo.quantize import drift
+
+    return Finding(None, "float twin", told(drift(float_path, Path(model.card.path), windows)))
+
+
+def _neighbours(model: Model, windows: Samples) -> Finding:
+    """Each window alone and among others, a silent one among them."""
+    batch = np.concatenate((windows, np.zeros_like(windows[:1])))
+    difference = largest_difference(model.run(batch), alone(model, batch))
+    return Finding(
+        difference <= SAME, "neighbours", f"a window's answer changes by {difference:.1e} in a batch of {len(batch)}"
+    )
+
+
+def _time(model: Model, window: Samples) -> Finding:
+    spent: list[float] = []
+    for _ in range(TIMED):
+        begun = time.perf_counter()
+        model.run(window[None])
+        spent.append(time.perf_counter() - begun)
+    least, median, most = (1000 * value for value in (min(spent), statistics.median(spent), max(spent)))
+    return Finding(None, "time", f"{median:.3g} ms a window on one thread, from {least:.3g} to {most:.3g}")
