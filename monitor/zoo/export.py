@@ -4,7 +4,7 @@ import ast
 import copy
 import json
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -30,6 +30,9 @@ HALF_PARITY = 0.02
 
 SCOPES = "pkg.torch.onnx.name_scopes"
 """Where the exporter notes the modules around a node."""
+
+OUTPUTS = ("probabilities", "embedding")
+"""What a network gives, in this order."""
 
 BATCHES = (1, 2, 3, 5)
 """Sizes that are tried: an exporter may freeze the one that it has seen."""
@@ -70,23 +73,44 @@ def export(
     window: int,
     shortest: int | None = None,
     half: bool = False,
+    outputs: Sequence[str] = OUTPUTS,
 ) -> float:
     """Write `network` to `path`; the largest difference of the file's answer from the network's is returned.
 
     The network maps float32[batch, `window`] to probabilities and embeddings; the file takes any batch, and any length
     from `shortest` on where that is given. `half`: weights and activations of the network in float16 behind float32
-    inputs and outputs. Raises `ModelError`, and leaves what was under `path`, where the answers differ.
+    inputs and outputs. `outputs`: the names of what the network gives, for one without probabilities. Raises
+    `ModelError`, and leaves what was under `path`, where the answers differ.
     """
-    model = to_onnx(Half(network) if half else network, window, shortest)
+    model = to_onnx(Half(network) if half else network, window, shortest, outputs)
+    lengths = {window} | ({shortest} if shortest else set())
+    return save_proven(
+        model,
+        path,
+        metadata,
+        lambda part: max(largest_difference(network, part, length, outputs) for length in lengths),
+        HALF_PARITY if half else PARITY,
+    )
+
+
+def save_proven(
+    model: onnx.ModelProto,
+    path: Path,
+    metadata: Mapping[str, str],
+    difference_of: Callable[[Path], float],
+    allowed: float = PARITY,
+) -> float:
+    """Write `model` with its metadata to `path`; what `difference_of` says of the file is returned.
+
+    Raises `ModelError`, and leaves what was under `path`, where that is more than `allowed`.
+    """
     onnx.helper.set_model_props(model, dict(metadata))
     onnx.checker.check_model(model, full_check=True)
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(path.name + ".part")
     try:
         onnx.save_model(model, part)
-        lengths = {window} | ({shortest} if shortest else set())
-        difference = max(largest_difference(network, part, length) for length in lengths)
-        allowed = HALF_PARITY if half else PARITY
+        difference = difference_of(part)
         if not difference <= allowed:  # not so for NaN, which is refused as well
             raise ModelError(
                 f"{path}: the exported file differs from the network by {difference:.1e}, over {allowed:.0e}"
@@ -97,7 +121,7 @@ def export(
     return difference
 
 
-def largest_difference(network: nn.Module, path: Path, window: int) -> float:
+def largest_difference(network: nn.Module, path: Path, window: int, outputs: Sequence[str] = OUTPUTS) -> float:
     """Largest difference of the file's answers from the network's over `sounds` in batches of several sizes.
 
     The network answers for each row alone: a file whose rows depend on their neighbours differs.
@@ -107,12 +131,12 @@ def largest_difference(network: nn.Module, path: Path, window: int) -> float:
     with torch.no_grad():
         rows = [[answer.numpy() for answer in network(torch.from_numpy(row[None]))] for row in waveforms]
     wanted = [np.concatenate(answers) for answers in zip(*rows, strict=True)]
-    scales = (1.0, max(1.0, float(np.abs(wanted[1]).max())))
+    scales = [max(1.0, float(np.abs(truth).max())) for truth in wanted]
     return max(
         float(np.abs(answer - truth[:batch]).max()) / scale
         for batch in BATCHES
         for answer, truth, scale in zip(
-            session.run(["probabilities", "embedding"], {"waveform": waveforms[:batch]}), wanted, scales, strict=True
+            session.run(outputs, {"waveform": waveforms[:batch]}), wanted, scales, strict=True
         )
     )
 
@@ -135,20 +159,30 @@ def sounds(count: int, window: int) -> NDArray[np.float32]:
     return np.stack([kinds[row % len(kinds)][row] for row in range(count)]).astype(np.float32)
 
 
-def to_onnx(network: nn.Module, window: int, shortest: int | None) -> onnx.ModelProto:
-    """The graph of `network`, its nodes named by the modules that they come from: `block1.conv1.Conv_7`."""
+def to_onnx(network: nn.Module, window: int, shortest: int | None, outputs: Sequence[str] = OUTPUTS) -> onnx.ModelProto:
+    """The graph of a network that takes `waveform`, of `window` samples or any number from `shortest` on."""
     shape: dict[int, torch.export.Dim] = {0: torch.export.Dim("batch", min=1, max=4096)}
     if shortest is not None:
         shape[1] = torch.export.Dim("samples", min=shortest)
+    return graph_of(network, torch.from_numpy(sounds(2, window)), "waveform", shape, outputs)
+
+
+def graph_of(
+    network: nn.Module, example: Tensor, name: str, shape: Mapping[int, torch.export.Dim], outputs: Sequence[str]
+) -> onnx.ModelProto:
+    """The graph of a network with one input, called `name`, like `example` but for the axes in `shape`, which are free.
+
+    Its nodes are named by the modules that they come from: `block1.conv1.Conv_7`.
+    """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # they speak to the exporter's own developers
         program = torch.onnx.export(
             network,
-            (torch.from_numpy(sounds(2, window)),),
+            (example,),
             dynamo=True,
             opset_version=OPSET,
-            input_names=["waveform"],
-            output_names=["probabilities", "embedding"],
+            input_names=[name],
+            output_names=outputs,
             dynamic_shapes=(shape,),
             verbose=False,
         )
@@ -171,10 +205,9 @@ class Half(nn.Module):
         frontend = self.network.get_submodule("frontend").float()
         frontend.register_forward_hook(lambda _module, _inputs, output: output.half())
 
-    def forward(self, waveform: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, waveform: Tensor) -> tuple[Tensor, ...]:
         """As the network, float32 in and out."""
-        probabilities, embedding = self.network(waveform)
-        return probabilities.float(), embedding.float()
+        return tuple(answer.float() for answer in self.network(waveform))
 
 
 def _module(node: onnx.NodeProto) -> str:
