@@ -164,7 +164,7 @@ class LogMel(nn.Module):
     def forward(self, waveform: Tensor) -> Tensor:
         """float32[batch, samples] to float32[batch, frames, bands]."""
         if self.pad:
-            waveform = F.pad(waveform[:, None], (self.pad, self.pad), mode="reflect")[:, 0]
+            waveform = F.pad(waveform, (self.pad, self.pad), mode="reflect")
         powers: tuple[Tensor, ...] = self.spectrum(waveform)
         bands = [power @ self.get_buffer(f"bank{part}") for part, power in enumerate(powers)]
         mel = bands[0] if len(bands) == 1 else bands[0] + bands[1]
