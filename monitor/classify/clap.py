@@ -19,17 +19,12 @@ from monitor.messages import ModelCard, Samples
 EXAMPLE = "model: {name: NAME, prompts: {glass: [a glass breaking, the sound of glass shattering]}}"
 
 
-def takes_prompts(metadata: Mapping[str, str]) -> bool:
-    """Whether a model file has no classes of its own."""
-    return metadata.get("prompts") == "required"
-
-
 class PromptedModel:
     """A loaded model whose classes are what was described. `run` may be called from any one thread at a time.
 
     The file takes `waveform` float32[batch, window] and gives `embedding` float32[batch, dims] of unit length. Its
-    metadata lacks labels, and has: prompts, "required"; scale, what cosines are multiplied by; text, the name of the
-    files of its text tower; pair, the mark that this tower has too.
+    metadata has no labels, but: prompts, "required"; scale, what cosines are multiplied by; text, the name of the text
+    tower's files; text_sha256 and tokenizer_sha256, what they must be.
     """
 
     def __init__(
@@ -82,7 +77,12 @@ def _open_set(
     if not 0.0 < scale <= 1000.0:
         raise ModelError(f"{path}: metadata scale is {metadata.get('scale')!r}, expected a number up to 1000")
     base = path.with_name(name)
-    tower = TextTower(Path(f"{base}.text"), Path(f"{base}.tokenizer.json"), metadata.get("pair", ""))
+    tower = TextTower(
+        graph=Path(f"{base}.text"),
+        graph_sha256=metadata.get("text_sha256", ""),
+        tokenizer=Path(f"{base}.tokenizer.json"),
+        tokenizer_sha256=metadata.get("tokenizer_sha256", ""),
+    )
     descriptions = [description for group in prompts.values() for description in group]
     vectors = tower.vectors([*descriptions, *background])
     *groups, others = np.split(vectors, np.cumsum([len(group) for group in prompts.values()]))

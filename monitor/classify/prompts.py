@@ -23,64 +23,67 @@ log = logging.getLogger(__name__)
 
 AGAIN = "pull or import the model again"
 
-FAMILY = "clap-text"
-"""What a text tower's metadata gives as its family."""
-
 
 @dataclass(frozen=True, slots=True)
 class TextTower:
-    """Where a text tower is."""
+    """Where a text tower is, and what its files must be."""
 
     graph: Path
+    graph_sha256: str
     tokenizer: Path
-    pair: str
-    """What marks it as the other half of an audio tower."""
+    tokenizer_sha256: str
 
     def vectors(self, prompts: Sequence[str]) -> Samples:
-        """Unit vectors float32[prompts, dims]. Raises `ModelError` for a tower that is missing or damaged."""
-        digest = "".join(map(_digest, (self.graph, self.tokenizer)))
-        places = {prompt: _place(digest, self.pair, prompt) for prompt in prompts}
+        """Unit vectors float32[prompts, dims].
+
+        Raises `ModelError` for files that are missing, damaged or another model's; files that are not needed, as the
+        cache holds all, are not looked at.
+        """
+        places = {prompt: self._place(prompt) for prompt in prompts}
         found = {prompt: vector for prompt, place in places.items() if (vector := _recall(place)) is not None}
         missing = [prompt for prompt in places if prompt not in found]
-        for prompt, vector in zip(missing, self._read(missing), strict=True):
+        for prompt, vector in zip(missing, self._read(missing) if missing else (), strict=True):
             found[prompt] = vector
             _keep(places[prompt], vector)
         return np.stack([found[prompt] for prompt in prompts])
 
+    def _place(self, prompt: str) -> Path:
+        """Where the cache holds a description's vector: under a hash of all that it depends on."""
+        key = "\n".join((self.graph_sha256, self.tokenizer_sha256, prompt))
+        return cache_folder() / "prompts" / hashlib.sha256(key.encode()).hexdigest()
+
     def _read(self, prompts: Sequence[str]) -> list[Samples]:
-        """Run the tower, one description at a time: padding is nothing that it knows."""
-        if not prompts:
-            return []
+        """Run the tower, one description at a time: it knows no padding."""
         try:
             from tokenizers import Tokenizer
         except ImportError as error:
             raise ModelError(f"{self.graph}: prompts need the package tokenizers: install the extra 'clap'") from error
+        _check(self.graph, self.graph_sha256)
+        _check(self.tokenizer, self.tokenizer_sha256)
         graph = Graph(self.graph, "cpu", os.cpu_count() or 1)
-        if graph.metadata.get("family") != FAMILY or graph.metadata.get("pair") != self.pair:
-            raise ModelError(f"{self.graph}: belongs to another model: {AGAIN}")
         try:
             tokenizer = Tokenizer.from_file(str(self.tokenizer))
             tokenizer.no_padding()
             tokenizer.enable_truncation(int(graph.metadata["tokens"]))
             sentences = [np.array([tokenizer.encode(prompt).ids], np.int64) for prompt in prompts]
-            return [graph.run(["vector"], {"tokens": tokens})[0][0] for tokens in sentences]
+            with graph.bounded():
+                rows = [graph.run(["vector"], {"tokens": tokens})[0] for tokens in sentences]
         except Exception as error:  # the errors of tokenizers and of ONNX Runtime have no common base
-            raise ModelError(f"{self.graph}: cannot read prompts ({plain(error)}): {AGAIN}") from error
+            raise ModelError(f"{self.graph}: cannot read prompts: {plain(error)}; {AGAIN}") from error
+        if any(row.ndim != 2 or len(row) != 1 or not np.isfinite(row).all() for row in rows):
+            raise ModelError(f"{self.graph}: does not make one vector of a description; {AGAIN}")
+        return [row[0] for row in rows]
 
 
-def _digest(path: Path) -> str:
+def _check(path: Path, sha256: str) -> None:
+    """Whether a file is the one that the model was made with."""
     try:
         with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
-        raise ModelError(
-            f"{path}: without this file beside the model, prompts cannot be read ({error.strerror}): {AGAIN}"
-        ) from error
-
-
-def _place(digest: str, pair: str, prompt: str) -> Path:
-    key = hashlib.sha256("\n".join((digest, pair, prompt)).encode()).hexdigest()
-    return cache_folder() / "prompts" / key
+        raise ModelError(f"{path}: needed beside the model to read prompts: {error.strerror}; {AGAIN}") from error
+    if digest != sha256:
+        raise ModelError(f"{path}: damaged, or not made with the model beside it; {AGAIN}")
 
 
 def _recall(place: Path) -> Samples | None:

@@ -10,6 +10,7 @@ LAION's code also rounds sounds to 16 bits. Transformers' does not, and nothing 
 deliver has 16 bits already.
 """
 
+import hashlib
 import json
 import shutil
 from pathlib import Path
@@ -17,7 +18,7 @@ from pathlib import Path
 from monitor.errors import ModelError
 from monitor.zoo.checkpoint import read_checkpoint
 from monitor.zoo.clap_audio import RATE, SHORTEST, WINDOW, build_audio, fold_audio
-from monitor.zoo.clap_state import pair_of, scale_of
+from monitor.zoo.clap_state import scale_of
 from monitor.zoo.clap_text import build_text, export_text, longest
 from monitor.zoo.export import export, metadata_for
 from monitor.zoo.family import Family, Quantization
@@ -66,10 +67,9 @@ def export_towers(
     """
     state = read_checkpoint(checkpoint)
     audio, text = build_audio(state, window), build_text(state, _heads(checkpoint))
-    shared = {"pair": pair_of(state), "licence": licence, "source": source}
-    _copy(checkpoint.with_name(TOKENIZER), target.with_name(f"{target.stem}.{TOKENIZER}"))
-    about_text = {"family": "clap-text", "tokens": str(longest(text)), **shared}
-    text_difference = export_text(text, target.with_name(f"{target.stem}.text"), about_text)
+    tokenizer_file, text_file = (target.with_name(f"{target.stem}.{end}") for end in (TOKENIZER, "text"))
+    _copy(checkpoint.with_name(TOKENIZER), tokenizer_file)
+    text_difference = export_text(text, text_file, {"tokens": str(longest(text)), "licence": licence, "source": source})
     about_audio = metadata_for(
         name,
         family=FAMILY.name,
@@ -81,8 +81,15 @@ def export_towers(
         description=FAMILY.description,
     )
     del about_audio["labels"]
-    about_audio |= {"prompts": "required", "text": target.stem, "scale": repr(scale_of(state)), **shared}
-    audio_difference = export(fold_audio(audio), target, about_audio, window=window, half=half, outputs=("embedding",))
+    about_audio |= {
+        "prompts": "required",
+        "scale": repr(scale_of(state)),
+        "text": target.stem,
+        "text_sha256": _sha256(text_file),
+        "tokenizer_sha256": _sha256(tokenizer_file),
+    }
+    folded = fold_audio(audio)
+    audio_difference = export(folded, target, about_audio, window=window, half=half, outputs=("embedding",))
     return max(text_difference, audio_difference)
 
 
@@ -93,6 +100,11 @@ def _heads(checkpoint: Path) -> int | None:
     except (OSError, ValueError, KeyError, TypeError):
         return None
     return heads if isinstance(heads, int) and heads > 0 else None
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _copy(source: Path, target: Path) -> None:

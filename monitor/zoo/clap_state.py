@@ -1,6 +1,5 @@
 """The two towers in a CLAP checkpoint as published for transformers' ClapModel, in the names used here."""
 
-import hashlib
 import re
 from collections.abc import Sequence
 
@@ -69,14 +68,6 @@ def text_state(state: StateDict) -> StateDict:
 def scale_of(state: StateDict) -> float:
     """What cosines are multiplied by before the softmax: the inverse of the trained temperature."""
     return float(state[SCALE].exp())
-
-
-def pair_of(state: StateDict) -> str:
-    """A mark that both towers of one checkpoint share, and no others."""
-    digest = hashlib.sha256()
-    for key in ("audio_projection.linear2.weight", "text_projection.linear2.weight"):
-        digest.update(state[key].float().contiguous().numpy().tobytes())
-    return digest.hexdigest()[:16]
 
 
 def _part(state: StateDict, prefix: str, names: Names) -> StateDict:
