@@ -10,7 +10,7 @@ import pytest
 from monitor.errors import ModelError
 from monitor.messages import Samples
 from monitor.zoo.family import Quantization
-from monitor.zoo.quantize import Drift, average_precision, drift, nodes_to_quantize, quantize
+from monitor.zoo.quantize import Drift, average_precision, drift, quantize
 from tests.zoo.small_graph import METADATA, WINDOW, save, small_model, sounds
 
 STATIC = Quantization("static")
@@ -116,12 +116,6 @@ def test_modules_stay_float(small: Path, tmp_path: Path) -> None:
     tensors = {tensor.name for tensor in onnx.load(tmp_path / "kept.onnx").graph.initializer}
 
     assert {"point.weight", "head.weight", "stem.weight_quantized"} <= tensors
-
-
-def test_a_module_is_not_its_namesake() -> None:
-    """A module is named whole: to keep `lef` does not keep `left`."""
-    assert "node_left" in nodes_to_quantize(small_model(), ("frontend", "lef"))
-    assert "node_left" not in nodes_to_quantize(small_model(), ("frontend", "left"))
 
 
 def test_equalised(tmp_path: Path) -> None:
