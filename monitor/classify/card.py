@@ -17,14 +17,23 @@ LINES = ("name", "family", "licence", "source", "description")
 """Entries that go to terminals and into messages."""
 
 
+def takes_prompts(metadata: Mapping[str, str]) -> bool:
+    """Whether the model has no classes of its own, but is told in words what to listen for."""
+    return metadata.get("prompts") == "required"
+
+
 def read_card(path: Path, metadata: Mapping[str, str], *, has_embedding: bool) -> ModelCard:
     """Make a `ModelCard` of a file's metadata, of which other entries are passed over.
 
     Raises `ModelError` that says what is missing or wrong.
     """
-    missing = [key for key in REQUIRED if not metadata.get(key)]
+    prompted = takes_prompts(metadata)
+    missing = [key for key in REQUIRED if not metadata.get(key) and not (prompted and key == "labels")]
     if missing:
-        raise ModelError(f"{path}: the model does not describe itself: its metadata lacks {', '.join(missing)}")
+        raise ModelError(
+            f"{path}: the model does not describe itself: its metadata lacks {', '.join(missing)}; "
+            f"for a model of another project, write a card {path.stem}.yaml beside it"
+        )
     if metadata["format"] != FORMAT:
         raise ModelError(f"{path}: metadata format {metadata['format']}; this program reads format {FORMAT}")
     for key in LINES:
@@ -35,7 +44,7 @@ def read_card(path: Path, metadata: Mapping[str, str], *, has_embedding: bool) -
         family=metadata["family"],
         sample_rate=_whole(path, metadata, "sample_rate", 1_000, 384_000),
         window=_whole(path, metadata, "window", 1, 60 * 384_000),
-        labels=_labels(path, metadata["labels"]),
+        labels=() if prompted and "labels" not in metadata else _labels(path, metadata["labels"]),
         max_batch=_whole(path, metadata, "max_batch", 1, 256) if "max_batch" in metadata else None,
         licence=metadata["licence"],
         source=metadata["source"],

@@ -46,13 +46,9 @@ class Graph:
                 f"provider {provider} is configured, but ONNX Runtime could only load {self.provider}: "
                 "check the driver, or set model.provider to auto"
             )
-        self.inputs: dict[str, tuple[str, Shape]] = {
-            i.name: (i.type, tuple(i.shape)) for i in self._session.get_inputs()
-        }
+        self.inputs = _ports(path, self._session.get_inputs())
         """Type, in ONNX Runtime's words, and shape by name."""
-        self.outputs: dict[str, tuple[str, Shape]] = {
-            o.name: (o.type, tuple(o.shape)) for o in self._session.get_outputs()
-        }
+        self.outputs = _ports(path, self._session.get_outputs())
         self._options = ort.RunOptions()
         device = DEVICES.get(self.provider)
         self._bound = BoundRunner(self._session, device) if device else None
@@ -80,8 +76,11 @@ class Graph:
         self._options.terminate = True
 
 
-def _ports(nodes: Sequence[ort.NodeArg]) -> dict[str, tuple[str, Shape]]:
-    return {node.name: (node.type, tuple(node.shape)) for node in nodes}
+def _ports(path: Path, nodes: Sequence[ort.NodeArg]) -> dict[str, tuple[str, Shape]]:
+    try:
+        return {node.name: (node.type, tuple(node.shape)) for node in nodes}
+    except UnicodeDecodeError as error:
+        raise ModelError(f"{path}: damaged: the name of an axis is no text") from error
 
 
 def _bounded(provider: str) -> contextlib.AbstractContextManager[None]:

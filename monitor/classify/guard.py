@@ -38,11 +38,15 @@ def bounded_memory() -> Iterator[None]:
 
 @contextlib.contextmanager
 def bounded_time(terminate: Callable[[], None]) -> Iterator[None]:
-    """Call `terminate` when `PATIENCE` is over."""
+    """Call `terminate` when `PATIENCE` is over; what that breaks off raises `TimeoutError` instead."""
     timer = threading.Timer(PATIENCE, terminate)
     timer.daemon = True
     timer.start()
     try:
         yield
+    except Exception as error:
+        if timer.finished.is_set():
+            raise TimeoutError(f"it takes longer than {PATIENCE:g} s") from error
+        raise
     finally:
         timer.cancel()

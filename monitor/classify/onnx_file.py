@@ -9,6 +9,7 @@ import mmap
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from monitor.errors import ModelError
 
@@ -16,6 +17,8 @@ MAX_METADATA = 16 * 2**20
 """Bytes of metadata in all; labels take some kilobytes."""
 MAX_DEPTH = 32
 """Messages within each other; a graph within a graph is three."""
+MAX_NODES = 50_000
+"""With all functions written out; ONNX Runtime takes minutes over more. The largest of ours has some thousands."""
 
 VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5
 """Wire types."""
@@ -30,6 +33,12 @@ CHILDREN: Mapping[str, Mapping[int, str]] = {
     "sparse": {1: "tensor", 2: "tensor"},
 }
 """Which fields of a message hold which other messages, as far as a tensor or a name can stand below them."""
+
+Part = TypeVar("Part")
+Operator = tuple[Part, Part, Part]
+"""Domain, name and overload of an operator or function."""
+NODE_FIELDS, FUNCTION_FIELDS = (7, 4, 8), (10, 1, 13)
+GRAPH = ("", "", "")
 
 Value = int | tuple[int, int]
 """A number, or where bytes begin and end."""
@@ -54,12 +63,15 @@ def read_onnx(path: Path) -> OnnxFile:
         with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
             reader = _Reader(path, data)
             reader.walk("model", 0, len(data), 0)
+            nodes = reader.count()
     except OSError as error:
         raise ModelError(f"{path}: cannot be read: {error.strerror}") from error
     except (DamagedError, ValueError) as error:  # an empty file cannot be mapped; text may be no UTF-8
         raise ModelError(f"{path}: not an ONNX file, or damaged: {error}") from error
     if not reader.graphs:
         raise ModelError(f"{path}: not an ONNX file, or damaged: it holds no graph")
+    if nodes > MAX_NODES:
+        raise ModelError(f"{path}: its graph has {nodes} nodes; more than {MAX_NODES} are not loaded")
     return OnnxFile(reader.metadata, tuple(reader.outputs))
 
 
@@ -73,6 +85,9 @@ class _Reader:
         self.metadata: dict[str, str] = {}
         self.outputs: list[str] = []
         self._metadata_bytes = 0
+        self._nodes: dict[Operator[str], list[Operator[str]]] = {}
+        """What each function consists of, and the graph, which is called like no function."""
+        self._inside = GRAPH
 
     def walk(self, kind: str, at: int, end: int, depth: int) -> None:
         """Read one message and those below it."""
@@ -90,15 +105,44 @@ class _Reader:
                     self.outputs += [self._text(v) for n, v in _fields(self._data, *value) if n == 1]
             else:
                 self.graphs += depth == 0 and child == "graph"
+                if child == "function":
+                    self._inside = self._operator(value, FUNCTION_FIELDS)
+                elif child == "node":
+                    self._add_node(self._operator(value, NODE_FIELDS))
                 self.walk(child, *value, depth + 1)
+                if child == "function":
+                    self._inside = GRAPH
+
+    def count(self) -> int:
+        """Nodes with all functions written out."""
+        sizes: dict[Operator[str], int] = {}
+
+        def size(operator: Operator[str], within: frozenset[Operator[str]]) -> int:
+            if operator not in self._nodes:
+                return 1
+            if operator in within or len(within) > MAX_DEPTH:
+                raise DamagedError(f"function {operator[1]!r} calls itself, or others too deeply")
+            if operator not in sizes:
+                sizes[operator] = sum(size(part, within | {operator}) for part in self._nodes[operator])
+            return sizes[operator]
+
+        return size(GRAPH, frozenset())
+
+    def _operator(self, message: tuple[int, int], numbers: Operator[int]) -> Operator[str]:
+        texts = {number: self._text(value) for number, value in _fields(self._data, *message) if number in numbers}
+        domain, name, overload = (texts.get(number, "") for number in numbers)
+        return "" if domain == "ai.onnx" else domain, name, overload
+
+    def _add_node(self, operator: Operator[str]) -> None:
+        if operator[1] == "EPContext":  # names a file too
+            raise ModelError(f"{self._path}: holds a graph compiled for one machine, which is not loaded")
+        self._nodes.setdefault(self._inside, []).append(operator)
 
     def _look(self, kind: str, number: int, value: Value) -> None:
         if kind == "tensor" and (number == 13 or (number == 14 and value != 0)):
             raise ModelError(
                 f"{self._path}: its weights lie in another file, which is not followed: save the model as one file"
             )
-        if kind == "node" and number == 4 and self._text(value) == "EPContext":
-            raise ModelError(f"{self._path}: holds a graph compiled for one machine, which is not loaded")
 
     def _read_metadata(self, at: int, end: int) -> None:
         self._metadata_bytes += end - at

@@ -3,7 +3,8 @@
 import logging
 from pathlib import Path
 
-from monitor.classify.card import read_card
+from monitor.classify.card import read_card, takes_prompts
+from monitor.classify.clap import PromptedModel
 from monitor.classify.foreign import ForeignModel
 from monitor.classify.library import find
 from monitor.classify.model import Model
@@ -11,6 +12,7 @@ from monitor.classify.onnx_file import read_onnx
 from monitor.classify.session import Session
 from monitor.classify.sheet import read_sheet, sheet_beside
 from monitor.config import ModelConfig
+from monitor.errors import ModelError
 from monitor.messages import ModelCard
 
 log = logging.getLogger(__name__)
@@ -34,6 +36,13 @@ def describe(path: Path) -> ModelCard:
 
 def _open(path: Path, config: ModelConfig) -> Model:
     sheet = sheet_beside(path)
+    if sheet is None and takes_prompts(read_onnx(path).metadata):
+        return PromptedModel(path, config.prompts, config.background, config.provider, config.threads)
+    if config.prompts:
+        raise ModelError(
+            f"{path}: has classes of its own and takes no prompts: remove model.prompts from the configuration, "
+            "or choose a model that is told in words what to listen for, such as clap"
+        )
     if sheet is not None:
         return ForeignModel(path, sheet, config.provider, config.threads)
     return Session(path, config.provider, config.threads)

@@ -19,6 +19,7 @@ class Session:
         self._graph = graph = Graph(path, provider, threads)
         self.provider: str = graph.provider
         """The execution provider that ONNX Runtime really uses."""
+        card = read_card(path, graph.metadata, has_embedding="embedding" in graph.outputs)
         if set(graph.inputs) != {"waveform"} or "probabilities" not in graph.outputs:
             raise ModelError(
                 f"{path}: expected an input 'waveform' and an output 'probabilities', "
@@ -28,7 +29,6 @@ class Session:
             if name in {"waveform", "probabilities", "embedding"} and kind != FLOAT:
                 raise ModelError(f"{path}: {name!r} is a {kind}, expected a {FLOAT}")
         self._outputs = ["probabilities"] + ["embedding"] * ("embedding" in graph.outputs)
-        card = read_card(path, graph.metadata, has_embedding="embedding" in graph.outputs)
         self._most = try_out(graph, card, self._infer, _most(card, graph))
         self.card: ModelCard = replace(card, max_batch=self._most)
 

@@ -69,7 +69,10 @@ def test_other_entries_are_passed_over(path: Path) -> None:
 @pytest.mark.parametrize("key", REQUIRED)
 def test_each_missing_entry_is_named(path: Path, key: str) -> None:
     """Left out or empty, it is the one that the message asks for."""
-    said = f"the model does not describe itself: its metadata lacks {key}"
+    said = (
+        f"the model does not describe itself: its metadata lacks {key}; "
+        "for a model of another project, write a card ears.yaml beside it"
+    )
     assert refusal(path, **{key: ""}) == said
     with pytest.raises(ModelError, match=re.escape(said)):
         read_card(path, {k: v for k, v in METADATA.items() if k != key}, has_embedding=False)
@@ -77,7 +80,7 @@ def test_each_missing_entry_is_named(path: Path, key: str) -> None:
 
 def test_all_missing_entries_are_named_at_once(path: Path) -> None:
     """An ONNX file of another project lacks them all."""
-    with pytest.raises(ModelError, match=f"lacks {', '.join(REQUIRED)}$"):
+    with pytest.raises(ModelError, match=f"lacks {', '.join(REQUIRED)};"):
         read_card(path, {}, has_embedding=False)
 
 

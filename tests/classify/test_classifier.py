@@ -10,6 +10,7 @@ import pytest
 
 from monitor.classify.classifier import Classifier
 from monitor.classify.session import Session
+from monitor.errors import ModelError
 from monitor.messages import Samples, Window
 from tests.parts.slow_model import write_slow_model
 from tests.parts.tiny_model import write_tiny_model
@@ -27,7 +28,7 @@ def windows(*levels: float) -> list[Window]:
 
 
 def _noise(random: np.random.Generator, level: float) -> Samples:
-    return random.uniform(-level, level, LENGTH).astype(np.float32)
+    return (level * random.uniform(-1.0, 1.0, LENGTH)).astype(np.float32)
 
 
 @pytest.fixture
@@ -59,6 +60,14 @@ async def test_a_window_scores_the_same_alone_and_in_company(session: Session) -
         np.testing.assert_allclose(one.embedding, other.embedding, rtol=1e-5, atol=1e-6)
     alone.close()
     together.close()
+
+
+async def test_an_answer_that_is_no_number_is_an_error(session: Session) -> None:
+    """A rule that compares with it would be silent for ever."""
+    classifier = Classifier(session, batch=4)
+    with pytest.raises(ModelError, match="answers with what is no number"):
+        await classifier.run(windows(0.1, np.nan, 0.1))
+    classifier.close()
 
 
 async def test_no_windows_no_scores(session: Session) -> None:
