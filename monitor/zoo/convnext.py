@@ -145,6 +145,6 @@ FAMILY = Family(
     licence="MIT",
     source="https://github.com/topel/audioset-convnext-inf",
     description="ConvNeXt-Tiny on log-mel spectrograms: AudioSet mAP 0.471 as published",
-    quantization=Quantization("static"),
+    quantization=Quantization("static", keep=("downsample_layers.0", "head_audioset")),
     variable=True,
 )
