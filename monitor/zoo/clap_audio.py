@@ -1,6 +1,7 @@
 """The audio tower of CLAP: sounds to unit vectors."""
 
 import copy
+import re
 
 import torch
 from torch import Tensor, nn
@@ -22,6 +23,10 @@ WINDOW = 10 * RATE
 """Samples that the tower takes."""
 SHORTEST = RATE
 """Samples: below a second there is little for a network to hear that was trained on ten."""
+
+
+BLOCK = re.compile(r"tower\.layers\.(\d+)\.blocks\.(\d+)\.")
+"""Begins the keys of a block."""
 
 
 class AudioTower(nn.Module):
@@ -86,11 +91,10 @@ def fold_audio(network: nn.Module) -> AudioTower:
 
 
 def _stages(part: StateDict) -> tuple[list[int], list[int]]:
-    """Blocks and heads of each stage, as the tables of offsets tell."""
-    depths: list[int] = []
-    heads: list[int] = []
-    while (table := part.get(f"tower.layers.{len(depths)}.blocks.0.attention.table")) is not None:
-        prefix = f"tower.layers.{len(depths)}.blocks."
-        depths.append(len({key.removeprefix(prefix).split(".")[0] for key in part if key.startswith(prefix)}))
-        heads.append(table.shape[-1])
-    return depths, heads
+    """Blocks and heads of each stage. Raises `ModelError` where there is none."""
+    blocks = {(int(found[1]), int(found[2])) for key in part if (found := BLOCK.match(key))}
+    depths = [sum(stage == number for stage, _ in blocks) for number in range(len({stage for stage, _ in blocks}))]
+    tables = [part.get(f"tower.layers.{stage}.blocks.0.attention.table") for stage in range(len(depths))]
+    if not depths:
+        raise ModelError("the checkpoint is not of this family: it lacks the blocks of the audio tower")
+    return depths, [1 if table is None else table.shape[-1] for table in tables]  # what lacks is said on loading

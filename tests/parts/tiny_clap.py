@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from onnx import ModelProto, TensorProto, checker, helper, numpy_helper, save_model
+from onnx import ModelProto, NodeProto, TensorProto, ValueInfoProto, checker, helper, numpy_helper, save_model
 
 RATE = 16_000
 WINDOW = 8_000
@@ -87,7 +87,9 @@ def _text_graph() -> ModelProto:
     return model
 
 
-def _model(nodes: list[object], constants: dict[str, NDArray[np.generic]], given: object, answer: object) -> ModelProto:
+def _model(
+    nodes: list[NodeProto], constants: dict[str, NDArray[np.generic]], given: ValueInfoProto, answer: ValueInfoProto
+) -> ModelProto:
     initializers = [numpy_helper.from_array(value, name) for name, value in constants.items()]
     graph = helper.make_graph(nodes, "clicks", [given], [answer], initializers)
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=8)
