@@ -57,6 +57,9 @@ class Checkpoint:
     digest: str | None = None
     """"sha256:..." or "md5:...", where one is known; the Zenodo records give their files' MD5."""
 
+    beside: tuple[str, ...] = ()
+    """Addresses of small files that reading the weights needs in the same folder."""
+
 
 def load_family(name: str) -> Family:
     """The family of this name. Raises `ModelError` for an unknown one, or where a package that it needs is missing."""
@@ -91,7 +94,9 @@ def _panns(name: str, family: str, file: str, digest: str | None) -> Checkpoint:
     )
 
 
-def _published(name: str, family: str, repository: str, licence: str, maker: str) -> Checkpoint:
+def _published(
+    name: str, family: str, repository: str, licence: str, maker: str, beside: tuple[str, ...] = ()
+) -> Checkpoint:
     return Checkpoint(
         name=name,
         family=family,
@@ -99,6 +104,7 @@ def _published(name: str, family: str, repository: str, licence: str, maker: str
         file=f"{name}.safetensors",
         licence=licence,
         source=f"{maker}, https://huggingface.co/{repository}",
+        beside=tuple(_hugging_face(repository, other) for other in beside),
     )
 
 
@@ -130,7 +136,14 @@ CHECKPOINTS: Mapping[str, Checkpoint] = MappingProxyType(
             ),
             _panns("mobilenetv2", "panns-mobilenetv2", "MobileNetV2_mAP=0.383.pth", None),
             _published("ast", "ast", "MIT/ast-finetuned-audioset-10-10-0.4593", "BSD-3-Clause", "AST by Gong et al."),
-            _published("clap", "clap", "laion/clap-htsat-unfused", "Apache-2.0", "CLAP by LAION (Wu et al.)"),
+            _published(
+                "clap",
+                "clap",
+                "laion/clap-htsat-unfused",
+                "Apache-2.0",
+                "CLAP by LAION (Wu et al.)",
+                beside=("tokenizer.json", "config.json"),
+            ),
             _published("ced-tiny", "ced", "mispeech/ced-tiny", "Apache-2.0", "CED by Dinkel et al."),
             _published("ced-mini", "ced", "mispeech/ced-mini", "Apache-2.0", "CED by Dinkel et al."),
             Checkpoint(

@@ -7,8 +7,8 @@ from torch import nn
 from monitor.messages import Samples
 
 
-def answers(network: nn.Module, waveforms: Samples) -> tuple[Samples, Samples]:
-    """Probabilities float32[n, classes] and embeddings float32[n, dims] of float32[n, samples], each row on its own."""
+def answers(network: nn.Module, waveforms: Samples) -> list[Samples]:
+    """What it gives for float32[n, samples], each row on its own: float32[n, ...], in its order."""
     with torch.no_grad():
         rows = [network(torch.from_numpy(row[None])) for row in waveforms]
-    return np.concatenate([scores for scores, _ in rows]), np.concatenate([embedding for _, embedding in rows])
+    return [np.concatenate(parts) for parts in zip(*rows, strict=True)]

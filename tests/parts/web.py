@@ -3,7 +3,7 @@
 import re
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -56,7 +56,8 @@ def serving(site: Site) -> Iterator[Site]:
                 site.broken.add(self.path)
                 rest = rest[: site.limit]
                 self.close_connection = True
-            self.wfile.write(rest)
+            with suppress(ConnectionError):  # who asked may be gone
+                self.wfile.write(rest)
 
         def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - its name in the library
             """Say nothing."""

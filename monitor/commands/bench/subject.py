@@ -8,9 +8,9 @@ import numpy as np
 
 from monitor.classify.graph import PROVIDERS
 from monitor.classify.model import Model
-from monitor.classify.open import open_model
 from monitor.classify.profile import front_end_share
 from monitor.commands.bench.figures import Loaded, Memory
+from monitor.commands.opening import open_any
 from monitor.config import ModelConfig
 from monitor.errors import ModelError
 
@@ -26,7 +26,7 @@ class Subject:
     def load(self) -> Loaded:
         """Open it as every command does."""
         begun = time.perf_counter()
-        self._model = open_model(self._config)
+        self._model = open_any(Path(self._config.name), self._config)
         spent = time.perf_counter() - begun
         card = self._model.card
         return Loaded(

@@ -2,32 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from monitor.classify.model import Answer, Model
 from monitor.messages import Samples
 
 if TYPE_CHECKING:
     from monitor.zoo.quantize import Drift
 
 
-def alone(model: Model, waveforms: Samples) -> Answer:
-    """The answers to float32[n, samples], each row on its own."""
-    rows = [model.run(row[None]) for row in waveforms]
-    embeddings = [embedding for _, embedding in rows if embedding is not None]
-    return np.concatenate([scores for scores, _ in rows]), np.concatenate(embeddings) if embeddings else None
+def alone(run: Callable[[Samples], Sequence[Samples | None]], waveforms: Samples) -> list[Samples]:
+    """The answers to float32[n, samples], each row on its own, without those that are not given."""
+    rows = [run(row[None]) for row in waveforms]
+    return [np.concatenate(parts) for parts in zip(*rows, strict=True) if parts[0] is not None]
 
 
-def largest_difference(given: Answer, wanted: Answer) -> float:
-    """Of the probabilities, and of the embeddings in shares of the largest value, where both have some."""
-    (scores, embeddings), (wanted_scores, wanted_embeddings) = given, wanted
-    difference = float(np.abs(scores - wanted_scores).max())
-    if embeddings is None or wanted_embeddings is None:
-        return difference
-    scale = max(1.0, float(np.abs(wanted_embeddings).max()))
-    return max(difference, float(np.abs(embeddings - wanted_embeddings).max()) / scale)
+def largest_difference(given: Sequence[Samples], wanted: Sequence[Samples]) -> float:
+    """Of probabilities as it is, and of embeddings, which may be greater than 1, in shares of their largest value."""
+    return max(
+        float(np.abs(one - other).max()) / max(1.0, float(np.abs(other).max()))
+        for one, other in zip(given, wanted, strict=True)
+    )
 
 
 def told(drift: Drift) -> str:

@@ -90,6 +90,7 @@ def _get_all(address: str, part: _Part, progress: Progress) -> None:
         try:
             return _get(address, part, progress)
         except HTTPError as error:
+            error.close()
             if error.code == http.HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE and before:
                 part.forget()  # more than there is: not of this file
                 continue

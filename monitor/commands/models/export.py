@@ -2,7 +2,8 @@
 
 from argparse import Namespace
 
-from monitor.commands.models.making import make, ordered
+from monitor.commands.models.making import make
+from monitor.commands.models.orders import ordered
 from monitor.commands.models.pull import cached, published
 from monitor.errors import ModelError
 

@@ -3,7 +3,8 @@
 from argparse import Namespace
 from pathlib import Path
 
-from monitor.commands.models.making import make, ordered
+from monitor.commands.models.making import make
+from monitor.commands.models.orders import ordered
 
 
 def main(arguments: Namespace) -> int:

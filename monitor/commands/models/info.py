@@ -2,15 +2,15 @@
 
 import json
 from argparse import Namespace
-from pathlib import Path
+from collections.abc import Sequence
 
 import yaml
 
 from monitor.classify.graph import Graph
-from monitor.classify.open import open_model
+from monitor.classify.library import find
+from monitor.classify.open import describe
 from monitor.commands.models.places import short
 from monitor.commands.table import print_facts
-from monitor.config import ModelConfig
 
 SHOWN = {"format", "name", "family", "sample_rate", "window", "labels", "licence", "source", "description"}
 """Metadata that the card already tells."""
@@ -18,18 +18,17 @@ SHOWN = {"format", "name", "family", "sample_rate", "window", "labels", "licence
 
 def main(arguments: Namespace) -> int:
     """Print the card, a line each; raises `ModelError` where it is no model of ours."""
-    model = open_model(ModelConfig(name=arguments.model))
-    card = model.card
-    graph = Graph(Path(card.path))
+    path = find(arguments.model)
+    card, graph = describe(path), Graph(path)
     rows = [
         ("name", card.name),
         ("description", card.description),
         ("family", card.family),
         ("window", f"{card.window / card.sample_rate:g} s ({card.window} samples at {card.sample_rate} Hz)"),
-        ("classes", f"{len(card.labels)} (see `sound-monitor models --labels {arguments.model}`)"),
+        ("classes", _classes(card.labels, arguments.model)),
         ("licence", card.licence),
         ("source", card.source),
-        ("file", short(Path(card.path))),
+        ("file", short(path)),
         ("size", f"{card.size / 1e6:.1f} MB"),
         ("sha256", card.sha256),
         *(("input", _tensor(name, *form)) for name, form in graph.inputs.items()),
@@ -38,6 +37,12 @@ def main(arguments: Namespace) -> int:
     ]
     print_facts([(heading, text) for heading, text in rows if text])
     return 0
+
+
+def _classes(labels: Sequence[str], model: str) -> str:
+    if not labels:
+        return "what the configuration describes in words (model.prompts)"
+    return f"{len(labels)} (see `sound-monitor models --labels {model}`)"
 
 
 def _tensor(name: str, kind: str, shape: tuple[int | str | None, ...]) -> str:

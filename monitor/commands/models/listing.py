@@ -4,7 +4,7 @@ import sys
 from argparse import Namespace
 
 from monitor.classify.library import files, find, folders
-from monitor.classify.session import Session
+from monitor.classify.open import describe
 from monitor.commands.models.places import short
 from monitor.commands.table import print_table
 from monitor.errors import ModelError
@@ -13,14 +13,12 @@ from monitor.errors import ModelError
 def main(arguments: Namespace) -> int:
     """Print a table of models, or one model's classes; the exit code is 65 where a file is no model of ours."""
     if arguments.labels:
-        for label in Session(find(arguments.labels)).card.labels:
-            print(label)  # noqa: T201
-        return 0
+        return _labels(arguments.labels)
     rows: list[tuple[str, ...]] = []
     refused: list[ModelError] = []
     for path in files():
         try:
-            card = Session(path).card
+            card = describe(path)
         except ModelError as error:
             refused.append(error)
             continue
@@ -30,7 +28,7 @@ def main(arguments: Namespace) -> int:
                 card.family,
                 f"{card.sample_rate} Hz",
                 f"{card.window / card.sample_rate:.3f} s",
-                str(len(card.labels)),
+                str(len(card.labels)) if card.labels else "prompts",
                 f"{card.size / 1e6:.1f} MB",
                 card.licence.partition(";")[0],
                 short(path),
@@ -43,3 +41,13 @@ def main(arguments: Namespace) -> int:
     for refusal in refused:
         print(f"sound-monitor: {refusal}", file=sys.stderr)  # noqa: T201
     return ModelError.exit_code if refused or not rows else 0
+
+
+def _labels(name: str) -> int:
+    path = find(name)
+    labels = describe(path).labels
+    if not labels:
+        print(f"{path.stem} hears what the configuration describes in words: model.prompts", file=sys.stderr)  # noqa: T201
+    for label in labels:
+        print(label)  # noqa: T201
+    return 0

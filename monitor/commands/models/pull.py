@@ -4,10 +4,11 @@ import difflib
 import sys
 from argparse import Namespace
 from collections.abc import Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from monitor.commands.models.download import download
-from monitor.commands.models.making import make, ordered
+from monitor.commands.models.making import make
+from monitor.commands.models.orders import ordered
 from monitor.commands.models.places import checkpoints, short
 from monitor.commands.progress import downloading
 from monitor.commands.table import print_table
@@ -41,21 +42,27 @@ def published(name: str) -> Checkpoint:
 def fetch(checkpoint: Checkpoint) -> Path:
     """The file in the cache, downloaded unless it is there. Raises `DownloadError`, `ModelError`, `StorageError`."""
     path = cached(checkpoint)
-    if not path.exists():
-        try:
-            with downloading(checkpoint.file) as progress:
-                download(checkpoint.address, path, checkpoint.size, checkpoint.digest, progress)
-        except DownloadError as error:
-            raise DownloadError(
-                f"{error}\nA copy from elsewhere does as well: "
-                f"sound-monitor models import FILE --family {checkpoint.family} --name {checkpoint.name}"
-            ) from error
+    try:
+        for address in checkpoint.beside:
+            _fetch(address, path.with_name(PurePosixPath(address).name))
+        _fetch(checkpoint.address, path, checkpoint.size, checkpoint.digest)
+    except DownloadError as error:
+        raise DownloadError(
+            f"{error}\nA copy from elsewhere does as well: "
+            f"sound-monitor models import FILE --family {checkpoint.family} --name {checkpoint.name}"
+        ) from error
     return path
 
 
+def _fetch(address: str, path: Path, size: int | None = None, digest: str | None = None) -> None:
+    if not path.exists():
+        with downloading(path.name) as progress:
+            download(address, path, size, digest, progress)
+
+
 def cached(checkpoint: Checkpoint) -> Path:
-    """Where its file is kept."""
-    return checkpoints() / checkpoint.file
+    """Where its file is kept, in a folder of its own."""
+    return checkpoints() / checkpoint.name / checkpoint.file
 
 
 def _list() -> None:

@@ -4,23 +4,23 @@ import tempfile
 from argparse import Namespace
 from pathlib import Path
 
-from monitor.classify.open import open_model
+from monitor.classify.library import find
+from monitor.classify.open import describe
 from monitor.commands.models.comparison import told
 from monitor.commands.models.places import installed, short
 from monitor.commands.models.recordings import windows_of
 from monitor.commands.progress import working
-from monitor.config import ModelConfig
 from monitor.errors import StorageError, UsageError
 from monitor.zoo.catalogue import load_family
 
 
 def main(arguments: Namespace) -> int:
     """Write NAME-int8; raises `ModelError` where the model cannot be quantised."""
-    card = open_model(ModelConfig(name=arguments.model)).card
+    source = find(arguments.model)
+    card = describe(source)
     family = load_family(card.family)
     from monitor.zoo.quantize import drift, quantize
 
-    source = Path(card.path)
     target = Path(arguments.output) if arguments.output else installed(f"{card.name}-int8")
     if target.suffix != ".onnx":
         raise UsageError(f"{arguments.output}: a model file ends in .onnx")

@@ -13,10 +13,10 @@ from rich.text import Text
 from monitor.classify.library import find
 from monitor.classify.model import Model
 from monitor.classify.onnx_file import read_onnx
-from monitor.classify.open import open_model
 from monitor.commands.models.comparison import alone, largest_difference, told
 from monitor.commands.models.pull import cached
 from monitor.commands.models.recordings import scene_of, windows_of
+from monitor.commands.opening import open_any
 from monitor.commands.progress import working
 from monitor.commands.table import print_table
 from monitor.config import ModelConfig
@@ -46,7 +46,7 @@ class Finding:
 
 def main(arguments: Namespace) -> int:
     """Print the table; the exit code is 65 where something does not hold."""
-    model = open_model(ModelConfig(name=arguments.model, provider="cpu"))
+    model = open_any(find(arguments.model), ModelConfig(provider="cpu"))
     card = model.card
     windows = windows_of(arguments.audio, card.sample_rate, card.window) if arguments.audio else scene_of(card)
     sound = (
@@ -86,9 +86,8 @@ def _parity(model: Model, windows: Samples, checkpoint: Path | None) -> Finding:
     from monitor.zoo.reference import answers
 
     with working(f"asking the network of {path.name} about {len(windows)} windows"):
-        difference = largest_difference(
-            alone(model, windows), answers(family.build(family.read(path), card.window), windows)
-        )
+        wanted = answers(family.build(family.read(path), card.window), windows)
+        difference = largest_difference(alone(model.run, windows)[-len(wanted) :], wanted)
     half = read_onnx(Path(card.path)).metadata.get("precision") == "half"
     return Finding(
         difference <= (HALF_PARITY if half else PARITY),
@@ -100,8 +99,9 @@ def _parity(model: Model, windows: Samples, checkpoint: Path | None) -> Finding:
 def _drift(model: Model, windows: list[Samples]) -> Finding:
     """Against the float twin."""
     twin = model.card.name.removesuffix(INT8)
+    beside = Path(model.card.path).with_name(f"{twin}.onnx")
     try:
-        float_path = find(twin)
+        float_path = beside if beside.is_file() else find(twin)
     except ModelError:
         return Finding(None, "float twin", f"not compared: there is no model called {twin!r} at hand")
     from monitor.zoo.quantize import drift
@@ -112,7 +112,8 @@ def _drift(model: Model, windows: list[Samples]) -> Finding:
 def _neighbours(model: Model, windows: Samples) -> Finding:
     """Each window alone and among others, a silent one among them."""
     batch = np.concatenate((windows, np.zeros_like(windows[:1])))
-    difference = largest_difference(model.run(batch), alone(model, batch))
+    together = [answer for answer in model.run(batch) if answer is not None]
+    difference = largest_difference(together, alone(model.run, batch))
     return Finding(
         difference <= SAME, "neighbours", f"a window's answer changes by {difference:.1e} in a batch of {len(batch)}"
     )

@@ -1,0 +1,60 @@
+"""The command line within the test's process, where the zoo is loaded only once."""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from monitor.__main__ import main
+from tests.parts.cli import Ended
+from tests.parts.small_ced import write_small_ced
+from tests.parts.sounds import bursts, write_wav
+
+Command = Callable[..., Ended]
+
+
+SMALL = ("import", "small.pth", "--family", "ced", "--window", "1", "--name", "small")
+"""Makes the model `small`."""
+
+
+@pytest.fixture(scope="session")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with small.onnx and small-int8.onnx, made once of a checkpoint and a recording."""
+    folder = tmp_path_factory.mktemp("made")
+    checkpoint = write_small_ced(folder / "small.pth")
+    recording = write_wav(folder / "burst.wav", bursts(3, 0.5, 1.5))
+    output = folder / "out" / "small.onnx"
+    arguments = ["--family", "ced", "--window", "1", "--output", str(output), "--int8", str(recording)]
+    assert main(["models", "import", str(checkpoint), *arguments]) == 0
+    return output.parent
+
+
+@pytest.fixture
+def models(tmp_path: Path) -> Path:
+    """The user's folder of models."""
+    return tmp_path / "data" / "sound-monitor" / "models"
+
+
+@pytest.fixture
+def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
+    """Runs `sound-monitor models` with these arguments in a folder that has small.pth and burst.wav."""
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.chdir(tmp_path)
+    write_small_ced(tmp_path / "small.pth")
+    write_wav(tmp_path / "burst.wav", bursts(3, 0.5, 1.5))
+
+    def run(*arguments: str) -> Ended:
+        capsys.readouterr()
+        code = main(["models", *arguments])
+        return Ended(code, *capsys.readouterr())
+
+    return run
+
+
+@pytest.fixture
+def at_hand(command: Command, made: Path, models: Path) -> Command:
+    """The same, and the models `small` and `small-int8` are at hand."""
+    shutil.copytree(made, models)
+    return command

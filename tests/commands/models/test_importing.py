@@ -1,0 +1,110 @@
+"""`models import`."""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+import torch
+
+from monitor.classify.open import open_model
+from monitor.config import ModelConfig
+from monitor.zoo.ced import build
+from monitor.zoo.checkpoint import read_checkpoint
+from monitor.zoo.reference import answers
+from tests.commands.models.conftest import SMALL, Command
+from tests.parts.small_ced import SECOND
+
+
+def test_a_checkpoint_becomes_a_model_at_hand(command: Command, models: Path, tmp_path: Path) -> None:
+    """It answers as the network does, describes itself, and stands in the list; nothing else is left."""
+    done = command(*SMALL)
+    assert (done.code, done.err) == (0, "")
+    assert done.out.startswith("data/sound-monitor/models/small.onnx: ")
+    assert [path.name for path in models.iterdir()] == ["small.onnx"]
+    model = open_model(ModelConfig(name="small"))
+    assert (model.card.family, model.card.window, model.card.licence) == ("ced", SECOND, "Apache-2.0")
+    waveforms = np.random.default_rng(0).uniform(-0.5, 0.5, (3, SECOND)).astype(np.float32)
+    wanted, _ = answers(build(read_checkpoint(tmp_path / "small.pth"), SECOND), waveforms)
+    np.testing.assert_allclose(model.run(waveforms)[0], wanted, atol=1e-5)
+    assert "small " in command("list").out
+
+
+def test_an_8_bit_model_comes_beside_the_float_one(made: Path) -> None:
+    """And nothing else."""
+    assert sorted(path.name for path in made.iterdir()) == ["small-int8.onnx", "small.onnx"]
+
+
+def test_half_precision(command: Command, tmp_path: Path) -> None:
+    """Its weights are float16, and verify measures it by that."""
+    command(*SMALL, "--half", "--output", "half.onnx")
+    kinds = {tensor.data_type for tensor in onnx.load(tmp_path / "half.onnx").graph.initializer}
+    assert onnx.TensorProto.FLOAT16 in kinds
+    assert command("verify", "./half.onnx", "--checkpoint", "small.pth").code == 0
+
+
+def test_another_familys_checkpoint(command: Command, tmp_path: Path) -> None:
+    """A few of its keys are named, and nothing is written."""
+    state = torch.load(tmp_path / "small.pth", weights_only=True)["model"]
+    state["fc1.weight"] = state.pop("encoder.norm.weight")
+    torch.save(state, tmp_path / "small.pth")
+    done = command(*SMALL)
+    assert done.code == 65
+    assert "it lacks norm.weight and also holds fc1.weight\n" in done.err
+    assert not list((tmp_path / "data").rglob("*.onnx"))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (("--window", "0.05"), 2, "ced hears at least 0.15 s at once, not 0.05 s"),
+        (("--name", "../up"), 2, "'../up' cannot be the name of a model"),
+        (("--output", "small.pt"), 2, "small.pt: a model file ends in .onnx"),
+        (("--half", "--int8"), 2, "half precision or int8"),
+        (("--int8", "none.wav"), 69, "none.wav: No such file"),
+    ],
+)
+def test_what_cannot_be_ordered(command: Command, arguments: tuple[str, ...], code: int, said: str) -> None:
+    """Is said before any work."""
+    done = command("import", "small.pth", "--family", "ced", *arguments)
+    assert (done.code, done.out) == (code, "")
+    assert said in done.err
+
+
+def test_static_int8_needs_recordings(command: Command) -> None:
+    """They are asked for."""
+    done = command("import", "small.pth", "--family", "panns-cnn14", "--int8")
+    assert done.code == 2
+    assert "--int8 of panns-cnn14 is measured on sound: give recordings" in done.err
+
+
+def test_a_fixed_window(command: Command) -> None:
+    """Is said with its length."""
+    done = command("import", "small.pth", "--family", "yamnet", "--window", "2")
+    assert (done.code, done.err) == (2, "sound-monitor: yamnet hears 0.975 s at once, neither more nor less\n")
+
+
+def test_ctrl_c_leaves_nothing_half_done(command: Command, models: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither a file nor a folder, and the model that was there stays."""
+    models.mkdir(parents=True)
+    (models / "small.onnx").write_bytes(b"as before")
+
+    def interrupted(network: torch.nn.Module, path: Path, *_: object, **__: object) -> float:
+        path.write_bytes(b"half")
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("monitor.zoo.export.export", interrupted)
+    assert command(*SMALL).code == 130
+    assert {path.name: path.read_bytes() for path in models.iterdir()} == {"small.onnx": b"as before"}
+
+
+def test_without_torch(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What to install is said."""
+    monkeypatch.setitem(sys.modules, "torch", None)
+    monkeypatch.delitem(sys.modules, "monitor.zoo.ced")
+    done = command(*SMALL)
+    assert (done.code, done.err) == (
+        65,
+        "sound-monitor: importing models needs the package torch: install the extra 'zoo'\n",
+    )

@@ -1,0 +1,111 @@
+"""`models pull` and `models export`, from a web server on this machine."""
+
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from monitor.commands.models import export, pull
+from monitor.commands.models.orders import Order
+from monitor.zoo.catalogue import CHECKPOINTS, FAMILIES, Checkpoint
+from tests.commands.models.conftest import Command
+from tests.parts.small_ced import SECOND, write_small_ced
+from tests.parts.web import Site, serving
+
+
+@pytest.fixture
+def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
+    """Publishes a model called small, and lies about one called wrong."""
+    content = write_small_ced(tmp_path / "published.pth").read_bytes()
+    digest = hashlib.md5(content, usedforsecurity=False).hexdigest()
+    with serving(Site({"/small.pth": content, "/wrong.pth": content, "/words.json": b"{}"})) as site:
+        entries = [
+            Checkpoint(
+                name=name,
+                family="ced",
+                address=f"{site.address}/{name}.pth",
+                file=f"{name}.pth",
+                licence="CC0-1.0",
+                source="the tests",
+                beside=(f"{site.address}/words.json",),
+                digest=f"md5:{digest if name == 'small' else 32 * '0'}",
+            )
+            for name in ("small", "wrong", "gone")
+        ]
+        catalogue = {entry.name: entry for entry in entries}
+        monkeypatch.setattr(pull, "CHECKPOINTS", catalogue)
+        yield site
+
+
+@pytest.fixture
+def orders(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Order, Path]]:
+    """What would be made of which checkpoint, which takes its time."""
+    made: list[tuple[Order, Path]] = []
+    for module in (pull, export):
+        monkeypatch.setattr(module, "make", lambda order, checkpoint: made.append((order, checkpoint)))
+    return made
+
+
+def test_a_published_model_is_pulled(
+    command: Command, site: Site, orders: list[tuple[Order, Path]], models: Path, tmp_path: Path
+) -> None:
+    """Downloaded over a connection that breaks, and made under its publisher's licence; one download is enough."""
+    site.limit = 100_000
+    assert command("pull", "small", "--window", "1").code == 0
+    assert site.ranges == [None, None, "bytes=100000-"]
+    [(order, checkpoint)] = orders
+    assert (order.target, order.window, order.licence) == (models / "small.onnx", SECOND, "CC0-1.0")
+    assert checkpoint.with_name("words.json").read_bytes() == b"{}"
+    assert checkpoint.read_bytes() == (tmp_path / "published.pth").read_bytes()
+    site.files.clear()
+    assert command("pull", "small").code == 0
+    assert orders[1][1] == checkpoint
+
+
+def test_export_takes_what_was_pulled(
+    command: Command, site: Site, orders: list[tuple[Order, Path]], models: Path
+) -> None:
+    """With another window and name; without it, it says how to get it."""
+    done = command("export", "small", "--window", "1", "--name", "short")
+    assert done.code == 65
+    assert "small.pth is not there: get it by `sound-monitor models pull small`" in done.err
+    command("pull", "small")
+    assert command("export", "small", "--window", "1", "--name", "short").code == 0
+    (pulled, checkpoint), (exported, same) = orders
+    assert same == checkpoint
+    assert (exported.window, exported.target) == (SECOND, models / "short.onnx")
+    assert exported.licence == pulled.licence
+
+
+def test_a_file_that_is_not_the_published_one(command: Command, site: Site, tmp_path: Path) -> None:
+    """Is refused and thrown away."""
+    done = command("pull", "wrong")
+    assert done.code == 65
+    assert "was published: not the file that it should be" in done.err
+    assert [path.name for path in (tmp_path / "cache").rglob("*") if path.is_file()] == ["words.json"]
+
+
+def test_an_address_that_is_gone(command: Command, site: Site) -> None:
+    """Says so, and what else can be done."""
+    done = command("pull", "gone")
+    assert done.code == 69
+    assert "the server says 404 Not Found" in done.err
+    assert "sound-monitor models import FILE --family ced --name gone" in done.err
+
+
+def test_an_unknown_name(command: Command, site: Site) -> None:
+    """The nearest is named, before the others are pulled."""
+    done = command("pull", "small", "wrnog")
+    assert (done.code, done.err) == (
+        2,
+        "sound-monitor: there is no published model called 'wrnog'; did you mean wrong?\n",
+    )
+    assert site.ranges == []
+
+
+def test_what_can_be_had(command: Command) -> None:
+    """Without a name, all are listed; each is of a family that there is."""
+    done = command("pull")
+    assert [line.split()[0] for line in done.out.splitlines()] == ["name", *CHECKPOINTS]
+    assert {checkpoint.family for checkpoint in CHECKPOINTS.values()} == set(FAMILIES)

@@ -1,0 +1,64 @@
+"""`models verify`, `models quantize` and `models info`."""
+
+from pathlib import Path
+
+from tests.commands.models.conftest import Command
+from tests.parts.small_ced import write_small_ced
+
+
+def test_a_model_is_compared_with_its_network(at_hand: Command, tmp_path: Path) -> None:
+    """The checkpoint it was made of agrees, another does not: exit code 65."""
+    done = at_hand("verify", "small", "--checkpoint", "small.pth", "--audio", "burst.wav")
+    assert done.code == 0
+    assert "3 windows of 1 s: burst.wav" in done.out
+    assert "✓  network" in done.out
+    assert "✓  neighbours" in done.out
+    write_small_ced(tmp_path / "other.pth", salt=2)
+    done = at_hand("verify", "small", "--checkpoint", "other.pth", "--audio", "burst.wav")
+    assert done.code == 65
+    assert "✗  network     differs from the PyTorch network of other.pth by " in done.out
+
+
+def test_without_a_checkpoint_the_network_is_not_compared(at_hand: Command) -> None:
+    """Which is said, and is no failure."""
+    done = at_hand("verify", "small")
+    assert done.code == 0
+    assert "   network     not compared: its checkpoint is not at hand; name it by --checkpoint" in done.out
+    assert "60 windows of 1 s: a synthesised scene" in done.out
+
+
+def test_an_8_bit_model_is_compared_with_its_float_twin(at_hand: Command, models: Path) -> None:
+    """Where that is at hand."""
+    done = at_hand("verify", "small-int8", "--audio", "burst.wav")
+    assert done.code == 0
+    assert "float twin  on 3 windows its scores differ from the float model's by 0.0" in done.out
+    (models / "small.onnx").unlink()
+    done = at_hand("verify", "small-int8", "--audio", "burst.wav")
+    assert done.code == 0
+    assert "float twin  not compared: there is no model called 'small' at hand" in done.out
+
+
+def test_quantize_writes_a_model_and_compares_it(at_hand: Command, models: Path, made: Path) -> None:
+    """The same that `import --int8` writes."""
+    (models / "small-int8.onnx").unlink()
+    done = at_hand("quantize", "small", "--audio", "burst.wav")
+    assert (done.code, done.err) == (0, "")
+    assert "small-int8.onnx: " in done.out
+    assert "on 3 windows its scores differ from the float model's by 0.0" in done.out
+    assert (models / "small-int8.onnx").read_bytes() == (made / "small-int8.onnx").read_bytes()
+
+
+def test_quantize_knows_only_the_families(at_hand: Command) -> None:
+    """Of another's network nobody has said what stays in float."""
+    done = at_hand("quantize", "resnet-mini", "--audio", "burst.wav")
+    assert done.code == 65
+    assert "there is no model family 'resnet'" in done.err
+
+
+def test_info_tells_all(at_hand: Command) -> None:
+    """The card, the tensors and the digest."""
+    rows = dict(line.split(maxsplit=1) for line in at_hand("info", "small").out.splitlines())
+    assert rows["name"] == "small"
+    assert rows["window"] == "1 s (16000 samples at 16000 Hz)"
+    assert rows["input"].startswith("waveform float32[batch, ")
+    assert len(rows["sha256"]) == 64
