@@ -76,6 +76,17 @@ class Graph:
         self._options.terminate = True
 
 
+def _engine_cache() -> dict[str, str]:
+    """Where TensorRT keeps what takes it minutes to build; none where nothing can be written."""
+    folder = cache_folder() / "tensorrt"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        log.info("TensorRT builds its engines at every start: %s", error)
+        return {}
+    return {"trt_engine_cache_enable": "1", "trt_engine_cache_path": str(folder)}
+
+
 def _ports(path: Path, nodes: Sequence[ort.NodeArg]) -> dict[str, tuple[str, Shape]]:
     try:
         return {node.name: (node.type, tuple(node.shape)) for node in nodes}
@@ -118,10 +129,10 @@ def _start(path: Path, provider: str, threads: int) -> ort.InferenceSession:
     options.add_session_config_entry("session.force_spinning_stop", "1")
     wanted: list[str | tuple[str, dict[str, str]]] = [PROVIDERS[provider]]
     if provider == "tensorrt":
-        engines = {"trt_engine_cache_enable": "1", "trt_engine_cache_path": str(cache_folder() / "tensorrt")}
-        wanted = [(PROVIDERS["tensorrt"], engines), PROVIDERS["cuda"]]  # CUDA has the operators that TensorRT lacks
+        wanted = [(PROVIDERS["tensorrt"], _engine_cache()), PROVIDERS["cuda"]]  # which has the operators it lacks
     try:
         with _bounded(PROVIDERS[provider]):
             return ort.InferenceSession(str(path), options, providers=wanted, enable_fallback=0)
     except Exception as error:  # ONNX Runtime's errors have no common base
-        raise ModelError(f"{path}: not a model that ONNX Runtime can load: {plain(error)}") from error
+        refused = "not a model that ONNX Runtime can load" if provider == "cpu" else f"cannot be loaded on {provider}"
+        raise ModelError(f"{path}: {refused}: {plain(error)}") from error

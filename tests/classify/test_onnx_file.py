@@ -156,6 +156,27 @@ def test_functions_that_call_themselves_are_refused(tmp_path: Path, calls: dict[
     assert "calls itself" in refusal(tmp_path / "x.onnx", functions(calls))
 
 
+def test_the_standard_domain_has_two_names(tmp_path: Path) -> None:
+    """So a function that calls itself may look as if it called another."""
+    neg = helper.make_node("Neg", ["x"], ["y"])
+    recursive = FunctionProto(name="Neg", domain="ai.onnx", node=[neg])
+
+    def edit(model: ModelProto) -> None:
+        model.functions.append(recursive)
+        model.graph.node.append(neg)
+
+    assert "calls itself" in refusal(tmp_path / "x.onnx", edit)
+
+
+def test_outputs_of_inner_graphs_are_not_those_of_the_file(tmp_path: Path) -> None:
+    """They stand within a node."""
+    model = load_model(str(write_tiny_model(tmp_path / "x.onnx")))
+    inner = GraphProto(output=[helper.make_tensor_value_info("inner", TensorProto.FLOAT, [])])
+    model.graph.node.append(then(inner))
+    save_model(model, str(tmp_path / "x.onnx"))
+    assert read_onnx(tmp_path / "x.onnx").outputs == ("probabilities", "embedding")
+
+
 def test_a_function_may_be_called_like_an_operator(tmp_path: Path) -> None:
     """Of another domain: it does not call itself."""
     model = load_model(str(write_tiny_model(tmp_path / "x.onnx")))
