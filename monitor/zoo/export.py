@@ -3,8 +3,10 @@
 import ast
 import copy
 import json
+import logging
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -126,7 +128,9 @@ def largest_difference(network: nn.Module, path: Path, window: int, outputs: Seq
 
     The network answers for each row alone: a file whose rows depend on their neighbours differs.
     """
-    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    options = onnxruntime.SessionOptions()
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     waveforms = sounds(max(BATCHES), window)
     with torch.no_grad():
         rows = [[answer.numpy() for answer in network(torch.from_numpy(row[None]))] for row in waveforms]
@@ -152,7 +156,7 @@ def sounds(count: int, window: int) -> NDArray[np.float32]:
     kinds = (
         0.1 * noise,
         0 * noise,
-        0.5 * np.sin(0.2 * time) + 0.001 * noise,
+        0.5 * np.sin(0.2 * time) + 0.01 * noise,
         np.sign(noise),
         (time == window // 2) + 0.01 * noise,
     )
@@ -174,8 +178,7 @@ def graph_of(
 
     Its nodes are named by the modules that they come from: `block1.conv1.Conv_7`.
     """
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # they speak to the exporter's own developers
+    with _quiet_exporter():
         program = torch.onnx.export(
             network,
             (example,),
@@ -193,6 +196,20 @@ def graph_of(
         node.name = f"{_module(node)}{node.op_type}_{number}"
     _strip_traces(model)
     return model
+
+
+@contextmanager
+def _quiet_exporter() -> Iterator[None]:
+    """Without what the exporter tells its own developers."""
+    logger = logging.getLogger("torch.onnx")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.setLevel(level)
 
 
 class Half(nn.Module):
