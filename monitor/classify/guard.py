@@ -12,8 +12,8 @@ from pathlib import Path
 
 MEMORY = 8 * 2**30
 """Bytes that loading and a first run may add; less on a small machine."""
-PATIENCE = 120.0
-"""Seconds that a first run may take."""
+PATIENCE = 300.0
+"""Seconds that a first run may take; the largest transformers need a minute of it on a small or busy machine."""
 
 
 @contextlib.contextmanager

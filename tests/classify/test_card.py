@@ -91,6 +91,7 @@ def test_all_missing_entries_are_named_at_once(path: Path) -> None:
         ({"sample_rate": "16 kHz"}, "metadata sample_rate is '16 kHz', expected a whole number 1000 to 384000"),
         ({"sample_rate": "999"}, "metadata sample_rate is '999', expected a whole number 1000 to 384000"),
         ({"window": "0"}, "metadata window is '0', expected a whole number 1 to 23040000"),
+        ({"window": str(2**60)}, f"metadata window is '{2**60}', expected a whole number 1 to 23040000"),
         ({"window": "0.975"}, "metadata window is '0.975', expected a whole number 1 to 23040000"),
         ({"labels": "Dog,Cat"}, "metadata labels must be a JSON list of names"),
         ({"labels": '{"0": "Dog"}'}, "metadata labels must be a JSON list of names"),

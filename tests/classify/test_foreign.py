@@ -1,6 +1,7 @@
 """Models of other projects, by the card beside them."""
 
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -8,10 +9,11 @@ import pytest
 from numpy.typing import NDArray
 from onnx import ModelProto, TensorProto, helper, load_model, save_model
 
+from monitor.classify.classifier import Classifier
 from monitor.classify.foreign import ForeignModel
 from monitor.classify.frontend import FRONT_ENDS
 from monitor.errors import ModelError
-from monitor.messages import Samples
+from monitor.messages import Samples, Window
 from tests.parts.foreign_model import weights, write_ced, write_waveform, write_zipformer
 
 WINDOW = 16_000
@@ -129,6 +131,20 @@ def test_a_graph_for_one_waveform_gets_them_in_turn(tmp_path: Path, shape: tuple
     np.testing.assert_allclose(probabilities[:, 0], peaks)
     assert embeddings is not None
     np.testing.assert_allclose(embeddings, np.stack((sounds().mean(axis=1), peaks), axis=1), atol=1e-7)
+
+
+async def test_it_runs_as_every_model_does(tmp_path: Path) -> None:
+    """Through the same classifier, in batches."""
+    model = opened(tmp_path, write_zipformer, ZIPFORMER)
+    windows = [
+        Window(f"s{i}", 0, 0, model.card.sample_rate, samples, datetime.now(UTC)) for i, samples in enumerate(sounds())
+    ]
+    expected, _ = model.run(sounds())
+    classifier = Classifier(model, batch=2)
+    scores = await classifier.run(windows)
+    classifier.close()
+    assert [score.model for score in scores] == ["zipformer"] * 3
+    np.testing.assert_allclose([score.probabilities for score in scores], expected, atol=1e-6)
 
 
 def test_loud_logits_do_not_overflow(tmp_path: Path) -> None:
