@@ -23,16 +23,17 @@ def state_dict(shapes: Mapping[str, tuple[int, ...]], salt: int = 1) -> dict[str
     return {key: torch.from_numpy(np.asarray(_value(key, shape, salt))) for key, shape in shapes.items()}
 
 
-def _value(key: str, shape: tuple[int, ...], salt: int) -> NDArray[np.float32 | np.int64]:
+def _value(key: str, shape: tuple[int, ...], salt: int) -> NDArray[np.generic]:
     last = key.rsplit(".", 1)[-1]
     if last == "num_batches_tracked":
         return np.zeros(shape, np.int64)
     z = np.random.default_rng([zlib.crc32(key.encode()), salt]).standard_normal(shape).astype(np.float32)
-    of_decibels = key.split(".")[-2] == "bn0"
+    of_decibels = "bn0" in key.split(".")
     if last == "running_mean":
         return 3 * z - 30 if of_decibels else 0.02 * z
     if last == "running_var":
-        return 400 * (1 + 0.1 * np.abs(z)) if of_decibels else 1 + 0.2 * np.abs(z)
+        spread = np.abs(z)
+        return 400 + 40 * spread if of_decibels else 1 + 0.2 * spread
     if last == "gamma":
         return 0.3 + 0.05 * z
     if z.ndim == 1:
@@ -47,4 +48,4 @@ def clip(salt: int, samples: int = 320_000, rate: int = 32_000) -> NDArray[np.fl
     sound = 0.3 * np.sin(2 * np.pi * (200 * time + 3000 / time[-1] * time * time))
     sound += 0.05 * random.standard_normal(samples)
     sound[samples // 3 : samples // 3 + 3200] += 0.4 * random.standard_normal(3200)
-    return sound.astype(np.float32)
+    return np.asarray(sound, np.float32)
