@@ -9,7 +9,7 @@ import msgspec
 import pytest
 import yaml
 
-from monitor.config import Config, EventsConfig, Section, TlsConfig, state_folder
+from monitor.config import Config, EventsConfig, Section, TlsConfig, cache_folder, state_folder
 from monitor.config_file import load, parse
 from monitor.detect.rules import PRESETS
 
@@ -110,3 +110,15 @@ def test_the_state_folder_is_systemds_or_the_users(monkeypatch: pytest.MonkeyPat
     assert state_folder() == Path("/home/me/state/sound-monitor")
     monkeypatch.setenv("STATE_DIRECTORY", "/var/lib/sound-monitor:/var/lib/other")
     assert state_folder() == Path("/var/lib/sound-monitor")
+
+
+def test_the_cache_folder_is_systemds_or_the_users(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In this order: what systemd gives, XDG_CACHE_HOME, the home directory."""
+    monkeypatch.setenv("HOME", "/home/me")
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.delenv("CACHE_DIRECTORY", raising=False)
+    assert cache_folder() == Path("/home/me/.cache/sound-monitor")
+    monkeypatch.setenv("XDG_CACHE_HOME", "/home/me/cache")
+    assert cache_folder() == Path("/home/me/cache/sound-monitor")
+    monkeypatch.setenv("CACHE_DIRECTORY", "/var/cache/sound-monitor:/var/cache/other")
+    assert cache_folder() == Path("/var/cache/sound-monitor")

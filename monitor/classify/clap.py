@@ -13,10 +13,10 @@ from monitor.classify.model import Answer, run_rows
 from monitor.classify.open_set import OpenSet, prototype
 from monitor.classify.prompts import TextTower
 from monitor.classify.trial import try_out
-from monitor.errors import ModelError
+from monitor.errors import ConfigError, ModelError
 from monitor.messages import ModelCard, Samples
 
-EXAMPLE = "model: {name: NAME, prompts: {glass: [a glass breaking, the sound of glass shattering]}}"
+EXAMPLE = "model: {{name: {name}, prompts: {{glass: [a glass breaking, the sound of glass shattering]}}}}"
 
 
 class PromptedModel:
@@ -35,11 +35,11 @@ class PromptedModel:
         provider: str = "auto",
         threads: int = 1,
     ) -> None:
-        """Load the file, and make vectors of the descriptions. Raises `ModelError`."""
+        """Load the file, and make vectors of the descriptions. Raises `ModelError`, without any `ConfigError`."""
         if not prompts:
-            raise ModelError(
-                f"{path}: this model is told in words what to listen for; write it into the configuration, "
-                f"for example {EXAMPLE.replace('NAME', path.stem)}"
+            raise ConfigError(
+                f"model.prompts: {path} is told in words what to listen for, and is told nothing; write for example\n"
+                f"  {EXAMPLE.format(name=path.stem)}"
             )
         self._graph = graph = Graph(path, provider, threads)
         self.provider: str = graph.provider
@@ -68,7 +68,12 @@ def _open_set(
     path: Path, metadata: Mapping[str, str], prompts: Mapping[str, Sequence[str]], background: Sequence[str]
 ) -> OpenSet:
     name = metadata.get("text", "")
-    if not name or Path(name).name != name:
+    if not name:
+        raise ModelError(
+            f"{path}: made without the text tower that reads prompts: put the tokenizer.json that is published with "
+            "the weights into their folder, and import them again"
+        )
+    if Path(name).name != name:
         raise ModelError(f"{path}: metadata text must be the name of the text tower's files, not {name!r}")
     try:
         scale = float(metadata.get("scale", ""))

@@ -12,14 +12,17 @@ from monitor.classify.onnx_file import read_onnx
 from monitor.classify.session import Session
 from monitor.classify.sheet import read_sheet, sheet_beside
 from monitor.config import ModelConfig
-from monitor.errors import ModelError
+from monitor.errors import ConfigError
 from monitor.messages import ModelCard
 
 log = logging.getLogger(__name__)
 
 
 def open_model(config: ModelConfig) -> Model:
-    """Find, load and check the configured model. Raises `ModelError` that says what to do."""
+    """Find, load and check the configured model.
+
+    Raises `ModelError` that says what to do, and `ConfigError` for prompts that are missing or that it does not take.
+    """
     model = _open(find(config.name), config)
     log.info("model %s on %s", model.card.name, model.provider)
     return model
@@ -39,9 +42,9 @@ def _open(path: Path, config: ModelConfig) -> Model:
     if sheet is None and takes_prompts(read_onnx(path).metadata):
         return PromptedModel(path, config.prompts, config.background, config.provider, config.threads)
     if config.prompts:
-        raise ModelError(
-            f"{path}: has classes of its own and takes no prompts: remove model.prompts from the configuration, "
-            "or choose a model that is told in words what to listen for, such as clap"
+        raise ConfigError(
+            f"model.prompts: {path} has classes of its own and takes no prompts: leave them out, or choose a model "
+            "that is told in words what to listen for, such as clap"
         )
     if sheet is not None:
         return ForeignModel(path, sheet, config.provider, config.threads)

@@ -18,7 +18,7 @@ from monitor.commands.common import configuration
 from monitor.commands.table import print_table
 from monitor.config import Config, SourceConfig, event_log_path
 from monitor.detect.rules import resolve
-from monitor.errors import ModelError, MonitorError, SourceError
+from monitor.errors import MonitorError, SourceError
 from monitor.events.log import EventLog
 from monitor.messages import SILENCE_DBFS, ModelCard
 from monitor.mqtt.publisher import probe
@@ -55,7 +55,7 @@ async def _check(config: Config) -> list[Finding]:
     rate = 16_000
     try:
         model = open_model(config.model)
-    except ModelError as error:
+    except MonitorError as error:
         findings.append(Finding("model", error, str(error)))
     else:
         rate = model.card.sample_rate

@@ -41,7 +41,8 @@ class AudioTower(nn.Module):
 
     def forward(self, waveform: Tensor) -> tuple[Tensor]:
         """float32[batch, window] in [-1, 1] at 48 kHz to float32[batch, dims] of unit length."""
-        return (F.normalize(self.projection(self.tower(self.frontend(waveform))), dim=-1),)
+        projected = self.projection(self.tower(self.frontend(waveform)))
+        return (F.normalize(projected.float(), dim=-1),)  # the squares may be more than float16 holds
 
 
 class Repeat(nn.Module):
@@ -78,6 +79,7 @@ def build_audio(state: StateDict, window: int) -> AudioTower:
     return network.eval()
 
 
+@torch.no_grad()
 def fold_audio(network: nn.Module) -> AudioTower:
     """The same network with the batch normalisation of the bands taken into the front end."""
     folded = copy.deepcopy(network)

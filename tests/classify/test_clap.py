@@ -85,26 +85,13 @@ async def test_it_runs_in_the_pipeline(path: Path) -> None:
     assert [list(score.probabilities > 0.5) for score in scores] == [[False, True], [False, False]]
 
 
-def test_without_prompts_it_shows_how_to_write_them(path: Path) -> None:
-    """An example that names the model."""
-    with pytest.raises(ModelError, match=r"told in words.*model: \{name: clicks, prompts: \{glass: \[a glass"):
-        open_model(ModelConfig(name=str(path)))
-
-
-def test_a_model_with_classes_of_its_own_takes_no_prompts(tmp_path: Path) -> None:
-    """Rather than to pass over what the user wants to hear."""
-    path = write_tiny_model(tmp_path / "loud.onnx")
-    with pytest.raises(ModelError, match=r"loud\.onnx: .*takes no prompts"):
-        open_model(ModelConfig(name=str(path), prompts=PROMPTS))
-
-
 @pytest.mark.parametrize(
     ("entries", "said"),
     [
         ({"scale": None}, "metadata scale is None"),
         ({"scale": "nan"}, "metadata scale is 'nan'"),
         ({"scale": "-1"}, "metadata scale is '-1'"),
-        ({"text": None}, "metadata text must be the name"),
+        ({"text": None}, "made without the text tower"),
         ({"text": "../clicks"}, "metadata text must be the name"),
         ({"text": "other"}, "other.text: needed beside the model"),
         ({"text_sha256": None}, "clicks.text: damaged"),

@@ -10,7 +10,7 @@ from monitor.classify.foreign import ForeignModel
 from monitor.classify.open import describe, open_model
 from monitor.classify.session import Session
 from monitor.config import ModelConfig
-from monitor.errors import ModelError
+from monitor.errors import ConfigError, ModelError
 from tests.parts.foreign_model import write_ced
 from tests.parts.tiny_model import write_tiny_model
 
@@ -52,16 +52,16 @@ def test_a_model_with_a_card_beside_it_is_opened_by_that(tmp_path: Path) -> None
 
 
 def test_a_model_that_takes_prompts_asks_for_them(tmp_path: Path) -> None:
-    """It has no classes of its own."""
+    """It has no classes of its own, and shows how to describe some."""
     path = worded(tmp_path / "clap.onnx")
-    with pytest.raises(ModelError, match="told in words what to listen for; write it into the configuration"):
+    with pytest.raises(ConfigError, match=r"(?s)told in words.*model: \{name: clap, prompts: \{glass: \[a glass"):
         open_model(ModelConfig(name=str(path)))
 
 
 def test_prompts_for_a_model_that_takes_none_are_refused(tmp_path: Path) -> None:
     """They would be passed over in silence."""
     path = write_tiny_model(tmp_path / "ears.onnx")
-    with pytest.raises(ModelError, match=r"takes no prompts: remove model\.prompts"):
+    with pytest.raises(ConfigError, match=r"model\.prompts: .*ears\.onnx .*takes no prompts"):
         open_model(ModelConfig(name=str(path), prompts={"glass": ("glass breaking",)}))
 
 
