@@ -8,7 +8,7 @@ import pytest
 from monitor import __version__
 from tests.parts.cli import Program
 
-COMMANDS = ("run", "analyze", "devices", "models", "events", "check", "tui", "discovery")
+COMMANDS = ("run", "analyze", "devices", "models", "bench", "events", "check", "tui", "discovery")
 
 
 def test_help_names_all_commands_and_exit_codes(program: Program) -> None:
@@ -25,6 +25,14 @@ def test_each_command_has_help(program: Program, command: str) -> None:
     done = program.run(command, "--help", COLUMNS="80")
     assert (done.code, done.err) == (0, "")
     assert done.out.startswith(f"usage: sound-monitor {command} ")
+
+
+@pytest.mark.parametrize("action", ["list", "info", "pull", "import", "export", "quantize", "verify"])
+def test_each_action_of_models_has_help(program: Program, action: str) -> None:
+    """What it does, as the others."""
+    done = program.run("models", action, "--help", COLUMNS="80")
+    assert (done.code, done.err) == (0, "")
+    assert done.out.startswith(f"usage: sound-monitor models {action} ")
 
 
 def test_help_comes_quickly(program: Program) -> None:

@@ -1,8 +1,8 @@
 """One model in a process of its own: its memory is its own, and it only runs when it is asked to."""
 
-import multiprocessing
-import signal
-from multiprocessing.connection import Connection
+import subprocess
+import sys
+from multiprocessing.connection import Connection, Pipe
 from typing import Any, Self
 
 from monitor.commands.bench.figures import Loaded, Memory
@@ -14,19 +14,21 @@ class Worker:
     """The other process, seen from this one; it ends with the block that it is opened in."""
 
     def __init__(self, config: ModelConfig) -> None:
-        context = multiprocessing.get_context("spawn")
         self._name = config.name
-        self._pipe, theirs = context.Pipe()
-        self._process = context.Process(target=_serve, args=(theirs, config), daemon=True)
-        self._process.start()
-        theirs.close()
+        self._pipe, theirs = Pipe()
+        with theirs:
+            command = [sys.executable, "-c", f"from {__name__} import serve; serve({theirs.fileno()})"]
+            # In a session of its own: Ctrl-C is for this process, which ends the other.
+            self._process = subprocess.Popen(command, pass_fds=[theirs.fileno()], start_new_session=True)  # noqa: S603
+        self._pipe.send(config)
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._pipe.close()
         self._process.terminate()
-        self._process.join()
+        self._process.wait()
 
     def load(self) -> Loaded:
         """Load the model. Raises `ModelError`."""
@@ -49,22 +51,20 @@ class Worker:
             self._pipe.send(question)
             answer = self._pipe.recv()
         except (EOFError, ConnectionError):
-            self._process.join()
-            raise ModelError(
-                f"{self._name}: its process has ended ({self._process.exitcode}); is there too little memory?"
-            ) from None
+            code = self._process.wait()
+            raise ModelError(f"{self._name}: its process has ended ({code}); is there too little memory?") from None
         if isinstance(answer, MonitorError):
             raise answer
         return answer
 
 
-def _serve(pipe: Connection, config: ModelConfig) -> None:
-    """Answer until the asking process has gone."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the other, which ends this one
-    try:
-        from monitor.commands.bench.subject import Subject
+def serve(descriptor: int) -> None:
+    """Answer over this end of the pipe until the asking process has gone."""
+    from monitor.commands.bench.subject import Subject
 
-        subject = Subject(config)
+    pipe = Connection(descriptor)
+    try:
+        subject = Subject(pipe.recv())
         while True:
             question, *arguments = pipe.recv()
             try:

@@ -55,7 +55,8 @@ def _export_as_fits(order: Order, checkpoint: Path, target: Path) -> str:
 
 
 def _export(order: Order, checkpoint: Path, target: Path) -> str:
-    from monitor.zoo.export import HALF_PARITY, OUTPUTS, PARITY, export, sounds
+    from monitor.zoo.export import HALF_PARITY, PARITY, export, sounds
+    from monitor.zoo.graph import OUTPUTS
     from monitor.zoo.reference import answers
 
     family = order.family
