@@ -99,7 +99,10 @@ class ModelConfig(Section, frozen=True):
     batch: Annotated[int, Meta(ge=1, le=256)] = 16
     """Most windows (of several sources) in one inference."""
     prompts: dict[Label, Prompts] = {}
-    """For a model that listens for what it is told in words: each sound's name, and descriptions of the sound."""
+    """For a model that listens for what it is told in words: each sound's name, and descriptions of the sound.
+
+    They are what is detected, each by a rule of its own, in place of the default rules.
+    """
     background: Prompts = DEFAULT_BACKGROUND
     """Descriptions of what is to be heard when none of the sounds in `prompts` is."""
 
@@ -271,6 +274,9 @@ class Config(Section, frozen=True):
     def __post_init__(self) -> None:
         if twin := _twin([profile.name for profile in self.profiles]):
             raise ValueError(f"profile {twin!r} stands twice in profiles; give each its own name")
+        if self.model.prompts and self.detection.rules == DEFAULT_RULES:
+            rules = tuple(RuleConfig(label=name) for name in self.model.prompts)
+            structs.force_setattr(self, "detection", DetectionConfig(rules=rules))
 
     @property
     def node_name(self) -> str:

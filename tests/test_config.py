@@ -75,6 +75,16 @@ def test_the_shipped_file_tells_what_the_presets_fill_in() -> None:
     }
 
 
+def test_sounds_that_are_described_are_detected() -> None:
+    """In place of the default rules, also where those are written out; but a list of one's own stands."""
+    prompts = "{prompts: {Speech: [people talking], glass: [a glass breaking]}}"
+    assert [rule.label for rule in parse(f"model: {prompts}").detection.rules] == ["Speech", "glass"]
+    shipped = re.sub(r"^  #(?=prompts)", "  ", SHIPPED.read_text(), flags=re.MULTILINE)
+    assert [rule.label for rule in parse(shipped).detection.rules] == ["glass", "my doorbell"]
+    own = parse(f"model: {prompts}\ndetection: {{rules: [{{label: Bang, classes: [glass]}}]}}")
+    assert [rule.label for rule in own.detection.rules] == ["Bang"]
+
+
 def test_sections_are_frozen() -> None:
     """A configuration does not change while the program runs."""
     with pytest.raises(AttributeError):
