@@ -12,8 +12,9 @@ from torch.nn import functional as F  # noqa: N812 - its usual name
 from monitor.errors import ModelError
 from monitor.zoo.checkpoint import load_strict
 from monitor.zoo.clap_state import text_state
-from monitor.zoo.export import graph_of, save_proven
+from monitor.zoo.export import save_proven
 from monitor.zoo.family import StateDict
+from monitor.zoo.graph import graph_of
 from monitor.zoo.roberta import PADDING, Roberta
 
 HEAD = 64

@@ -24,7 +24,7 @@ class Cnn14(Panns):
         self.conv_block5 = picture_block(widths[3], widths[4])
         self.conv_block6 = picture_block(widths[4], widths[5])
 
-    def extract(self, waveform: Tensor, mel: Tensor) -> Tensor:
+    def extract(self, mel: Tensor) -> Tensor:
         """As `Panns.extract`."""
         return self.upper(self.first(mel))
 

@@ -1,12 +1,7 @@
 """Write a network as one self-describing ONNX file, and prove that the file answers as the network does."""
 
-import ast
-import copy
 import json
-import logging
-import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -14,27 +9,19 @@ import onnx
 import onnxruntime
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import nn
 
 from monitor.errors import ModelError
+from monitor.zoo.graph import OUTPUTS, Half, to_onnx
 
 FORMAT = "1"
 """Version of the metadata, as in monitor/classify/card.py."""
-
-OPSET = 20
-"""At 18 GELU becomes a chain of operators that ONNX Runtime does not fuse."""
 
 PARITY = 1e-4
 """Largest difference allowed between the network's answer and the file's; the embedding's, of its largest value."""
 
 HALF_PARITY = 0.02
 """The same for a file in half precision."""
-
-SCOPES = "pkg.torch.onnx.name_scopes"
-"""Where the exporter notes the modules around a node."""
-
-OUTPUTS = ("probabilities", "embedding")
-"""What a network gives, in this order."""
 
 BATCHES = (1, 2, 3, 5)
 """Sizes that are tried: an exporter may freeze the one that it has seen."""
@@ -161,85 +148,3 @@ def sounds(count: int, window: int) -> NDArray[np.float32]:
         (time == window // 2) + 0.01 * noise,
     )
     return np.stack([kinds[row % len(kinds)][row] for row in range(count)]).astype(np.float32)
-
-
-def to_onnx(network: nn.Module, window: int, shortest: int | None, outputs: Sequence[str] = OUTPUTS) -> onnx.ModelProto:
-    """The graph of a network that takes `waveform`, of `window` samples or any number from `shortest` on."""
-    shape: dict[int, torch.export.Dim] = {0: torch.export.Dim("batch", min=1, max=4096)}
-    if shortest is not None:
-        shape[1] = torch.export.Dim("samples", min=shortest)
-    return graph_of(network, torch.from_numpy(sounds(2, window)), "waveform", shape, outputs)
-
-
-def graph_of(
-    network: nn.Module, example: Tensor, name: str, shape: Mapping[int, torch.export.Dim], outputs: Sequence[str]
-) -> onnx.ModelProto:
-    """The graph of a network with one input, called `name`, like `example` but for the axes in `shape`, which are free.
-
-    Its nodes are named by the modules that they come from: `block1.conv1.Conv_7`.
-    """
-    with _quiet_exporter():
-        program = torch.onnx.export(
-            network,
-            (example,),
-            dynamo=True,
-            opset_version=OPSET,
-            input_names=[name],
-            output_names=outputs,
-            dynamic_shapes=(shape,),
-            verbose=False,
-        )
-    if program is None:
-        raise ModelError("the network cannot be exported")
-    model = program.model_proto
-    for number, node in enumerate(model.graph.node):
-        node.name = f"{_module(node)}{node.op_type}_{number}"
-    _strip_traces(model)
-    return model
-
-
-@contextmanager
-def _quiet_exporter() -> Iterator[None]:
-    """Without what the exporter tells its own developers."""
-    logger = logging.getLogger("torch.onnx")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logger.setLevel(level)
-
-
-class Half(nn.Module):
-    """A network in float16 but for its inputs, outputs and front end, whose powers span more than float16 does."""
-
-    def __init__(self, network: nn.Module) -> None:
-        """`network`: keeps its front end in a module called `frontend`, which gives one tensor."""
-        super().__init__()
-        self.network = copy.deepcopy(network).half()
-        frontend = self.network.get_submodule("frontend").float()
-        frontend.register_forward_hook(lambda _module, _inputs, output: output.half())
-
-    def forward(self, waveform: Tensor) -> tuple[Tensor, ...]:
-        """As the network, float32 in and out."""
-        return tuple(answer.float() for answer in self.network(waveform))
-
-
-def _module(node: onnx.NodeProto) -> str:
-    """The path of the module that a node comes from, with a dot behind it; empty for the network itself."""
-    scopes = next((entry.value for entry in node.metadata_props if entry.key == SCOPES), "[]")
-    modules = [scope for scope in ast.literal_eval(scopes)[:-1] if scope and not scope.startswith("_")]
-    return modules[-1] + "." if modules else ""
-
-
-def _strip_traces(model: onnx.ModelProto) -> None:
-    """Drop the source lines that the exporter notes on everything: they carry local paths and serve nobody."""
-    graph = model.graph
-    for item in (*graph.node, *graph.input, *graph.output, *graph.initializer):
-        del item.metadata_props[:]
-        item.doc_string = ""
-    del graph.metadata_props[:]
-    del graph.value_info[:]
-    del model.metadata_props[:]

@@ -61,7 +61,7 @@ class MobileNetV1(Panns):
             layers.append(separable(channels, width, shrink))
         self.features = nn.Sequential(*layers)
 
-    def extract(self, waveform: Tensor, mel: Tensor) -> Tensor:
+    def extract(self, mel: Tensor) -> Tensor:
         """As `Panns.extract`."""
         features: Tensor = self.features(mel)
         return features

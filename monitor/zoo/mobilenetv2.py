@@ -55,7 +55,9 @@ class Bottleneck(nn.Module):
 class MobileNetV2(Panns):
     """A convolution, stages of bottlenecks, and a pointwise convolution."""
 
-    def __init__(self, first: int = FIRST, stages: Sequence[Stage] = STAGES, last: int = LAST, dims: int = DIMS) -> None:
+    def __init__(
+        self, first: int = FIRST, stages: Sequence[Stage] = STAGES, last: int = LAST, dims: int = DIMS
+    ) -> None:
         """`first` and `last`: channels before and after the `stages`; `dims` of the embedding."""
         super().__init__(last, dims)
         conv = nn.Conv2d(1, first, 3, padding=1, bias=False)
@@ -68,7 +70,7 @@ class MobileNetV2(Panns):
         layers.append(nn.Sequential(nn.Conv2d(channels, last, 1, bias=False), nn.BatchNorm2d(last), nn.ReLU6()))
         self.features = nn.Sequential(*layers)
 
-    def extract(self, waveform: Tensor, mel: Tensor) -> Tensor:
+    def extract(self, mel: Tensor) -> Tensor:
         """As `Panns.extract`."""
         features: Tensor = self.features(mel)
         return features

@@ -1,21 +1,21 @@
 """What the PANNs have in common: the front end, the pooling, and the two layers on top.
 
-Source: Kong et al., PANNs: Large-Scale Pretrained Audio Neural Networks for Audio Pattern Recognition (2020). Modules are
-named as in the published checkpoints.
+Source: Kong et al., PANNs: Large-Scale Pretrained Audio Neural Networks for Audio Pattern Recognition (2020). Modules
+are named as in the published checkpoints.
 """
 
 import copy
 from collections.abc import Callable
+from typing import cast
 
 import torch
 from torch import Tensor, nn
-from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from monitor.errors import ModelError
 from monitor.zoo import audioset
 from monitor.zoo.checkpoint import load_strict
 from monitor.zoo.family import Family, Quantization, StateDict
-from monitor.zoo.folding import MelNorm, fold_mel_norm
+from monitor.zoo.folding import Conv, MelNorm, Norm, fold_mel_norm, fold_norm
 from monitor.zoo.frontend import decibel_mel
 
 RATE = 32_000
@@ -50,11 +50,12 @@ FRONT_END_SHAPES = {
 class Block(nn.Module):
     """Two convolutions, each with batch norm and ReLU."""
 
-    def __init__(self, conv1: nn.Module, conv2: nn.Module, norm: type[nn.Module]) -> None:
-        """`norm`: the batch norm that fits the convolutions, which have no bias of their own."""
+    def __init__(self, conv1: Conv, conv2: Conv, norm: Callable[[int], Norm]) -> None:
+        """`norm`: makes the batch norm that fits the convolutions, which have no bias of their own."""
         super().__init__()
         self.conv1, self.conv2 = conv1, conv2
-        self.bn1, self.bn2 = norm(conv1.out_channels), norm(conv2.out_channels)
+        self.bn1: nn.Module = norm(conv1.out_channels)
+        self.bn2: nn.Module = norm(conv2.out_channels)
 
     def forward(self, x: Tensor) -> Tensor:
         """float32[batch, channels, ...] to the channels of the second convolution, the other axes as they are."""
@@ -63,14 +64,15 @@ class Block(nn.Module):
 
     def fold(self) -> None:
         """Merge the norms into the convolutions, in place."""
-        self.conv1, self.conv2 = fuse_conv_bn_eval(self.conv1, self.bn1), fuse_conv_bn_eval(self.conv2, self.bn2)
-        self.bn1 = self.bn2 = nn.Identity()
+        self.conv1, self.bn1 = fold_norm(self.conv1, self.bn1), nn.Identity()
+        self.conv2, self.bn2 = fold_norm(self.conv2, self.bn2), nn.Identity()
 
 
 def picture_block(channels: int, width: int) -> Block:
     """3x3 convolutions over frames and bands: float32[batch, `channels`, frames, bands] to `width` channels."""
-    convs = (nn.Conv2d(wide, width, 3, padding=1, bias=False) for wide in (channels, width))
-    return Block(*convs, nn.BatchNorm2d)
+    conv1 = nn.Conv2d(channels, width, 3, padding=1, bias=False)
+    conv2 = nn.Conv2d(width, width, 3, padding=1, bias=False)
+    return Block(conv1, conv2, nn.BatchNorm2d)
 
 
 class Panns(nn.Module):
@@ -86,19 +88,26 @@ class Panns(nn.Module):
 
     def forward(self, waveform: Tensor) -> tuple[Tensor, Tensor]:
         """float32[batch, samples] to probabilities float32[batch, classes] and embeddings float32[batch, dims]."""
-        mel = self.bn0(self.frontend(waveform))
-        over_time = self.extract(waveform, mel[:, None]).mean(3)
+        return self.answer(self.extract(self.mel(waveform)))
+
+    def mel(self, waveform: Tensor) -> Tensor:
+        """float32[batch, samples] to normalised decibels float32[batch, 1, frames, bands]."""
+        mel: Tensor = self.bn0(self.frontend(waveform))
+        return mel[:, None]
+
+    def extract(self, mel: Tensor) -> Tensor:
+        """`mel` to features float32[batch, channels, frames // 32, bands // 32]."""
+        raise NotImplementedError
+
+    def answer(self, features: Tensor) -> tuple[Tensor, Tensor]:
+        """Features to probabilities and embeddings."""
+        over_time = features.mean(3)
         embedding = torch.relu(self.fc1(over_time.amax(2) + over_time.mean(2)))
         return torch.sigmoid(self.fc_audioset(embedding)), embedding
 
-    def extract(self, waveform: Tensor, mel: Tensor) -> Tensor:
-        """`mel` float32[batch, 1, frames, bands] to float32[batch, channels, frames // 32, bands // 32]."""
-        raise NotImplementedError
-
     def fold(self) -> None:
         """Merge, in place, what a neighbouring layer can take over."""
-        assert isinstance(self.bn0, MelNorm)  # folded only once
-        fold_mel_norm(self.frontend, self.bn0)
+        fold_mel_norm(self.frontend, cast(MelNorm, self.bn0))
         self.bn0 = nn.Identity()
         for block in self.modules():
             if isinstance(block, Block):
@@ -119,8 +128,7 @@ def load(network: Panns, state: StateDict) -> nn.Module:
 
 def fold(network: nn.Module) -> nn.Module:
     """An equivalent network with less to do."""
-    folded = copy.deepcopy(network)
-    assert isinstance(folded, Panns)
+    folded = copy.deepcopy(cast(Panns, network))
     folded.fold()
     return folded
 

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 - its usual name
-from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from monitor.errors import ModelError
 from monitor.zoo.cnn14 import WIDTHS, Cnn14
 from monitor.zoo.family import StateDict
+from monitor.zoo.folding import fold_norm
 from monitor.zoo.panns import HOP, RATE, Block, family, load, picture_block
 
 DRAWN = (64, 64, 128, 128)
@@ -41,9 +41,10 @@ class WavegramLogmelCnn14(Cnn14):
         self.pre_block4 = picture_block(drawn[3] // HEIGHT, widths[0])
         self.conv_block2 = picture_block(2 * widths[0], widths[1])
 
-    def extract(self, waveform: Tensor, mel: Tensor) -> Tensor:
-        """As `Panns.extract`."""
-        return self.upper(torch.cat((self.first(mel), self.picture(waveform)), dim=1))
+    def forward(self, waveform: Tensor) -> tuple[Tensor, Tensor]:
+        """As `Panns.forward`."""
+        heard_and_drawn = (self.first(self.mel(waveform)), self.picture(waveform))
+        return self.answer(self.upper(torch.cat(heard_and_drawn, dim=1)))
 
     def picture(self, waveform: Tensor) -> Tensor:
         """float32[batch, samples] to float32[batch, width, samples // 640, bands]."""
@@ -56,7 +57,7 @@ class WavegramLogmelCnn14(Cnn14):
     def fold(self) -> None:
         """As `Panns.fold`."""
         super().fold()
-        self.pre_conv0, self.pre_bn0 = fuse_conv_bn_eval(self.pre_conv0, self.pre_bn0), nn.Identity()
+        self.pre_conv0, self.pre_bn0 = fold_norm(self.pre_conv0, self.pre_bn0), nn.Identity()
 
 
 def build(state: StateDict, window: int) -> nn.Module:

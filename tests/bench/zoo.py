@@ -110,7 +110,7 @@ def in_onnx_runtime(path: Path) -> Contender:
 def in_openvino(files: dict[str, Path], window: int) -> dict[str, Contender]:
     """The same files in OpenVINO; none where it is not installed."""
     try:
-        import openvino
+        import openvino  # type: ignore[import-not-found,unused-ignore]
     except ImportError:
         return {}
     core = openvino.Core()

@@ -15,7 +15,8 @@ from torch.nn import functional as F  # noqa: N812 - its usual name
 from monitor.errors import ModelError
 from monitor.messages import Samples
 from monitor.zoo.convnext import BANDS, FAMILY, HOP, RATE, ConvNeXt, build, fold
-from monitor.zoo.export import export, to_onnx
+from monitor.zoo.export import export
+from monitor.zoo.graph import to_onnx
 from monitor.zoo.mel import slaney_bank
 from monitor.zoo.quantize import drift, quantize
 from tests.zoo.seeded import GOLDEN, clip, golden_keys, state_dict
@@ -134,6 +135,7 @@ def test_answers_are_those_of_the_plain_computation(salt: int, samples: int) -> 
     with torch.no_grad():
         expected = plain(network.state_dict(), waveforms)
         folded = fold(network)
+        assert "bn0.weight" in network.state_dict()
         for answers in (network(waveforms), folded(waveforms)):
             for answer, wanted in zip(answers, expected, strict=True):
                 torch.testing.assert_close(answer, wanted, rtol=0, atol=2e-5)

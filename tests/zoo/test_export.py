@@ -104,7 +104,7 @@ def test_another_networks_answers_are_told_apart(exported: Path) -> None:
     """The comparison that the export rests on sees a difference in one bias."""
     other = Tiny().eval()
     with torch.no_grad():
-        other.head.bias += 0.01
+        other.head.bias.add_(0.01)
     assert 1e-4 < largest_difference(other, exported, WINDOW) < 1e-2
 
 

@@ -11,7 +11,8 @@ from monitor.zoo.mel import Bank, slaney_bank, used_bins
 
 def hann(length: int, *, periodic: bool) -> NDArray[np.float64]:
     """The window, whose last value is its first where it is not periodic."""
-    return np.hanning(length + periodic)[:length]
+    distance: NDArray[np.float64] = np.arange(length) / (length if periodic else length - 1)
+    return (np.sin(np.pi * distance) ** 2).astype(np.float64)
 
 
 def textbook(

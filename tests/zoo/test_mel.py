@@ -1,6 +1,7 @@
 """Mel filter banks, by what defines them."""
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -35,7 +36,7 @@ def test_slaney_bands_have_one_area() -> None:
 
 
 @pytest.mark.parametrize("make", [htk_bank, kaldi_bank])
-def test_neighbouring_htk_bands_share_a_bin_out(make: type[Bank]) -> None:
+def test_neighbouring_htk_bands_share_a_bin_out(make: Callable[[int, int, int, float, float], Bank]) -> None:
     """Between the first and the last centre the weights of a bin add up to one."""
     bank = make(16_000, 512, 40, 20, 8000)
     inner = bank[bank[:, 0].argmax() + 1 : bank[:, -1].argmax()]
