@@ -11,8 +11,7 @@ from monitor.zoo.mel import Bank, slaney_bank, used_bins
 
 def hann(length: int, *, periodic: bool) -> NDArray[np.float64]:
     """The window, whose last value is its first where it is not periodic."""
-    distance: NDArray[np.float64] = np.arange(length) / (length if periodic else length - 1)
-    return (np.sin(np.pi * distance) ** 2).astype(np.float64)
+    return np.hanning(length + periodic)[:length]
 
 
 def textbook(
@@ -25,7 +24,8 @@ def textbook(
     starts = range(0, samples.shape[1] - len(window) + 1, hop)
     frames = np.stack([samples[:, start : start + len(window)] for start in starts], axis=1)
     power = np.abs(np.fft.rfft(frames * window, size)) ** 2
-    return 10 * np.log10(np.maximum(power @ bank.astype(np.float64), 1e-10))
+    decibels: NDArray[np.float64] = 10 * np.log10(np.maximum(power @ bank.astype(np.float64), 1e-10))
+    return decibels
 
 
 def noise(samples: int) -> NDArray[np.float32]:
