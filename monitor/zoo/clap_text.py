@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
-import onnxruntime
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 - its usual name
@@ -12,7 +11,7 @@ from torch.nn import functional as F  # noqa: N812 - its usual name
 from monitor.errors import ModelError
 from monitor.zoo.checkpoint import load_strict
 from monitor.zoo.clap_state import text_state
-from monitor.zoo.export import save_proven
+from monitor.zoo.export import open_file, save_proven
 from monitor.zoo.family import StateDict
 from monitor.zoo.graph import graph_of
 from monitor.zoo.roberta import PADDING, Roberta
@@ -75,7 +74,7 @@ def export_text(network: TextTower, path: Path, metadata: Mapping[str, str]) -> 
 
 def _largest_difference(network: TextTower, path: Path) -> float:
     """Of the file's answers from the network's, over sentences of several lengths."""
-    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    session = open_file(path)
     differences = []
     for length in (*LENGTHS, longest(network)):
         tokens = _sentence(network, length)

@@ -115,9 +115,7 @@ def largest_difference(network: nn.Module, path: Path, window: int, outputs: Seq
 
     The network answers for each row alone: a file whose rows depend on their neighbours differs.
     """
-    options = onnxruntime.SessionOptions()
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    session = open_file(path)
     waveforms = sounds(max(BATCHES), window)
     with torch.no_grad():
         rows = [[answer.numpy() for answer in network(torch.from_numpy(row[None]))] for row in waveforms]
@@ -130,6 +128,13 @@ def largest_difference(network: nn.Module, path: Path, window: int, outputs: Seq
             session.run(outputs, {"waveform": waveforms[:batch]}), wanted, scales, strict=True
         )
     )
+
+
+def open_file(path: Path) -> onnxruntime.InferenceSession:
+    """An exported file, to ask it what it answers."""
+    options = onnxruntime.SessionOptions()
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
 
 
 def sounds(count: int, window: int) -> NDArray[np.float32]:

@@ -38,6 +38,8 @@ FRONT_END = "frontend"
 """Module that stays float in every network."""
 QUIET = 1e-3
 """A window whose peak stays below (-60 dBFS) says nothing about the ranges, and is not calibrated on."""
+SCORES, EMBEDDING = "probabilities", "embedding"
+"""Outputs of a model."""
 DETECTED = 0.5
 """A score from which a class counts as detected."""
 
@@ -108,7 +110,7 @@ def quantize(source: Path, target: Path, calibration: Iterable[Samples], quantiz
 def drift(float_path: Path, int8_path: Path, waveforms: Iterable[Samples]) -> Drift:
     """Compare two models on waveforms float32[samples] in [-1, 1], one at a time. Raises `ModelError`."""
     reference, quantised = _open(float_path), _open(int8_path)
-    answers = [(_scores(reference, waveform), _scores(quantised, waveform)) for waveform in waveforms]
+    answers = [(_answer(reference, SCORES, w), _answer(quantised, SCORES, w)) for w in waveforms]
     if not answers:
         raise ModelError(f"{int8_path}: no sound to compare with {float_path} on")
     wanted, given = (np.stack(scores) for scores in zip(*answers, strict=True))
@@ -124,6 +126,20 @@ def drift(float_path: Path, int8_path: Path, waveforms: Iterable[Samples]) -> Dr
         top1=float((wanted.argmax(axis=1) == given.argmax(axis=1)).mean()),
         ranking=float(np.mean(ranked)) if ranked else None,
     )
+
+
+def likeness(float_path: Path, int8_path: Path, waveforms: Iterable[Samples]) -> Samples:
+    """Cosines float32[n] of two models' embeddings of waveforms float32[samples] in [-1, 1], one at a time.
+
+    What `drift` is to models that have no classes of their own. Raises `ModelError`.
+    """
+    reference, quantised = _open(float_path), _open(int8_path)
+    answers = [(_answer(reference, EMBEDDING, w), _answer(quantised, EMBEDDING, w)) for w in waveforms]
+    if not answers:
+        raise ModelError(f"{int8_path}: no sound to compare with {float_path} on")
+    wanted, given = (np.stack(vectors) for vectors in zip(*answers, strict=True))
+    lengths = np.linalg.norm(wanted, axis=1) * np.linalg.norm(given, axis=1)
+    return np.asarray((wanted * given).sum(axis=1) / lengths, np.float32)
 
 
 def average_precision(scores: Samples, positive: NDArray[np.bool_]) -> float:
@@ -195,7 +211,7 @@ def _session(model: str | bytes) -> onnxruntime.InferenceSession:
     return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
 
 
-def _scores(session: onnxruntime.InferenceSession, waveform: Samples) -> Samples:
-    """Probabilities float32[classes]."""
-    scores: Samples = session.run(["probabilities"], {"waveform": waveform[None]})[0][0]
-    return scores
+def _answer(session: onnxruntime.InferenceSession, output: str, waveform: Samples) -> Samples:
+    """One output for one window, float32[classes] or float32[dims]."""
+    answer: Samples = session.run([output], {"waveform": waveform[None]})[0][0]
+    return answer

@@ -10,7 +10,7 @@ import pytest
 from monitor.errors import ModelError
 from monitor.messages import Samples
 from monitor.zoo.family import Quantization
-from monitor.zoo.quantize import Drift, average_precision, drift, quantize
+from monitor.zoo.quantize import Drift, average_precision, drift, likeness, quantize
 from tests.zoo.small_graph import METADATA, WINDOW, save, small_model, sounds
 
 STATIC = Quantization("static")
@@ -223,6 +223,16 @@ def test_drift_without_sound(small: Path) -> None:
     """There is no drift to tell over no sound."""
     with pytest.raises(ModelError, match="no sound to compare"):
         drift(small, small, [])
+
+
+def test_likeness(small: Path, tmp_path: Path) -> None:
+    """Embeddings are compared by their direction; a model's own point its way."""
+    int8 = tmp_path / "int8.onnx"
+    quantize(small, int8, sounds(16), STATIC)
+    np.testing.assert_allclose(likeness(small, small, sounds(4)), np.ones(4), rtol=1e-6)
+    assert 0.9 < likeness(small, int8, sounds(4)).min() < 1 - 1e-6
+    with pytest.raises(ModelError, match="no sound to compare"):
+        likeness(small, small, [])
 
 
 def test_average_precision() -> None:

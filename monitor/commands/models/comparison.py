@@ -1,16 +1,12 @@
 """How far the answers of a model file are from those of what it was made of."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import numpy as np
 
+from monitor.classify.open import describe
 from monitor.messages import Samples
-
-if TYPE_CHECKING:
-    from monitor.zoo.quantize import Drift
 
 
 def alone(run: Callable[[Samples], Sequence[Samples | None]], waveforms: Samples) -> list[Samples]:
@@ -27,9 +23,18 @@ def largest_difference(given: Sequence[Samples], wanted: Sequence[Samples]) -> f
     )
 
 
-def told(drift: Drift) -> str:
-    """The figures of an 8-bit model in words."""
+def drifted(float_path: Path, int8_path: Path, windows: Sequence[Samples]) -> str:
+    """How far an 8-bit model's answers to float32[samples] are from the float model's, in words."""
+    from monitor.zoo.quantize import drift, likeness
+
+    if not describe(float_path).labels:
+        cosines = likeness(float_path, int8_path, windows)
+        return (
+            f"on {len(cosines)} windows its embeddings point the float model's way by a cosine of {cosines.mean():.4f} "
+            f"in the mean, {cosines.min():.4f} at least"
+        )
+    found = drift(float_path, int8_path, windows)
     return (
-        f"on {drift.windows} windows its scores differ from the float model's by {drift.mean:.4f} in the mean, "
-        f"{drift.largest:.2f} at most; the best class is the same in {drift.top1:.0%}"
+        f"on {found.windows} windows its scores differ from the float model's by {found.mean:.4f} in the mean, "
+        f"{found.largest:.2f} at most; the best class is the same in {found.top1:.0%}"
     )

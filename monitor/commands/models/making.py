@@ -5,7 +5,7 @@ import tempfile
 from pathlib import Path
 
 from monitor.classify.graph import Graph
-from monitor.commands.models.comparison import alone, largest_difference, told
+from monitor.commands.models.comparison import alone, drifted, largest_difference
 from monitor.commands.models.orders import Order
 from monitor.commands.models.places import short
 from monitor.commands.models.recordings import windows_of
@@ -126,9 +126,9 @@ def _parity(difference: float) -> str:
 
 
 def _quantize(order: Order, source: Path, target: Path) -> str:
-    from monitor.zoo.quantize import drift, quantize
+    from monitor.zoo.quantize import quantize
 
     with working(f"{order.name}: measuring and quantising"):
         windows = windows_of(order.recordings, order.family.sample_rate, order.window) if order.recordings else []
         quantize(source, target, windows, order.family.quantization)
-        return told(drift(source, target, windows)) if windows and order.family.labels() else "not compared"
+        return drifted(source, target, windows) if windows else "not compared"

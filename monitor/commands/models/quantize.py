@@ -6,7 +6,7 @@ from pathlib import Path
 
 from monitor.classify.library import find
 from monitor.classify.open import describe
-from monitor.commands.models.comparison import told
+from monitor.commands.models.comparison import drifted
 from monitor.commands.models.places import installed, short
 from monitor.commands.models.recordings import windows_of
 from monitor.commands.progress import working
@@ -19,7 +19,7 @@ def main(arguments: Namespace) -> int:
     source = find(arguments.model)
     card = describe(source)
     family = load_family(card.family)
-    from monitor.zoo.quantize import drift, quantize
+    from monitor.zoo.quantize import quantize
 
     target = Path(arguments.output) if arguments.output else installed(f"{card.name}-int8")
     if target.suffix != ".onnx":
@@ -31,9 +31,9 @@ def main(arguments: Namespace) -> int:
             made = Path(folder) / target.name
             with working(f"{card.name}: measuring on {len(windows)} windows, and quantising"):
                 quantize(source, made, windows, family.quantization)
-                drifted = drift(source, made, windows)
+                comparison = drifted(source, made, windows)
             made.replace(target)
     except OSError as error:
         raise StorageError(f"cannot write {target}: {error.strerror}") from error
-    print(f"{short(target)}: {target.stat().st_size / 1e6:.1f} MB; {told(drifted)}")  # noqa: T201
+    print(f"{short(target)}: {target.stat().st_size / 1e6:.1f} MB; {comparison}")  # noqa: T201
     return 0

@@ -13,7 +13,7 @@ from rich.text import Text
 from monitor.classify.library import find
 from monitor.classify.model import Model
 from monitor.classify.onnx_file import read_onnx
-from monitor.commands.models.comparison import alone, largest_difference, told
+from monitor.commands.models.comparison import alone, drifted, largest_difference
 from monitor.commands.models.pull import cached
 from monitor.commands.models.recordings import scene_of, windows_of
 from monitor.commands.opening import open_any
@@ -104,9 +104,7 @@ def _drift(model: Model, windows: list[Samples]) -> Finding:
         float_path = beside if beside.is_file() else find(twin)
     except ModelError:
         return Finding(None, "float twin", f"not compared: there is no model called {twin!r} at hand")
-    from monitor.zoo.quantize import drift
-
-    return Finding(None, "float twin", told(drift(float_path, Path(model.card.path), windows)))
+    return Finding(None, "float twin", drifted(float_path, Path(model.card.path), windows))
 
 
 def _neighbours(model: Model, windows: Samples) -> Finding:

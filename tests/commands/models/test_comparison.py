@@ -1,0 +1,28 @@
+"""How an 8-bit model is compared with the float one."""
+
+from pathlib import Path
+
+import numpy as np
+
+from monitor.commands.models.comparison import drifted
+from tests.parts.tiny_clap import WINDOW, write_tiny_clap
+from tests.parts.tiny_model import write_tiny_model
+
+
+def test_a_model_with_classes_is_compared_by_its_scores(tmp_path: Path) -> None:
+    """In words for people."""
+    path = write_tiny_model(tmp_path / "loud.onnx")
+    said = drifted(path, path, [np.full(15_600, 0.1, np.float32)] * 2)
+    assert said == (
+        "on 2 windows its scores differ from the float model's by 0.0000 in the mean, 0.00 at most; "
+        "the best class is the same in 100%"
+    )
+
+
+def test_a_model_that_is_told_in_words_is_compared_by_its_embeddings(tmp_path: Path) -> None:
+    """It has no scores before it is told."""
+    path = write_tiny_clap(tmp_path / "clicks.onnx")
+    said = drifted(path, path, [np.full(WINDOW, 0.1, np.float32)] * 2)
+    assert said == (
+        "on 2 windows its embeddings point the float model's way by a cosine of 1.0000 in the mean, 1.0000 at least"
+    )
