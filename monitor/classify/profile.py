@@ -22,8 +22,8 @@ CONVOLUTIONS = ("Conv", "FusedConv", "QLinearConv", "ConvInteger")
 def front_end_share(path: Path, window: int) -> float | None:
     """The share of a run, in [0, 1], until the spectrum's logarithm is there; on the CPU, one window, one thread.
 
-    A log-mel front end ends with the first logarithm of its graph. None where there is none, or where a convolution
-    runs before it: then the network does not begin where the front end ends.
+    A log-mel front end ends with the first logarithm of its graph. None where there is none, where a convolution runs
+    before it, so that the network does not begin where the front end ends, or where the graph takes no waveform.
     """
     with tempfile.TemporaryDirectory() as folder:
         options = ort.SessionOptions()
@@ -31,6 +31,8 @@ def front_end_share(path: Path, window: int) -> float | None:
         options.profile_file_prefix = f"{folder}/profile"
         options.intra_op_num_threads = options.inter_op_num_threads = 1
         session = ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        if [value.name for value in session.get_inputs()] != ["waveform"]:
+            return None
         noise = np.random.default_rng(0).uniform(-0.1, 0.1, (1, window)).astype(np.float32)
         begun, runs = time.monotonic(), 0
         while runs < LEAST or time.monotonic() < begun + SECONDS:
