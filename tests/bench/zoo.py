@@ -1,9 +1,10 @@
 """Published networks side by side: `python -m tests.bench.zoo FAMILY... [--rounds N] [--checkpoint FILE]`.
 
 The network as it was published, in eager PyTorch; our float32 and int8 files in ONNX Runtime; the same files in
-OpenVINO where that is installed. One window, one thread, one process. The contenders take turns within each round, so
-that a machine whose speed drifts slows all of them alike; the ratio of medians is what counts. Without a checkpoint the
-weights are seeded: the time does not depend on them. int8 is calibrated on seeded sounds, so it serves for time only.
+OpenVINO where that is installed. One window, one thread, one process; counted in processor time, which other programs
+hardly change. The contenders take turns within each round, so that a machine whose speed drifts slows all of
+them alike; the ratio of medians is what counts. Without a checkpoint the weights are seeded: the time does not depend
+on them. int8 is calibrated on seeded sounds, so it serves for time only.
 """
 
 import argparse
@@ -126,14 +127,14 @@ def in_openvino(files: dict[str, Path], window: int) -> dict[str, Contender]:
 
 
 def compare(work: dict[str, Contender], waveform: NDArray[np.float32], rounds: int) -> dict[str, list[float]]:
-    """Seconds of each contender in each round."""
+    """Seconds of processor time of each contender in each round."""
     spent: dict[str, list[float]] = {name: [] for name in work}
     for number in range(rounds + 1):
         for name, run in work.items():
-            begun = time.perf_counter()
+            begun = time.process_time()
             run(waveform)
             if number:  # the first warms up
-                spent[name].append(time.perf_counter() - begun)
+                spent[name].append(time.process_time() - begun)
     return spent
 
 
