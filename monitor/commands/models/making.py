@@ -67,8 +67,9 @@ def _export(order: Order, checkpoint: Path, target: Path) -> str:
     with working(f"{order.name}: exporting, and comparing with the network"):
         outputs = OUTPUTS[-len(wanted) :]
         shortest = family.shortest if family.variable else None
+        network = family.fold(network)  # the one as published is done with: both would fill a small machine's memory
         export(
-            family.fold(network),
+            network,
             target,
             _metadata(order),
             window=order.window,
