@@ -1,7 +1,6 @@
 """Where the time of a model goes, by ONNX Runtime's own clock."""
 
 import json
-import statistics
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
@@ -42,21 +41,17 @@ def front_end_share(path: Path, window: int) -> float | None:
 
 
 def share_until_log(events: Sequence[Mapping[str, Any]]) -> float | None:
-    """The share of the nodes' time that passed up to the first logarithm, in the median of the runs.
+    """The share of the nodes' time up to the first logarithm, each node's time in the median of the runs.
 
     `events`: ONNX Runtime's profile: the nodes of each run in the order in which they ran, and then "model_run".
     """
-    shares: list[float] = []
-    run: list[tuple[str, int]] = []
-    for event in events:
-        if event["cat"] == "Node":
-            run.append((event["args"]["op_name"], event["dur"]))
-        elif event["name"] == "model_run":
-            operators = [operator for operator, _ in run]
-            front = operators[: operators.index("Log") + 1] if "Log" in operators else []
-            if not front or any(operator in CONVOLUTIONS for operator in front):
-                return None
-            times = [spent for _, spent in run]
-            shares.append(sum(times[: len(front)]) / max(1, sum(times)))
-            run = []
-    return statistics.median(shares) if shares else None
+    runs = sum(event["name"] == "model_run" for event in events)
+    nodes = [event for event in events if event["cat"] == "Node"]
+    operators = [node["args"]["op_name"] for node in nodes[: len(nodes) // max(1, runs)]]
+    if "Log" not in operators:
+        return None
+    front = operators.index("Log") + 1
+    if any(operator in CONVOLUTIONS for operator in operators[:front]):
+        return None
+    times = np.median(np.array([node["dur"] for node in nodes], np.float64).reshape(runs, len(operators)), axis=0)
+    return float(times[:front].sum() / times.sum())
