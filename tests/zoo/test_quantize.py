@@ -69,6 +69,13 @@ def test_activations_are_inside(int8: Path) -> None:
     assert names[names.index("Add", names.index("QuantizeLinear")) + 1] == "QuantizeLinear"
 
 
+def test_logits_are_not_rounded(int8: Path) -> None:
+    """The head's answers go to the sigmoid in float."""
+    names = operators(int8)
+
+    assert names[names.index("Gemm") + 1] == "Sigmoid"
+
+
 def test_weights_are_signed_by_channel(int8: Path) -> None:
     """Convolution weights are int8 with a scale a channel, activations uint8 with one scale."""
     tensors = {tensor.name: tensor for tensor in onnx.load(int8).graph.initializer}
