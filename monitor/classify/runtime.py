@@ -1,10 +1,7 @@
-"""ONNX Runtime, imported in one place: telling its makers nothing, and the user what to install where it is missing."""
-
-import os
+"""ONNX Runtime, imported in one place: telling the user what to install where it is missing."""
 
 from monitor.errors import ModelError
 
-os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # read on import
 try:
     import onnxruntime as ort
 except ImportError as error:

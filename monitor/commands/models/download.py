@@ -103,7 +103,8 @@ def _get_all(address: str, part: _Part, progress: Progress) -> None:
             reason = str(getattr(error, "strerror", None) or error) or type(error).__name__
         left = ATTEMPTS if part.begun()[0] > before else left - 1
         if not left:
-            raise DownloadError(f"{address}: {reason}; what has come is kept, the next attempt goes on from there")
+            rest = "; what has come is kept, the next attempt goes on from there" if part.begun()[0] else ""
+            raise DownloadError(f"{address}: {reason}{rest}")
         time.sleep(0.2 * 2 ** (ATTEMPTS - left))
 
 

@@ -132,4 +132,4 @@ def _quantize(order: Order, source: Path, target: Path) -> str:
     with working(f"{order.name}: measuring and quantising"):
         windows = windows_of(order.recordings, order.family.sample_rate, order.window) if order.recordings else []
         quantize(source, target, windows, order.family.quantization)
-        return drifted(source, target, windows) if windows else "not compared"
+        return drifted(source, target, windows) if windows else "not compared: no recordings given"

@@ -29,6 +29,8 @@ INT8 = "-int8"
 WINDOWS = 20
 """Windows on which the network, which is slow, is compared."""
 TIMED = 10
+NAMED = 3
+"""Recordings that are named."""
 NEIGHBOURS = 4
 SAME = 1e-4
 """Largest difference of a probability that rounding makes when a window has neighbours in its batch."""
@@ -49,17 +51,10 @@ def main(arguments: Namespace) -> int:
     model = open_any(find(arguments.model), ModelConfig(provider="cpu"))
     card = model.card
     windows = windows_of(arguments.audio, card.sample_rate, card.window) if arguments.audio else scene_of(card)
-    sound = (
-        ", ".join(arguments.audio[:3]) + ", …" * (len(arguments.audio) > 3)
-        if arguments.audio
-        else "a synthesised scene"
-    )
+    named = ", ".join(Path(file).name for file in arguments.audio[:NAMED]) + ", …" * (len(arguments.audio) > NAMED)
+    sound = f"{len(windows)} windows of {card.window / card.sample_rate:g} s: {named or 'a synthesised scene'}"
     checkpoint = Path(arguments.checkpoint).expanduser() if arguments.checkpoint else None
-    findings: list[Finding] = [
-        Finding(None, "sound", f"{len(windows)} windows of {card.window / card.sample_rate:g} s: {sound}")
-    ]
-    for finding in _findings(model, windows, checkpoint):
-        findings.append(finding)
+    findings = [Finding(None, "sound", sound), *_findings(model, windows, checkpoint)]
     marks: dict[bool | None, Text] = {True: Text("✓", "green"), False: Text("✗", "red"), None: Text()}
     print_table(("", "test", "finding"), [(marks[one.holds], one.test, one.detail) for one in findings])
     return ModelError.exit_code if any(one.holds is False for one in findings) else 0
