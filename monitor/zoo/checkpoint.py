@@ -1,18 +1,34 @@
 """Reading published weights without running what a file may hold, and loading them without a key left over."""
 
 import pickle
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import torch
+from numpy._core import multiarray
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from monitor.errors import ModelError
 
+MODULES = ("numpy.core.multiarray", "numpy._core.multiarray")
+"""Where NumPy 1 and 2 keep what rebuilds an array."""
+
 UNUSED = ".num_batches_tracked"
 """A counter of training steps: published or not, it does not change an answer."""
+
+_REBUILD: tuple[Callable[..., Any], ...] = (multiarray._reconstruct, multiarray.scalar)
+NUMPY: list[Callable[..., Any] | tuple[Callable[..., Any], str]] = [
+    np.ndarray,
+    np.dtype,
+    *(type(np.dtype(code)) for code in np.typecodes["All"] if code != "O"),
+    *((made, f"{module}.{made.__name__}") for made in _REBUILD for module in MODULES),
+]
+"""Arrays and scalars, which training code saves beside the weights, as PANNs' did the order of its samples. They are
+data; an array of objects stays refused."""
 
 NAMED = 5
 """Keys that a message names before it counts."""
@@ -27,7 +43,11 @@ def read_checkpoint(path: Path) -> dict[str, Tensor]:
     if not path.is_file():
         raise ModelError(f"{path}: there is no such file")
     try:
-        content = load_file(path) if path.suffix == ".safetensors" else torch.load(path, "cpu", weights_only=True)
+        if path.suffix == ".safetensors":
+            content = load_file(path)
+        else:
+            with torch.serialization.safe_globals(NUMPY):
+                content = torch.load(path, "cpu", weights_only=True)
     except SafetensorError as error:
         raise ModelError(f"{path}: not a complete safetensors file ({error}): download it again") from error
     except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError, AttributeError, OSError) as error:

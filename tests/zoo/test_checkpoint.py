@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
@@ -24,6 +25,10 @@ class Evil:
         return Path.touch, (self.path,)
 
 
+SAMPLER = {"indexes": np.arange(5), "share": np.array([0.5], np.float32), "pointer": np.int64(4)}
+"""What training code keeps beside the weights."""
+
+
 def assert_is_state(state: dict[str, Tensor]) -> None:
     """The weights are those of `STATE`."""
     assert state.keys() == STATE.keys()
@@ -31,7 +36,11 @@ def assert_is_state(state: dict[str, Tensor]) -> None:
 
 
 @pytest.mark.parametrize("zipped", [True, False], ids=["new format", "format before PyTorch 1.6"])
-@pytest.mark.parametrize("content", [STATE, {"model": STATE, "iteration": 600_000}], ids=["bare", "under model"])
+@pytest.mark.parametrize(
+    "content",
+    [STATE, {"model": STATE, "iteration": 600_000}, {"model": STATE, "sampler": SAMPLER}],
+    ids=["bare", "under model", "beside arrays"],
+)
 def test_reads_published_layouts(tmp_path: Path, content: object, zipped: bool) -> None:
     """A state dict alone or under the key `model`, in both of PyTorch's formats."""
     torch.save(content, tmp_path / "weights.pth", _use_new_zipfile_serialization=zipped)
