@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import hashlib
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,8 +13,8 @@ import soundfile
 import soxr
 from numpy.typing import NDArray
 
+from .events import event_of
 from .frontend import SAMPLE_RATE
-from .labels import names_of
 from .progress import track
 
 Samples = NDArray[np.float32]
@@ -33,8 +34,8 @@ class Clip:
     """train or val."""
     fold: int
     """ESC-50 fold, 0 for every other source."""
-    names: tuple[str, ...]
-    """AudioSet names that the label or the file name plainly says."""
+    event: int
+    """Number of the event that the label or the file name plainly says, or -1."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,10 +64,11 @@ class Corpus:
         return float(sum(n for n, c in zip(lengths, self.clips, strict=True) if c.split == split)) / SAMPLE_RATE
 
 
-def read_manifest(data: Path) -> tuple[Clip, ...]:
+def read_manifest(data: Path, keep_out: Collection[str] = ()) -> tuple[Clip, ...]:
     """Clips listed in `data`/manifest.csv.
 
-    Columns: path, source, original_path, licence, label, split (train or val), fold, seconds.
+    Columns: path, source, original_path, licence, label, split (train or val), fold, seconds. What `keep_out` names, a
+    source or a fold, is moved to the val split whole.
     """
     with (data / "manifest.csv").open(newline="", encoding="utf-8") as file:
         return tuple(
@@ -75,17 +77,17 @@ def read_manifest(data: Path) -> tuple[Clip, ...]:
                 source=row["source"],
                 licence=row["licence"],
                 label=row["label"],
-                split=row["split"],
+                split="val" if row["source"] in keep_out or row["fold"] in keep_out else row["split"],
                 fold=int(row["fold"] or 0),
-                names=names_of(row["label"], row["original_path"]),
+                event=event_of(row["label"], row["original_path"]),
             )
             for row in csv.DictReader(file)
         )
 
 
-def load(data: Path, work: Path) -> Corpus:
+def load(data: Path, work: Path, keep_out: Collection[str] = ()) -> Corpus:
     """The corpus of the folder `data`; decoded audio is kept in `work` and read from there the next time."""
-    clips = read_manifest(data)
+    clips = read_manifest(data, keep_out)
     store = work / "audio.npz"
     manifest_hash = hashlib.sha256((data / "manifest.csv").read_bytes()).hexdigest()
     if store.exists():

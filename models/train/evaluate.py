@@ -1,9 +1,9 @@
-"""How well a model hears: named clips, agreement with the teacher, alarms, false alarms, time."""
+"""How well a model hears recordings that it was not trained on: named clips, agreement with the teacher, time."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -12,44 +12,49 @@ import onnxruntime
 import torch
 from numpy.typing import NDArray
 
-from . import generators
+from . import metrics
 from .corpus import Corpus
+from .events import EVENTS, OF_ESC50
 from .frontend import WINDOW
-from .labels import ALSO, ESC10, ESC50_NAMES, indices_of
-from .network import Listener, Student
+from .labels import ALSO, ESC10, ESC50_NAMES, HOME, indices_of
+from .network import CLASSES, Network
 
 Samples = NDArray[np.float32]
-Scorer = Callable[[Samples], Samples]
-"""Probabilities [n, 521] of windows [n, 15600]."""
+Scorer = Callable[[Samples], tuple[Samples, Samples, Samples]]
+"""Windows [n, 15600] to probabilities [n, 521], of the events [n, events], and embeddings [n, dims]."""
 
 HOP = 7_680
 """Samples from window to window: 0.48 s."""
-HOME = ("Speech", "Baby cry, infant cry", "Dog", "Cat", "Music", "Water", "Explosion", "Knock", "Glass", "Siren")
-"""Classes frequent enough, or important enough, for a figure of their own."""
-WATCHED = ("Smoke detector, smoke alarm", "Siren", "Glass", "Baby cry, infant cry", "Doorbell", "Knock")
 
 
-def onnx_scorer(path: Path) -> Scorer:
-    """A bundled model file as a scorer, on one thread."""
+def onnx_scorer(path: Path, batch: int = 16) -> Scorer:
+    """A model file as a scorer, on one thread."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
 
-    def score(windows: Samples) -> Samples:
-        batches = (windows[i : i + 16] for i in range(0, len(windows), 16))
-        return np.concatenate([session.run(["probabilities"], {"waveform": batch})[0] for batch in batches])
+    def score(windows: Samples) -> tuple[Samples, Samples, Samples]:
+        parts = [
+            session.run(["probabilities", "embedding"], {"waveform": windows[i : i + batch]})
+            for i in range(0, len(windows), batch)
+        ]
+        probabilities, embedding = (np.concatenate(column) for column in zip(*parts, strict=True))
+        return probabilities[:, :CLASSES], probabilities[:, CLASSES:], embedding
 
     return score
 
 
-def network_scorer(student: Student) -> Scorer:
+def network_scorer(network: Network) -> Scorer:
     """A network in training as a scorer."""
-    listener = Listener(student).eval()
 
-    def score(windows: Samples) -> Samples:
-        batches = (torch.from_numpy(windows[i : i + 64]) for i in range(0, len(windows), 64))
+    def score(windows: Samples) -> tuple[Samples, Samples, Samples]:
+        parts = []
         with torch.inference_mode():
-            return np.concatenate([listener(batch)[0].numpy() for batch in batches])
+            for i in range(0, len(windows), 64):
+                classes, events, embedding = network(torch.from_numpy(windows[i : i + 64]))
+                parts.append((torch.sigmoid(classes).numpy(), torch.sigmoid(events).numpy(), embedding.numpy()))
+        classes, events, embedding = (np.concatenate(column) for column in zip(*parts, strict=True))
+        return classes, events, embedding
 
     return score
 
@@ -61,149 +66,111 @@ def cut(samples: Samples, hop: int = HOP) -> Samples:
     return np.array(np.lib.stride_tricks.sliding_window_view(samples, WINDOW)[::hop])
 
 
-def zero_shot(score: Scorer, corpus: Corpus, names: list[str], classes: Iterable[str], folds: range) -> float:
-    """Share of ESC-50 clips whose best-scoring class, read through AudioSet names, is the right one.
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """What a model says about recordings, each score the mean over the recording's windows."""
 
-    A clip's score for a name is the mean over its windows; a class's is the best of its names.
+    numbers: NDArray[np.int64]
+    """[n] the recordings."""
+    classes: Samples
+    """[n, 521]"""
+    events: Samples
+    """[n, events]"""
+    embedding: Samples
+    """[n, dims]"""
+
+
+def hear(score: Scorer, corpus: Corpus, numbers: Iterable[int]) -> Heard:
+    """Run a model over whole recordings."""
+    kept = list(numbers)
+    rows = [[part.mean(axis=0) for part in score(cut(corpus.samples(number)))] for number in kept]
+    classes, events, embedding = (np.stack(column) for column in zip(*rows, strict=True))
+    return Heard(np.array(kept), classes, events, embedding)
+
+
+def esc50_figures(heard: Heard, corpus: Corpus, names: list[str], trained: Heard | None = None) -> dict[str, float]:
+    """ESC-50 clips read through AudioSet names and through the events head, and by a linear probe on the embedding.
+
+    The probe is trained on the clips of `trained`.
     """
-    wanted = sorted(classes)
-    columns = [indices_of((*ESC50_NAMES[name], *ALSO.get(name, ())), names) for name in wanted]
-    right = []
-    for number, clip in enumerate(corpus.clips):
-        if clip.label in wanted and clip.fold in folds:
-            mean = score(cut(corpus.samples(number))).mean(axis=0)
-            best = int(np.argmax([mean[column].max() for column in columns]))
-            right.append(wanted[best] == clip.label)
-    return float(np.mean(right))
-
-
-def average_precision(score: Samples, positive: NDArray[np.bool_]) -> float:
-    """Area under precision over recall, of one class."""
-    hits = positive[np.argsort(-score, kind="stable")]
-    precision = np.cumsum(hits) / np.arange(1, len(hits) + 1)
-    return float(precision[hits].mean())
-
-
-def agreement(scores: Samples, taught: Samples, least: int = 5) -> float:
-    """Mean average precision against the teacher's own detections (score of 0.5 or more).
-
-    Over the classes that the teacher detects in at least `least` windows; both arrays are [n, 521].
-    """
-    found = taught >= 0.5
-    classes = np.flatnonzero(found.sum(axis=0) >= least)
-    return float(np.mean([average_precision(scores[:, c], found[:, c]) for c in classes]))
-
-
-def held_out(corpus: Corpus) -> tuple[Samples, NDArray[np.int64]]:
-    """Windows [n, 15600] of the val split at a 0.48 s hop, and the clip [n] that each comes from."""
-    numbers = [number for number, clip in enumerate(corpus.clips) if clip.split == "val"]
-    pieces = [cut(corpus.samples(number)) for number in numbers]
-    return np.concatenate(pieces), np.repeat(numbers, [len(piece) for piece in pieces])
-
-
-def responses(score: Scorer, names: list[str], draws: int = 20) -> dict[str, dict[str, float]]:
-    """For each generated sound, the median over draws of the highest score: its own names, and the five strongest."""
-    answer = {}
-    for kind in generators.GENERATORS:
-        sounds = [kind.make(np.random.default_rng(seed)) for seed in range(draws)]
-        peaks = np.median([score(cut(sound)).max(axis=0) for sound in sounds], axis=0)
-        strongest = [i for i in np.argsort(-peaks)[:6] if names[i] != "Silence"]  # every pause is silent
-        shown = [*indices_of(kind.names, names), *strongest[:5]]
-        answer[kind.make.__name__] = {names[i]: round(float(peaks[i]), 3) for i in shown}
-    return answer
-
-
-def false_alarms(
-    scores: Samples, taught: Samples, clips: NDArray[np.int64], corpus: Corpus, names: list[str]
-) -> dict[str, float]:
-    """99.9th percentile of each watched class over held-out windows of other sounds.
-
-    Other sounds: the teacher sees no trace of the class (below 0.1) and the recording's name does not say it.
-    """
-    answer = {}
-    for name, column in zip(WATCHED, indices_of(WATCHED, names), strict=True):
-        named = np.array([name in corpus.clips[clip].names for clip in clips])
-        others = scores[(taught[:, column] < 0.1) & ~named, column]
-        answer[name] = round(float(np.quantile(others, 0.999)), 3)
-    return answer
-
-
-def recall(scores: Samples, taught: Samples, names: list[str], wanted: Sequence[str]) -> dict[str, tuple[float, int]]:
-    """Share of the windows in which the teacher detects a class (0.5) that the model gives 0.25; and their number."""
-    answer = {}
-    for name, column in zip(wanted, indices_of(wanted, names), strict=True):
-        found = taught[:, column] >= 0.5
-        if found.any():
-            answer[name] = round(float((scores[found, column] >= 0.25).mean()), 3), int(found.sum())
-    return answer
-
-
-def silence(score: Scorer, names: list[str]) -> dict[str, float]:
-    """Every class above 0.05 on digital silence."""
-    row = score(np.zeros((1, WINDOW), np.float32))[0]
-    return {names[i]: round(float(row[i]), 3) for i in np.argsort(-row) if row[i] > 0.05}
-
-
-def milliseconds(runners: Mapping[str, Callable[[Samples], object]], rounds: int = 400) -> dict[str, float]:
-    """Median time of one window for each runner, taken in turns so that a busy machine is unfair to none."""
-    window = np.random.default_rng(0).normal(0.0, 0.1, WINDOW).astype(np.float32)
-    times: dict[str, list[float]] = {name: [] for name in runners}
-    for _ in range(rounds):
-        for name, run in runners.items():
-            begin = time.perf_counter()
-            run(window)
-            times[name].append(1e3 * (time.perf_counter() - begin))
-    return {name: round(float(np.median(taken[20:])), 3) for name, taken in times.items()}
-
-
-def all_figures(
-    score: Scorer, teacher: Callable[[Samples], tuple[Samples, Samples]], corpus: Corpus, names: list[str]
-) -> dict[str, object]:
-    """Every figure of the card, the teacher's beside the model's."""
-
-    def teach(windows: Samples) -> Samples:
-        return np.stack([teacher(window)[0] for window in windows])
-
-    folds = range(1, 4)
-    windows, clips = held_out(corpus)
-    scores, taught = score(windows), teach(windows)
-    return {
-        "esc10_folds_1_3": {key: zero_shot(s, corpus, names, ESC10, folds) for key, s in pair(score, teach)},
-        "esc50_folds_1_3": {key: zero_shot(s, corpus, names, ESC50_NAMES, folds) for key, s in pair(score, teach)},
-        "held_out": {"recordings": len(np.unique(clips)), "windows": len(windows)},
-        "agreement_map": agreement(scores, taught),
-        "false_alarms_p99_9": false_alarms(scores, taught, clips, corpus, names),
-        "recall_0_25": recall(scores, taught, names, HOME),
-        "responses": {key: responses(s, names) for key, s in pair(score, teach)},
-        "silence": silence(score, names),
-        "milliseconds": milliseconds({"model": lambda w: score(w[None]), "teacher": teacher}),
+    labels = [corpus.clips[n].label for n in heard.numbers]
+    all50, ten = sorted(ESC50_NAMES), sorted(ESC10)
+    named = {c: heard.classes[:, indices_of((*ESC50_NAMES[c], *ALSO.get(c, ())), names)].max(axis=1) for c in all50}
+    of_ten = np.array([label in ESC10 for label in labels])
+    events = heard.events[:, [OF_ESC50[c] for c in all50]]
+    figures = {
+        "esc50_zero_shot": _right(np.stack([named[c] for c in all50], 1), labels, all50),
+        "esc10_zero_shot": _right(
+            np.stack([named[c] for c in ten], 1)[of_ten], [label for label in labels if label in ESC10], ten
+        ),
+        "esc50_events": _right(events, labels, all50),
+        "home_recall_named": _home_recall(np.stack([named[c] for c in all50], 1), labels, all50),
+        "home_recall_events": _home_recall(events, labels, all50),
     }
+    if trained is not None:
+        figures["esc50_probe"] = metrics.probe(
+            trained.embedding, np.array([all50.index(corpus.clips[n].label) for n in trained.numbers]),
+            heard.embedding, np.array([all50.index(label) for label in labels]),
+        )  # fmt: skip
+    return figures
 
 
-def pair(model: Scorer, teacher: Scorer) -> tuple[tuple[str, Scorer], tuple[str, Scorer]]:
-    return ("model", model), ("teacher", teacher)
+def _right(scores: Samples, labels: list[str], order: list[str]) -> float:
+    return float(np.mean([order[best] == label for best, label in zip(scores.argmax(axis=1), labels, strict=True)]))
+
+
+def _home_recall(scores: Samples, labels: list[str], order: list[str]) -> float:
+    """Mean over the home classes of the recall where 1 % of the other clips score higher."""
+    truth = np.array(labels)
+    wanted = [c for c in HOME if (truth == c).any()]
+    return float(np.mean([metrics.recall_at(scores[:, order.index(c)], truth == c) for c in wanted]))
+
+
+def named_precision(
+    heard: Heard, corpus: Corpus, names: list[str], least: int = 3
+) -> dict[str, tuple[float, float, int]]:
+    """Average precision of events whose file names say them, over recordings of other sources than ESC-50.
+
+    Through the first AudioSet name of the event, through the events head, and how many recordings there are.
+    """
+    truth = np.array([corpus.clips[n].event for n in heard.numbers])
+    answer = {}
+    for number, event in enumerate(EVENTS):
+        positive = truth == number
+        if event.surely and positive.sum() >= least:
+            column = heard.classes[:, indices_of(event.surely[:1], names)[0]]
+            by_name = metrics.average_precision(column, positive)
+            by_event = metrics.average_precision(heard.events[:, number], positive)
+            answer[event.name] = round(by_name, 3), round(by_event, 3), int(positive.sum())
+    return answer
+
+
+def numbers_of(corpus: Corpus, *, esc50: bool, split: str = "val") -> list[int]:
+    """Recordings of a split, of ESC-50 or of every other source."""
+    return [n for n, clip in enumerate(corpus.clips) if clip.split == split and (clip.source == "ESC-50") == esc50]
 
 
 def judge_for(
     corpus: Corpus, names: list[str], teach: Callable[[Samples], Samples]
-) -> Callable[[Student], dict[str, float]]:
-    """A quick judge for use while training: agreement on held-out windows, ESC-10, silence."""
-    windows, _ = held_out(corpus)
-    windows = windows[::2]
-    taught = teach(windows)
-    return partial(quick_figures, corpus=corpus, names=names, windows=windows, taught=taught)
+) -> Callable[[Network], dict[str, float]]:
+    """A judge for use while training: agreement with the teacher, ESC-50 and named sounds, on what is held out."""
+    others, clips = numbers_of(corpus, esc50=False), numbers_of(corpus, esc50=True)
+    windows = np.concatenate([cut(corpus.samples(n), 2 * HOP)[:6] for n in others])
+    return partial(
+        quick_figures, corpus=corpus, names=names, others=others, clips=clips, windows=windows, taught=teach(windows)
+    )
 
 
 def quick_figures(
-    student: Student, *, corpus: Corpus, names: list[str], windows: Samples, taught: Samples
-) -> dict[str, float]:
+    network: Network, *, corpus: Corpus, names: list[str], others: list[int], clips: list[int], windows: Samples,
+    taught: Samples,
+) -> dict[str, float]:  # fmt: skip
     """The few figures worth having every few minutes."""
-    score = network_scorer(student)
-    quiet = score(np.zeros((1, WINDOW), np.float32))[0]
-    loudest = max(value for name, value in zip(names, quiet, strict=True) if name != "Silence")
-    return {
-        "agreement": agreement(score(windows), taught),
-        "esc10": zero_shot(score, corpus, names, ESC10, range(1, 4)),
-        "silence": float(quiet[names.index("Silence")]),
-        "not_silence": float(loudest),
-    }
+    score = network_scorer(network)
+    by_name = named_precision(hear(score, corpus, others), corpus, names)
+    figures = {"agreement": metrics.agreement(score(windows)[0], taught)}
+    if clips:
+        figures |= esc50_figures(hear(score, corpus, clips), corpus, names)
+    figures["named_ap"] = float(np.mean([by for by, _, _ in by_name.values()]))
+    figures["events_ap"] = float(np.mean([by for _, by, _ in by_name.values()]))
+    return figures

@@ -1,7 +1,8 @@
-"""Training: the student learns the pool's targets; stops and resumes at any step."""
+"""Training: a network learns the pool's targets; stops and resumes at any step."""
 
 from __future__ import annotations
 
+import copy
 import json
 import math
 import time
@@ -16,11 +17,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from .network import Student
+from .network import Network
 from .progress import bar
+from .targets import Judge
 
-Batch = tuple[Tensor, Tensor, Tensor]
-"""Log-mel [batch, 96, 64], targets [batch, 521], teacher's embedding [batch, 1024]; all float16."""
+Batch = tuple[Tensor, Tensor, Tensor, Tensor]
+"""Waveforms int16 [batch, 15600], targets of the classes [batch, 521] and of the events [batch, events], and the
+teacher's embedding [batch, 1024], float16."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +40,10 @@ class Plan:
     """How much of the running average of the weights stays from step to step."""
     embedding: float = 2.0
     """Weight of the embedding's mean squared error beside the scores' cross-entropy."""
-    roll: int = 2
-    """Frames by which a batch is shifted in time, at most, either way."""
+    roll: int = 480
+    """Samples by which a batch is shifted in time, at most, either way."""
+    mask: int = 12
+    """Widest strip of frames, and of mel bands, that is hidden from each window."""
     shards: int = 16
     """Shards held in memory at a time, shuffled together."""
     seed: int = 0
@@ -47,14 +52,14 @@ class Plan:
 class Trainer:
     """Everything that a checkpoint holds."""
 
-    def __init__(self, plan: Plan, pool: Path) -> None:
+    def __init__(self, plan: Plan, network: Network, pool: Path, judge: Judge) -> None:
         torch.manual_seed(plan.seed)
         self.plan = plan
         self.pool = pool
-        self.student = Student().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.averaged = Student()
-        self.averaged.load_state_dict(self.student.state_dict())
-        self.optimizer = torch.optim.AdamW(parameter_groups(self.student, plan.decay), lr=plan.rate)
+        self.targets = judge
+        self.network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.averaged = copy.deepcopy(network)
+        self.optimizer = torch.optim.AdamW(parameter_groups(self.network, plan.decay), lr=plan.rate)
         self.step = 0
         self.uses: Counter[str] = Counter()
         """How often each shard was read."""
@@ -64,22 +69,28 @@ class Trainer:
         """One step; the losses."""
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate(self.step, self.plan)
-        logmel, target, wanted = batch
+        waveform, classes, events, wanted = batch
         shift = int(torch.randint(-self.plan.roll, self.plan.roll + 1, ()))
-        self.student.train()
+        heard = torch.roll(waveform.float() / 32768.0, shift, 1)
+        self.network.train()
+        with torch.no_grad():
+            logmel = masked(self.network.frontend(heard), self.plan.mask)
         with torch.autocast("cpu", torch.bfloat16):
-            logits, embedding = self.student(torch.roll(logmel.float(), shift, 1))
-            projected = self.student.project(embedding)
-        scores = functional.binary_cross_entropy_with_logits(logits.float(), target.float(), reduction="sum")
-        scores = scores / len(target)
-        likeness = functional.mse_loss(projected.float(), (wanted.float() - self.centre) / self.spread)
+            scores, of_events, embedding = self.network.listen(logmel, heard)
+            projected = self.network.heads.project(embedding)
+        losses = {
+            "classes": cross_entropy(scores, classes),
+            "events": cross_entropy(of_events, events),
+            "embedding": functional.mse_loss(projected.float(), (wanted.float() - self.centre) / self.spread),
+        }
         self.optimizer.zero_grad(set_to_none=True)
-        (scores + self.plan.embedding * likeness).backward()  # type: ignore[no-untyped-call]
-        nn.utils.clip_grad_norm_(self.student.parameters(), 5.0)
+        total = losses["classes"] + losses["events"] + self.plan.embedding * losses["embedding"]
+        total.backward()  # type: ignore[no-untyped-call]
+        nn.utils.clip_grad_norm_(self.network.parameters(), 5.0)
         self.optimizer.step()
         self.step += 1
-        follow(self.averaged, self.student, min(self.plan.average, (1 + self.step) / (10 + self.step)))
-        return {"scores": scores.item(), "embedding": likeness.item()}
+        follow(self.averaged, self.network, min(self.plan.average, (1 + self.step) / (10 + self.step)))
+        return {name: loss.item() for name, loss in losses.items()}
 
     def batches(self) -> Iterator[Batch]:
         """Batches without end, from a few of the least-read shards at a time; new shards join as they appear."""
@@ -88,11 +99,12 @@ class Trainer:
             paths = sorted(self.pool.glob("[0-9]*[0-9].npz"))
             shuffled = [paths[i] for i in rng.permutation(len(paths))]
             chosen = sorted(shuffled, key=lambda path: self.uses[path.name])[: self.plan.shards]
-            logmel, scores, embedding = (torch.cat(parts) for parts in zip(*map(read_shard, chosen), strict=True))
-            order = torch.from_numpy(rng.permutation(len(logmel)))
+            shards = [read_shard(path, self.targets) for path in chosen]
+            waveform, classes, events, embedding = (torch.cat(parts) for parts in zip(*shards, strict=True))
+            order = torch.from_numpy(rng.permutation(len(waveform)))
             for rows in torch.split(order, self.plan.batch):
                 if len(rows) == self.plan.batch:
-                    yield logmel[rows], scores[rows], embedding[rows]
+                    yield waveform[rows], classes[rows], events[rows], embedding[rows]
             self.uses.update(path.name for path in chosen)
 
     def save(self, path: Path) -> None:
@@ -101,7 +113,7 @@ class Trainer:
             "plan": asdict(self.plan),
             "step": self.step,
             "uses": dict(self.uses),
-            "student": self.student.state_dict(),
+            "network": self.network.state_dict(),
             "averaged": self.averaged.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "centre": self.centre,
@@ -116,20 +128,21 @@ class Trainer:
         state: dict[str, Any] = torch.load(path, weights_only=True)
         self.step, self.uses = state["step"], Counter(state["uses"])
         self.centre, self.spread = state["centre"], state["spread"]
-        self.student.load_state_dict(state["student"])
+        self.network.load_state_dict(state["network"])
         self.averaged.load_state_dict(state["averaged"])
         self.optimizer.load_state_dict(state["optimizer"])
 
 
 def fit(
-    plan: Plan, work: Path, judge: Callable[[Student], dict[str, float]], judge_every: int, save_every: int = 200
-) -> Student:
-    """Train to the plan's last step and return the averaged network.
+    trainer: Trainer, checkpoint: Path, judge: Callable[[Network], dict[str, float]], judge_every: int,
+    save_every: int = 200,
+) -> Network:  # fmt: skip
+    """Train to the plan's last step, from `checkpoint` if it is there, and return the averaged network.
 
-    `judge` measures the averaged network now and then; the figures go to `work`/fit.jsonl. Ctrl-C saves and ends.
+    `judge` measures the averaged network now and then; its figures go to a .jsonl file beside the checkpoint. Ctrl-C
+    saves and ends.
     """
-    checkpoint = work / "student.pt"
-    trainer = Trainer(plan, work / "pool")
+    plan = trainer.plan
     if checkpoint.exists():
         trainer.resume(checkpoint)
     started, first = time.monotonic(), trainer.step
@@ -141,21 +154,43 @@ def fit(
                     break
                 losses = trainer.learn(batch)
                 pace = (trainer.step - first) * plan.batch / (time.monotonic() - started)
-                note = f"scores {losses['scores']:.2f}  embedding {losses['embedding']:.3f}  {pace:.0f} windows/s"
+                note = "  ".join(f"{name} {loss:.2f}" for name, loss in losses.items()) + f"  {pace:.0f} windows/s"
                 progress.update(task, completed=trainer.step, note=note)
                 if trainer.step % save_every == 0:
                     trainer.save(checkpoint)
                 if trainer.step % judge_every == 0 or trainer.step == plan.steps:
                     figures = judge(trainer.averaged.eval())
-                    write_line(work / "fit.jsonl", {"step": trainer.step, "pace": pace, **losses, **figures})
+                    line = {"step": trainer.step, "pace": pace, **losses, **figures}
+                    write_line(checkpoint.with_suffix(".jsonl"), line)
         finally:
             trainer.save(checkpoint)
     return trainer.averaged.eval()
 
 
-def parameter_groups(student: Student, decay: float) -> list[dict[str, Any]]:
+def masked(logmel: Tensor, widest: int) -> Tensor:
+    """Each log-mel [batch, frames, mels] with a random strip of frames and one of bands set to its mean.
+
+    SpecAugment (Park et al., arXiv 1904.08779), against learning the few labelled recordings by heart.
+    """
+    mean = logmel.mean(dim=(1, 2), keepdim=True)
+    for axis in (1, 2):
+        width = torch.randint(0, widest + 1, (len(logmel), 1))
+        start = (torch.rand(len(logmel), 1) * (logmel.shape[axis] - width)).long()
+        place = torch.arange(logmel.shape[axis])
+        strip = (place >= start) & (place < start + width)
+        logmel = torch.where(strip.unsqueeze(3 - axis), mean, logmel)
+    return logmel
+
+
+def cross_entropy(logits: Tensor, target: Tensor) -> Tensor:
+    """Binary cross-entropy, summed over the classes."""
+    loss = functional.binary_cross_entropy_with_logits(logits.float(), target.float(), reduction="sum")
+    return loss / len(target)
+
+
+def parameter_groups(network: nn.Module, decay: float) -> list[dict[str, Any]]:
     """Decay for the weights of convolutions and layers; none for biases and normalisation."""
-    parameters = list(student.parameters())
+    parameters = list(network.parameters())
     return [
         {"params": [p for p in parameters if p.ndim > 1], "weight_decay": decay},
         {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
@@ -168,21 +203,23 @@ def learning_rate(step: int, plan: Plan) -> float:
     return plan.rate * warm * 0.5 * (1.0 + math.cos(math.pi * min(1.0, step / plan.steps)))
 
 
-def follow(averaged: nn.Module, student: nn.Module, keep: float) -> None:
-    """Move the running average of all weights and statistics a little towards the student's."""
+def follow(averaged: nn.Module, network: nn.Module, keep: float) -> None:
+    """Move the running average of all weights and statistics a little towards the network's."""
     with torch.no_grad():
-        for slow, fast in zip(averaged.state_dict().values(), student.state_dict().values(), strict=True):
+        for slow, fast in zip(averaged.state_dict().values(), network.state_dict().values(), strict=True):
             if slow.dtype.is_floating_point:
                 slow.lerp_(fast, 1.0 - keep)
             else:
                 slow.copy_(fast)
 
 
-def read_shard(path: Path) -> Batch:
+def read_shard(path: Path, targets: Judge) -> Batch:
     """All rows of one shard."""
     with np.load(path) as shard:
-        logmel, scores, embedding = (torch.from_numpy(shard[key]) for key in ("logmel", "scores", "embedding"))
-        return logmel, scores, embedding
+        classes, events = targets(shard["scores"], shard["clip"], shard["kind"], shard["heard"])
+        arrays = shard["waveform"], classes.astype(np.float16), events.astype(np.float16), shard["embedding"]
+    waveform, *rest = (torch.from_numpy(array) for array in arrays)
+    return waveform, rest[0], rest[1], rest[2]
 
 
 def embedding_scale(pool: Path) -> tuple[Tensor, Tensor]:
@@ -190,7 +227,7 @@ def embedding_scale(pool: Path) -> tuple[Tensor, Tensor]:
     paths = sorted(pool.glob("[0-9]*[0-9].npz"))[:4]
     if not paths:
         raise FileNotFoundError(f"{pool}: no labelled windows; run `label` first")
-    embedding = torch.cat([read_shard(path)[2] for path in paths]).float()
+    embedding = torch.cat([torch.from_numpy(np.load(path)["embedding"]) for path in paths]).float()
     return embedding.mean(0), embedding.std(0).clamp_min(0.05)
 
 

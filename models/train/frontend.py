@@ -1,7 +1,7 @@
 """Waveform to log-mel, as matrix products that export to plain ONNX operators.
 
-The features are YAMNet's: 16 kHz, 25 ms periodic Hann, 10 ms hop, 512-point spectrum, 64 HTK mel bands from 125 to
-7,500 Hz on the magnitude, `log(mel + 0.001)`. One window of 15,600 samples gives 96 frames.
+16 kHz, 30 ms periodic Hann, 15 ms hop, 64 HTK mel bands from 60 to 7,800 Hz on the power, `log(mel + 1e-6)`. One window
+of 15,600 samples, 65 hops, gives 64 frames without padding: a square map that halves evenly.
 """
 
 from __future__ import annotations
@@ -15,17 +15,16 @@ SAMPLE_RATE = 16_000
 """Hertz"""
 WINDOW = 15_600
 """Samples a window: 0.975 s."""
-FRAME = 400
-"""Samples a frame: 25 ms."""
-HOP = 160
-"""Samples from one frame to the next: 10 ms."""
-FFT = 512
+HOP = 240
+"""Samples from one frame to the next: 15 ms. A frame is two hops long."""
+FRAME = 2 * HOP
+QUARTER = FRAME // 4
 MELS = 64
-MEL_LOW, MEL_HIGH = 125.0, 7_500.0
+MEL_LOW, MEL_HIGH = 60.0, 7_800.0
 """Hertz: the outer edges of the mel bank."""
-LOG_OFFSET = 0.001
-FRAMES = 1 + (WINDOW - FRAME) // HOP
-"""Frames a window: 96."""
+LOG_OFFSET = 1e-6
+FRAMES = WINDOW // HOP - 1
+"""Frames a window: 64."""
 
 
 def hertz_to_mel(hertz: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -34,8 +33,8 @@ def hertz_to_mel(hertz: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def mel_bank() -> NDArray[np.float64]:
-    """Triangular bank [257 bins, 64 mels], straight in mel, the zero-frequency bin silent."""
-    bins = hertz_to_mel(np.linspace(0.0, SAMPLE_RATE / 2, FFT // 2 + 1))[:, None]
+    """Triangular bank [241 bins, 64 mels], straight in mel, the zero-frequency bin silent."""
+    bins = hertz_to_mel(np.linspace(0.0, SAMPLE_RATE / 2, FRAME // 2 + 1))[:, None]
     low, high = hertz_to_mel(np.array([MEL_LOW, MEL_HIGH]))
     edges = np.linspace(low, high, MELS + 2)
     rising = (bins - edges[:-2]) / (edges[1:-1] - edges[:-2])
@@ -45,55 +44,45 @@ def mel_bank() -> NDArray[np.float64]:
     return np.asarray(bank)
 
 
-def folded_basis(bins: NDArray[np.int64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Windowed cosine [200, bins] and sine [199, bins] bases about the frame's middle sample.
-
-    With the phase measured from the middle, the cosine basis is even and the sine basis odd, so a frame can be folded
-    in two first: half the multiply-adds, the same magnitude. The periodic Hann is zero at sample 0, which leaves
-    199 pairs around sample 200.
-    """
-    distance = np.arange(FRAME // 2)[:, None]
-    hann = 0.5 + 0.5 * np.cos(2.0 * np.pi * distance / FRAME)
-    angle = 2.0 * np.pi * distance * bins / FFT
-    return hann * np.cos(angle), (hann * np.sin(angle))[1:]
-
-
 class LogMel(nn.Module):
-    """float32 [batch, 15600] in [-1, 1] to float32 log-mel [batch, 96, 64]."""
+    """float32 [batch, 15600] in [-1, 1] to float32 log-mel [batch, 64 frames, 64 mels].
 
-    cosine: Tensor
-    sine: Tensor
-    mel: Tensor
+    With the phase measured from a frame's middle, between its two hops, the spectrum is cosines of what is even about
+    it and sines of what is odd; and about the middle of a hop each of them is even or odd once more, by the parity of
+    the bin. So four samples, `n + 1/2` and `240 - n - 1/2` to either side, are folded into one before each product: a
+    quarter of the multiply-adds of the plain transform, the same power. A hop's later half is reversed once for both of
+    the frames that it is in, and the rising and falling half of a Hann window, 1/2 - c and 1/2 + c, share a product.
+    """
 
     def __init__(self) -> None:
         super().__init__()
         bank = mel_bank()
         used = np.flatnonzero(bank.any(axis=1))
-        cosine, sine = folded_basis(used)
-        self.register_buffer("cosine", torch.from_numpy(cosine).float(), persistent=False)
-        self.register_buffer("sine", torch.from_numpy(sine).float(), persistent=False)
-        self.register_buffer("mel", torch.from_numpy(bank[used]).float(), persistent=False)
+        even, odd = used[used % 2 == 0], used[used % 2 == 1]
+        turn = 2.0 * np.pi / FRAME
+        self.early_hann = _constant(np.cos(turn * np.arange(QUARTER)))
+        self.late_hann = _constant(np.cos(turn * np.arange(1, QUARTER + 1)))
+        angle = turn * (np.arange(QUARTER)[:, None] + 0.5)
+        self.cosine_even, self.cosine_odd = _constant(0.5 * np.cos(angle * even)), _constant(0.5 * np.cos(angle * odd))
+        self.sine_even, self.sine_odd = _constant(0.5 * np.sin(angle * even)), _constant(0.5 * np.sin(angle * odd))
+        self.mel_even, self.mel_odd = _constant(bank[even]), _constant(bank[odd])
 
     def forward(self, waveform: Tensor) -> Tensor:
-        frames = split_frames(waveform)
-        middle = FRAME // 2
-        after = frames[:, :, middle + 1 :]
-        before = torch.flip(frames[:, :, 1:middle], dims=(2,))
-        even = torch.cat((frames[:, :, middle : middle + 1], after + before), dim=2)
-        real = even @ self.cosine
-        imaginary = (after - before) @ self.sine
-        magnitude = torch.sqrt(real * real + imaginary * imaginary)
-        return torch.log(magnitude @ self.mel + LOG_OFFSET)
+        hops = waveform.reshape(-1, FRAMES + 1, HOP)
+        early, late = hops[:, :, :QUARTER], hops[:, :, QUARTER:].flip(2)
+        early_part, late_part = early * self.early_hann, late * self.late_hann
+        near_after, far_after = (early + early_part)[:, 1:], (late - late_part)[:, 1:]
+        near_before, far_before = (late + late_part)[:, :-1], (early - early_part)[:, :-1]
+        near_even, near_odd = near_after + near_before, near_after - near_before
+        far_even, far_odd = far_after + far_before, far_after - far_before
+        real_even = (near_even + far_even) @ self.cosine_even
+        real_odd = (near_even - far_even) @ self.cosine_odd
+        imaginary_even = (near_odd - far_odd) @ self.sine_even
+        imaginary_odd = (near_odd + far_odd) @ self.sine_odd
+        power_even = real_even * real_even + imaginary_even * imaginary_even
+        power_odd = real_odd * real_odd + imaginary_odd * imaginary_odd
+        return torch.log(power_even @ self.mel_even + power_odd @ self.mel_odd + LOG_OFFSET)
 
 
-def split_frames(waveform: Tensor) -> Tensor:
-    """Overlapping frames [batch, 96, 400] of a waveform [batch, 15600], by slices on the hop grid alone.
-
-    A frame is two and a half hops: two shifted views of the hop grid and the half hop that follows. No gather and
-    no strided window operator, so that every runtime takes it and no index tensor is built.
-    """
-    whole = FRAMES * HOP
-    first = waveform[:, :whole].reshape(-1, FRAMES, HOP)
-    second = waveform[:, HOP : HOP + whole].reshape(-1, FRAMES, HOP)
-    half_hops = waveform.reshape(-1, WINDOW * 2 // HOP, HOP // 2)
-    return torch.cat((first, second, half_hops[:, 4::2]), dim=2)
+def _constant(values: NDArray[np.float64]) -> nn.Buffer:
+    return nn.Buffer(torch.from_numpy(np.ascontiguousarray(values)).float(), persistent=False)

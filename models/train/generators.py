@@ -27,6 +27,8 @@ class Generator:
     """AudioSet names the sound certainly has; empty leaves the judgement to the teacher."""
     share: float = 1.0
     """How often it is drawn, relative to the others."""
+    event: str = ""
+    """The event that it certainly is."""
 
 
 def alarm_pattern(rng: Rng, beeps: int, length: float, pause: float, low: bool) -> Samples:
@@ -196,15 +198,15 @@ SMOKE = ("Smoke detector, smoke alarm", "Alarm")
 SIREN = ("Siren", "Emergency vehicle")
 
 GENERATORS: tuple[Generator, ...] = (
-    Generator(temporal_three, SMOKE, 3.0),
-    Generator(temporal_three_low, SMOKE, 1.5),
-    Generator(temporal_four, SMOKE, 1.0),
-    Generator(temporal_four_low, SMOKE, 0.5),
-    Generator(wail, SIREN),
-    Generator(yelp, SIREN),
-    Generator(hi_lo, SIREN),
-    Generator(door_chime, ("Doorbell", "Ding-dong"), 3.0),
-    Generator(knocks, ("Knock",), 2.5),
+    Generator(temporal_three, SMOKE, 3.0, "Smoke alarm"),
+    Generator(temporal_three_low, SMOKE, 1.5, "Smoke alarm"),
+    Generator(temporal_four, SMOKE, 1.0, "Smoke alarm"),
+    Generator(temporal_four_low, SMOKE, 0.5, "Smoke alarm"),
+    Generator(wail, SIREN, 1.0, "Emergency siren"),
+    Generator(yelp, SIREN, 1.0, "Emergency siren"),
+    Generator(hi_lo, SIREN, 1.0, "Emergency siren"),
+    Generator(door_chime, ("Doorbell", "Ding-dong"), 3.0, "Doorbell ringing"),
+    Generator(knocks, ("Knock",), 2.5, "Knocking on a door"),
     Generator(melody, share=2.0),
     Generator(dial_tones, share=0.5),
     Generator(telephone, share=0.7),
@@ -218,7 +220,7 @@ GENERATORS: tuple[Generator, ...] = (
 """All kinds, with their shares."""
 
 
-def draw(rng: Rng) -> Generator:
-    """A kind at random, by share."""
+def draw(rng: Rng) -> int:
+    """Number of a kind at random, by share."""
     shares = np.array([generator.share for generator in GENERATORS])
-    return GENERATORS[int(rng.choice(len(GENERATORS), p=shares / shares.sum()))]
+    return int(rng.choice(len(GENERATORS), p=shares / shares.sum()))

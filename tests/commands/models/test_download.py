@@ -119,7 +119,7 @@ def test_no_server_there(tmp_path: Path) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))  # bound, not listening
         site = Site(address=f"http://127.0.0.1:{taken.getsockname()[1]}")
-        with pytest.raises(DownloadError, match="Connection refused$"):
+        with pytest.raises(DownloadError, match=r"Connection refused$"):
             get(site, tmp_path / "model.pth")
 
 

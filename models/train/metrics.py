@@ -1,0 +1,49 @@
+"""Figures of merit, as pure functions of scores."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch.nn import functional
+
+from monitor.zoo.quantize import average_precision as average_precision
+
+Samples = NDArray[np.float32]
+Flags = NDArray[np.bool_]
+
+
+def agreement(scores: Samples, taught: Samples, least: int = 5) -> float:
+    """Mean average precision against the teacher's own detections (score of 0.5 or more).
+
+    Over the classes that the teacher detects in at least `least` windows; both arrays are [n, 521].
+    """
+    found = taught >= 0.5
+    classes = np.flatnonzero(found.sum(axis=0) >= least)
+    return float(np.mean([average_precision(scores[:, c], found[:, c]) for c in classes]))
+
+
+def recall_at(score: Samples, positive: Flags, false: float = 0.01) -> float:
+    """Share of the positives above the score that the share `false` of the negatives reaches."""
+    return float((score[positive] > np.quantile(score[~positive], 1.0 - false)).mean())
+
+
+def probe(
+    train: Samples, train_label: NDArray[np.int64], test: Samples, test_label: NDArray[np.int64], decay: float = 1e-3
+) -> float:
+    """Accuracy of multinomial logistic regression on embeddings [n, dims]; `decay` weighs the squared weights."""
+    x, y = torch.from_numpy(train), torch.from_numpy(train_label)
+    weight = torch.zeros(x.shape[1], int(train_label.max()) + 1, requires_grad=True)
+    bias = torch.zeros(weight.shape[1], requires_grad=True)
+    optimizer = torch.optim.LBFGS([weight, bias], max_iter=200, line_search_fn="strong_wolfe")
+
+    def loss() -> float:
+        optimizer.zero_grad()
+        total = functional.cross_entropy(x @ weight + bias, y) + decay * weight.square().sum()
+        total.backward()  # type: ignore[no-untyped-call]
+        return total.item()
+
+    optimizer.step(loss)  # type: ignore[no-untyped-call]
+    with torch.inference_mode():
+        answer = (torch.from_numpy(test) @ weight + bias).argmax(dim=1).numpy()
+    return float((answer == test_label).mean())
