@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from monitor.zoo.export import largest_difference, metadata_for, save_proven
-from monitor.zoo.family import Quantization
 from monitor.zoo.graph import to_onnx
+from monitor.zoo.quantization import Quantization, read_quantization
 from monitor.zoo.quantize import SUFFIX, quantize
 
 from .calibrate import Calibration
@@ -63,7 +63,6 @@ class Delivered(nn.Module):
 def write(
     delivered: Delivered,
     path: Path,
-    recipe: Recipe,
     metadata: Mapping[str, str],
     calibration: Iterable[NDArray[np.float32]],
 ) -> tuple[float, Path]:
@@ -74,7 +73,7 @@ def write(
     model = tidy(to_onnx(delivered.eval(), WINDOW, None))
     difference = save_proven(model, path, metadata, lambda part: largest_difference(delivered, part, WINDOW), PARITY)
     small = path.with_name(path.stem + SUFFIX + ".onnx")
-    quantize(path, small, calibration, Quantization(keep=(FRONT_END, *recipe.keep)))
+    quantize(path, small, calibration, read_quantization(path.stem, metadata))
     return difference, small
 
 
@@ -119,5 +118,6 @@ def describe(
         source=SOURCE,
         description=recipe.description,
         training=training,
+        quantization=Quantization(keep=(FRONT_END, *recipe.keep)),
     )
     return metadata | {"events": json.dumps(EVENT_NAMES)}

@@ -62,7 +62,7 @@ def export(arguments: Namespace) -> None:
     measured = json.loads(arguments.figures.read_text(encoding="utf-8")) if arguments.figures else {}
     metadata = describe(path.stem, recipe, names, recordings, arguments.data, state, calibrations, measured)
     chosen = np.random.default_rng(arguments.seed).choice(len(windows), RANGES, replace=False)
-    difference, small = write(Delivered(network, *calibrations.values()), path, recipe, metadata, windows[chosen])
+    difference, small = write(Delivered(network, *calibrations.values()), path, metadata, windows[chosen])
     sizes = f"{path.stat().st_size / 1e6:.2f} MB, and {small.name}: {small.stat().st_size / 1e6:.2f} MB"
     Console().print(f"{path}: within {difference:.1e} of the network, {sizes}")
 

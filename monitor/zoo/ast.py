@@ -11,10 +11,11 @@ from torch.nn import functional as F  # noqa: N812 - its usual name
 
 from monitor.zoo.audioset import labels
 from monitor.zoo.checkpoint import load_strict
-from monitor.zoo.family import Family, Quantization, StateDict
+from monitor.zoo.family import Family, StateDict
 from monitor.zoo.frontend import LogMel
 from monitor.zoo.kaldi import KaldiSpectrum
 from monitor.zoo.mel import kaldi_bank, used_bins
+from monitor.zoo.quantization import Quantization
 from monitor.zoo.vit import Block, Size, size_of, split_qkv
 
 RATE = 16_000

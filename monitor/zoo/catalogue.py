@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from types import MappingProxyType
+from types import MappingProxyType, ModuleType
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
@@ -65,13 +65,18 @@ def load_family(name: str) -> Family:
     """The family of this name. Raises `ModelError` for an unknown one, or where a package that it needs is missing."""
     if name not in FAMILIES:
         raise ModelError(f"there is no model family {name!r}; there are {', '.join(FAMILIES)}")
+    family: Family = load(FAMILIES[name], "importing models").FAMILY
+    return family
+
+
+def load(module: str, purpose: str) -> ModuleType:
+    """A module of the zoo. Raises `ModelError` where a package that the `purpose` needs is missing."""
     try:
-        family: Family = importlib.import_module(FAMILIES[name]).FAMILY
+        return importlib.import_module(module)
     except ModuleNotFoundError as error:
         if (error.name or "").startswith("monitor"):
             raise
-        raise ModelError(f"importing models needs the package {error.name}: install the extra 'zoo'") from error
-    return family
+        raise ModelError(f"{purpose} needs the package {error.name}: install the extra 'zoo'") from error
 
 
 def _zenodo(record: int, file: str) -> str:

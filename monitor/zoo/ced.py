@@ -9,9 +9,10 @@ from torch import Tensor, nn
 from monitor.errors import ModelError
 from monitor.zoo.audioset import labels
 from monitor.zoo.checkpoint import load_strict
-from monitor.zoo.family import Family, Quantization, StateDict
+from monitor.zoo.family import Family, StateDict
 from monitor.zoo.frontend import DECIBELS, HannSpectrum, LogMel
 from monitor.zoo.mel import htk_bank, used_bins
+from monitor.zoo.quantization import Quantization
 from monitor.zoo.vit import Block, Size, size_of, split_qkv
 
 RATE = 16_000

@@ -21,7 +21,8 @@ from monitor.zoo.clap_audio import RATE, SHORTEST, WINDOW, build_audio, fold_aud
 from monitor.zoo.clap_state import scale_of
 from monitor.zoo.clap_text import build_text, export_text, longest
 from monitor.zoo.export import export, metadata_for
-from monitor.zoo.family import Family, Quantization
+from monitor.zoo.family import Family
+from monitor.zoo.quantization import Quantization
 
 TOKENIZER = "tokenizer.json"
 
@@ -79,6 +80,7 @@ def export_towers(
         licence=licence,
         source=source,
         description=FAMILY.description,
+        quantization=FAMILY.quantization,
     )
     del about_audio["labels"]
     about_audio |= {

@@ -15,9 +15,10 @@ from torch.nn import functional as F  # noqa: N812 - its usual name
 
 from monitor.zoo.audioset import labels
 from monitor.zoo.checkpoint import load_strict
-from monitor.zoo.family import Family, Quantization, StateDict
+from monitor.zoo.family import Family, StateDict
 from monitor.zoo.folding import MelNorm, fold_mel_norm
 from monitor.zoo.frontend import decibel_mel
+from monitor.zoo.quantization import Quantization
 
 RATE = 32_000
 HOP = 320

@@ -13,6 +13,7 @@ from torch import nn
 
 from monitor.errors import ModelError
 from monitor.zoo.graph import OUTPUTS, Half, to_onnx
+from monitor.zoo.quantization import Quantization, as_metadata
 
 FORMAT = "1"
 """Version of the metadata, as in monitor/classify/card.py."""
@@ -38,6 +39,7 @@ def metadata_for(
     source: str,
     description: str = "",
     training: Mapping[str, object] | None = None,
+    quantization: Quantization | None = None,
 ) -> dict[str, str]:
     """What a model file must say about itself; `sample_rate` in hertz, `window` in samples."""
     return {
@@ -51,6 +53,7 @@ def metadata_for(
         "source": source,
         "description": description,
         **({"training": json.dumps(training)} if training else {}),
+        **(as_metadata(quantization) if quantization else {}),
     }
 
 

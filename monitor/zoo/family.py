@@ -3,27 +3,13 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
 
 from torch import Tensor, nn
 
 from monitor.zoo.checkpoint import read_checkpoint
+from monitor.zoo.quantization import Quantization
 
 StateDict = Mapping[str, Tensor]
-
-
-@dataclass(frozen=True, slots=True)
-class Quantization:
-    """How a family's graph becomes int8."""
-
-    kind: Literal["static", "dynamic"] = "static"
-    """Static: the ranges of activations are measured beforehand. Dynamic: taken anew from each batch."""
-
-    keep: tuple[str, ...] = ()
-    """Paths of modules, as in `named_modules`, that stay in float with all that is below them."""
-
-    equalise: bool = False
-    """Even out the ranges of channels across neighbouring layers first (depthwise networks collapse without)."""
 
 
 def as_it_is(network: nn.Module) -> nn.Module:

@@ -5,9 +5,9 @@ from itertools import pairwise
 
 from torch import Tensor, nn
 
-from monitor.zoo.family import Quantization
 from monitor.zoo.folding import fold_sequence
 from monitor.zoo.panns import Panns, family
+from monitor.zoo.quantization import Quantization
 
 Stage = tuple[int, int]
 """Channels out, and the factor that both axes shrink by."""

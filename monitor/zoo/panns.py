@@ -14,9 +14,10 @@ from torch import Tensor, nn
 from monitor.errors import ModelError
 from monitor.zoo import audioset
 from monitor.zoo.checkpoint import load_strict
-from monitor.zoo.family import Family, Quantization, StateDict
+from monitor.zoo.family import Family, StateDict
 from monitor.zoo.folding import Conv, MelNorm, Norm, fold_mel_norm, fold_norm
 from monitor.zoo.frontend import decibel_mel
+from monitor.zoo.quantization import Quantization
 
 RATE = 32_000
 """Hertz"""

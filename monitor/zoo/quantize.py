@@ -1,4 +1,4 @@
-"""A float model file to an int8 one, and how far its answers drift.
+"""A float model file to an int8 one.
 
 Static quantisation fixes the range of every activation beforehand, on real sound: u8 activations, signed weights with a
 scale for each output channel (Krishnamoorthi 2018, arXiv:1806.08342). A row of a batch gets the answer that it gets
@@ -12,25 +12,20 @@ bits can hold), and the outputs of matrix products, whose logits and embeddings 
 import shutil
 import tempfile
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import onnx
-import onnxruntime
-from numpy.typing import NDArray
 from onnx import TensorProto
 from onnxruntime.quantization import CalibrationDataReader, QuantType, quantize_dynamic, quantize_static
 from onnxruntime.quantization.quant_utils import add_pre_process_metadata
 
 from monitor.errors import ModelError
 from monitor.messages import Samples
+from monitor.zoo.drift import session_of
 from monitor.zoo.equalize import equalize, pairs
 from monitor.zoo.int8_graph import FLOAT_OUTPUT, FOLLOWERS, LAYERS, load_float, nodes_to_quantize, unround_outputs
-
-if TYPE_CHECKING:  # it comes with torch, which quantising does not need
-    from monitor.zoo.family import Quantization
+from monitor.zoo.quantization import Quantization
 
 SUFFIX = "-int8"
 """Ends the name of a quantised model."""
@@ -38,28 +33,9 @@ FRONT_END = "frontend"
 """Module that stays float in every network."""
 QUIET = 1e-3
 """A window whose peak stays below (-60 dBFS) says nothing about the ranges, and is not calibrated on."""
-SCORES, EMBEDDING = "probabilities", "embedding"
-"""Outputs of a model."""
-DETECTED = 0.5
-"""A score from which a class counts as detected."""
 
 
-@dataclass(frozen=True, slots=True)
-class Drift:
-    """How far the scores of a quantised model are from the float model's, over windows of sound."""
-
-    windows: int
-    largest: float
-    """Largest difference of a probability."""
-    mean: float
-    """Mean difference of the probabilities, over all classes."""
-    top1: float
-    """Share of the windows whose best class is the same."""
-    ranking: float | None
-    """Mean average precision against what the float model detects (0.5 or more); None where it detects nothing."""
-
-
-def quantize(source: Path, target: Path, calibration: Iterable[Samples], quantization: "Quantization") -> None:
+def quantize(source: Path, target: Path, calibration: Iterable[Samples], quantization: Quantization) -> None:
     """Write the float model `source` as int8 to `target`, with the same metadata, its name with "-int8".
 
     `calibration`: waveforms float32[samples] in [-1, 1] of the model's window, 50 to 200 from real recordings; quiet
@@ -107,48 +83,6 @@ def quantize(source: Path, target: Path, calibration: Iterable[Samples], quantiz
     part.replace(target)
 
 
-def drift(float_path: Path, int8_path: Path, waveforms: Iterable[Samples]) -> Drift:
-    """Compare two models on waveforms float32[samples] in [-1, 1], one at a time. Raises `ModelError`."""
-    reference, quantised = _open(float_path), _open(int8_path)
-    answers = [(_answer(reference, SCORES, w), _answer(quantised, SCORES, w)) for w in waveforms]
-    if not answers:
-        raise ModelError(f"{int8_path}: no sound to compare with {float_path} on")
-    wanted, given = (np.stack(scores) for scores in zip(*answers, strict=True))
-    if wanted.shape != given.shape:
-        raise ModelError(f"{int8_path}: has {given.shape[1]} classes, {float_path} has {wanted.shape[1]}")
-    difference = np.abs(wanted - given)
-    detected = wanted >= DETECTED
-    ranked = [average_precision(given[:, c], detected[:, c]) for c in np.flatnonzero(detected.any(axis=0))]
-    return Drift(
-        windows=len(wanted),
-        largest=float(difference.max()),
-        mean=float(difference.mean()),
-        top1=float((wanted.argmax(axis=1) == given.argmax(axis=1)).mean()),
-        ranking=float(np.mean(ranked)) if ranked else None,
-    )
-
-
-def likeness(float_path: Path, int8_path: Path, waveforms: Iterable[Samples]) -> Samples:
-    """Cosines float32[n] of two models' embeddings of waveforms float32[samples] in [-1, 1], one at a time.
-
-    What `drift` is to models that have no classes of their own. Raises `ModelError`.
-    """
-    reference, quantised = _open(float_path), _open(int8_path)
-    answers = [(_answer(reference, EMBEDDING, w), _answer(quantised, EMBEDDING, w)) for w in waveforms]
-    if not answers:
-        raise ModelError(f"{int8_path}: no sound to compare with {float_path} on")
-    wanted, given = (np.stack(vectors) for vectors in zip(*answers, strict=True))
-    lengths = np.linalg.norm(wanted, axis=1) * np.linalg.norm(given, axis=1)
-    return np.asarray((wanted * given).sum(axis=1) / lengths, np.float32)
-
-
-def average_precision(scores: Samples, positive: NDArray[np.bool_]) -> float:
-    """Area under precision over recall of one class's scores [windows], at least one of them positive."""
-    hits = positive[np.argsort(-scores, kind="stable")]
-    precision = np.cumsum(hits) / np.arange(1, len(hits) + 1)
-    return float(precision[hits].mean())
-
-
 class _Calibration(CalibrationDataReader):  # type: ignore[misc]
     """Waveforms one at a time, as ONNX Runtime asks for them."""
 
@@ -179,7 +113,7 @@ def _peaks(model: onnx.ModelProto, names: list[str], waveforms: Iterable[Samples
     observed = onnx.ModelProto()
     observed.CopyFrom(model)
     observed.graph.output.extend(onnx.helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in names)
-    session = _session(observed.SerializeToString())
+    session = session_of(observed.SerializeToString())
     peaks: dict[str, Samples] = {}
     for waveform in waveforms:
         for name, values in zip(names, session.run(names, {"waveform": waveform[None]}), strict=True):
@@ -195,23 +129,3 @@ def _finish(path: Path, metadata: dict[str, str]) -> None:
     onnx.helper.set_model_props(model, metadata)
     del model.graph.value_info[:]
     onnx.save_model(model, path)
-
-
-def _open(path: Path) -> onnxruntime.InferenceSession:
-    try:
-        return _session(str(path))
-    except Exception as error:  # ONNX Runtime's errors have no common base
-        raise ModelError(f"{path}: not a model that ONNX Runtime can load") from error
-
-
-def _session(model: str | bytes) -> onnxruntime.InferenceSession:
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
-    options.log_severity_level = 4
-    return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-
-
-def _answer(session: onnxruntime.InferenceSession, output: str, waveform: Samples) -> Samples:
-    """One output for one window, float32[classes] or float32[dims]."""
-    answer: Samples = session.run([output], {"waveform": waveform[None]})[0][0]
-    return answer

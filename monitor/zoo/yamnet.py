@@ -16,9 +16,10 @@ from torch.nn import functional as F  # noqa: N812 - its usual name
 from monitor.errors import ModelError
 from monitor.zoo import audioset
 from monitor.zoo.checkpoint import load_strict
-from monitor.zoo.family import Family, Quantization, StateDict
+from monitor.zoo.family import Family, StateDict
 from monitor.zoo.frontend import Spectrum
 from monitor.zoo.mel import kaldi_bank, used_bins
+from monitor.zoo.quantization import Quantization
 from monitor.zoo.tflite import Layer, read_layers
 
 SAMPLE_RATE = 16_000

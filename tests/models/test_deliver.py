@@ -11,6 +11,7 @@ import pytest
 
 from monitor.classify.card import read_card
 from monitor.errors import ModelError
+from monitor.zoo.quantization import Quantization, as_metadata
 
 torch = pytest.importorskip("torch", reason="the training recipe needs torch; the bundled model does not")
 onnx = pytest.importorskip("onnx", reason="exporting needs onnx")
@@ -75,7 +76,7 @@ def made(tmp_path_factory: pytest.TempPathFactory, corpus: Any) -> Any:
         "lean", recipe, LABELS, corpus, folder, checkpoint, calibrations(), {"esc50": {"esc50_events": 0.9}}
     )
     delivered = deliver.Delivered(lean, *calibrations().values())
-    difference, small = deliver.write(delivered, folder / "lean.onnx", recipe, metadata, sounds(24))
+    difference, small = deliver.write(delivered, folder / "lean.onnx", metadata, sounds(24))
     return SimpleNamespace(network=lean, path=folder / "lean.onnx", small=small, difference=difference)
 
 
@@ -174,8 +175,8 @@ def test_a_channel_scale_is_in_the_weights_and_int8_runs_through(
         if name.endswith("scale"):
             parameter.data.uniform_(0.1, 2.0)
     delivered = deliver.Delivered(small_net, *calibrations().values())
-    metadata = {"format": "1", "name": "small"}
-    difference, small = deliver.write(delivered, tmp_path / "small.onnx", recipe, metadata, sounds(8))
+    metadata = {"format": "1", "name": "small"} | as_metadata(Quantization(keep=(deliver.FRONT_END, *recipe.keep)))
+    difference, small = deliver.write(delivered, tmp_path / "small.onnx", metadata, sounds(8))
     assert difference <= 1e-5
     graph = onnx.load(small).graph
     assert not [node.name for node in graph.node if node.op_type == "Mul" and "frontend" not in node.name]
@@ -192,7 +193,7 @@ def test_an_answer_that_differs_leaves_the_old_file(tmp_path: Path, monkeypatch:
     path.write_bytes(b"the old one")
     delivered = deliver.Delivered(RECIPES["branch"].make(), *calibrations().values())
     with pytest.raises(ModelError, match=r"differs from the network by 2\.0e-05"):
-        deliver.write(delivered, path, RECIPES["branch"], {"format": "1"}, sounds(1))
+        deliver.write(delivered, path, {"format": "1"}, sounds(1))
     assert path.read_bytes() == b"the old one"
     assert list(tmp_path.iterdir()) == [path]
 

@@ -14,8 +14,9 @@ from monitor.errors import ModelError
 from monitor.messages import Samples
 from monitor.zoo.ast import COLUMNS, FAMILY, RATE, ROWS, TOKENS, build, positions
 from monitor.zoo.checkpoint import read_checkpoint
+from monitor.zoo.drift import drift
 from monitor.zoo.export import export, metadata_for
-from monitor.zoo.quantize import drift, quantize
+from monitor.zoo.quantize import quantize
 from tests.zoo.seeded import clip, state_dict
 
 SECOND = RATE

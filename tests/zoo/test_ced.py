@@ -14,9 +14,10 @@ from monitor.classify.session import Session
 from monitor.errors import ModelError
 from monitor.messages import Samples
 from monitor.zoo.ced import FAMILY, HOP, LONGEST, RATE, build
+from monitor.zoo.drift import drift
 from monitor.zoo.export import export, metadata_for
 from monitor.zoo.mel import htk_bank
-from monitor.zoo.quantize import drift, quantize
+from monitor.zoo.quantize import quantize
 from tests.zoo.seeded import clip, state_dict
 
 SECOND = RATE

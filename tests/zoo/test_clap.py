@@ -19,9 +19,10 @@ from monitor.messages import Samples
 from monitor.zoo.clap import FAMILY, export_towers
 from monitor.zoo.clap_audio import RATE, SHORTEST, WINDOW, build_audio, fold_audio
 from monitor.zoo.clap_text import build_text
+from monitor.zoo.drift import likeness
 from monitor.zoo.export import sounds
 from monitor.zoo.family import StateDict
-from monitor.zoo.quantize import likeness, quantize
+from monitor.zoo.quantize import quantize
 from tests.zoo.small_clap import publish, small_clap
 
 PARITY = 1e-4

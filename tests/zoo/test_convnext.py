@@ -15,10 +15,11 @@ from torch.nn import functional as F  # noqa: N812 - its usual name
 from monitor.errors import ModelError
 from monitor.messages import Samples
 from monitor.zoo.convnext import BANDS, FAMILY, HOP, RATE, ConvNeXt, build, fold
+from monitor.zoo.drift import drift
 from monitor.zoo.export import export
 from monitor.zoo.graph import to_onnx
 from monitor.zoo.mel import slaney_bank
-from monitor.zoo.quantize import drift, quantize
+from monitor.zoo.quantize import quantize
 from tests.zoo.seeded import GOLDEN, clip, golden_keys, state_dict
 
 DEPTHS, WIDTHS, CLASSES = (1, 1, 2, 1), (8, 16, 24, 32), 10

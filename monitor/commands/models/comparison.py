@@ -7,6 +7,7 @@ import numpy as np
 
 from monitor.classify.open import describe
 from monitor.messages import Samples
+from monitor.zoo.drift import drift, likeness
 
 
 def alone(run: Callable[[Samples], Sequence[Samples | None]], waveforms: Samples) -> list[Samples]:
@@ -25,8 +26,6 @@ def largest_difference(given: Sequence[Samples], wanted: Sequence[Samples]) -> f
 
 def drifted(float_path: Path, int8_path: Path, windows: Sequence[Samples]) -> str:
     """How far an 8-bit model's answers to float32[samples] are from the float model's, in words."""
-    from monitor.zoo.quantize import drift, likeness
-
     if not describe(float_path).labels:
         cosines = likeness(float_path, int8_path, windows)
         return (

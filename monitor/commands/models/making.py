@@ -98,6 +98,7 @@ def _metadata(order: Order) -> dict[str, str]:
         licence=order.licence,
         source=order.source,
         description=family.description,
+        quantization=family.quantization,
     )
     if not family.labels():
         del metadata["labels"]

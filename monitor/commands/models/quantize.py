@@ -5,22 +5,23 @@ from argparse import Namespace
 from pathlib import Path
 
 from monitor.classify.library import find
+from monitor.classify.onnx_file import read_onnx
 from monitor.classify.open import describe
 from monitor.commands.models.comparison import drifted
 from monitor.commands.models.places import installed, short
 from monitor.commands.models.recordings import windows_of
 from monitor.commands.progress import working
 from monitor.errors import StorageError, UsageError
-from monitor.zoo.catalogue import load_family
+from monitor.zoo.catalogue import load
+from monitor.zoo.quantization import read_quantization
 
 
 def main(arguments: Namespace) -> int:
     """Write NAME-int8; raises `ModelError` where the model cannot be quantised."""
     source = find(arguments.model)
     card = describe(source)
-    family = load_family(card.family)
-    from monitor.zoo.quantize import quantize
-
+    how = read_quantization(card.name, read_onnx(source).metadata)
+    quantize = load("monitor.zoo.quantize", "quantising").quantize
     target = Path(arguments.output) if arguments.output else installed(f"{card.name}-int8")
     if target.suffix != ".onnx":
         raise UsageError(f"{arguments.output}: a model file ends in .onnx")
@@ -30,7 +31,7 @@ def main(arguments: Namespace) -> int:
         with tempfile.TemporaryDirectory(prefix=".making-", dir=target.parent) as folder:
             made = Path(folder) / target.name
             with working(f"{card.name}: measuring on {len(windows)} windows, and quantising"):
-                quantize(source, made, windows, family.quantization)
+                quantize(source, made, windows, how)
                 comparison = drifted(source, made, windows)
             made.replace(target)
     except OSError as error:

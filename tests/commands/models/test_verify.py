@@ -48,11 +48,11 @@ def test_quantize_writes_a_model_and_compares_it(at_hand: Command, models: Path,
     assert (models / "small-int8.onnx").read_bytes() == (made / "small-int8.onnx").read_bytes()
 
 
-def test_quantize_knows_only_the_families(at_hand: Command) -> None:
+def test_quantize_takes_only_models_that_say_how(at_hand: Command) -> None:
     """Of another's network nobody has said what stays in float."""
     done = at_hand("quantize", "resnet-mini", "--audio", "burst.wav")
     assert done.code == 65
-    assert "there is no model family 'resnet'" in done.err
+    assert "resnet-mini: does not say what must stay in float" in done.err
 
 
 def test_info_tells_all(at_hand: Command) -> None:
