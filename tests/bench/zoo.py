@@ -4,8 +4,11 @@ The network as it was published, in eager PyTorch or LiteRT; our float32 and int
 in OpenVINO where that is installed. One window, one thread, one process. The contenders take turns within each round,
 so that a machine whose speed drifts slows all of them alike; the ratio of medians is what counts, of processor time
 first, which other programs hardly change. Without a checkpoint the weights are seeded: the time does not depend on
-them. int8 is calibrated on seeded sounds, so it serves for time only. Where a family's int8 is dynamic, a static one is
-timed beside it: runtimes differ most in those.
+them. int8 is calibrated on seeded sounds, so it serves for time only. Where a family's int8 is dynamic, which OpenVINO
+runs slowly, a static one is timed beside it; making that of AST takes 9 GB of memory.
+
+PyTorch spends a quarter of its time with AST on memory that it gives back to the system and takes anew for each window;
+that counts here.
 """
 
 import argparse
