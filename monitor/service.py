@@ -140,6 +140,7 @@ class Service:
     async def _run_tasks(self, display: Display | None) -> None:
         if ended := await self._log.end_interrupted():
             log.warning("the last run did not end in order: %d sounds that were on are ended in the event log", ended)
+        log.info("model %s on %s", self._classifier.card.name, self._classifier.provider)
         async with asyncio.TaskGroup() as tasks:
             for listener in self._listeners:
                 tasks.create_task(self._listen(listener), name=f"listen to {listener.name}")

@@ -1,6 +1,5 @@
 """Opens a model by its name or path, whatever kind of file it is."""
 
-import logging
 from pathlib import Path
 
 from monitor.classify.card import read_card, takes_prompts
@@ -15,17 +14,13 @@ from monitor.config import ModelConfig
 from monitor.errors import ConfigError
 from monitor.messages import ModelCard
 
-log = logging.getLogger(__name__)
-
 
 def open_model(config: ModelConfig) -> Model:
     """Find, load and check the configured model.
 
     Raises `ModelError` that says what to do, and `ConfigError` for prompts that are missing or that it does not take.
     """
-    model = _open(find(config.name), config)
-    log.info("model %s on %s", model.card.name, model.provider)
-    return model
+    return _open(find(config.name), config)
 
 
 def describe(path: Path) -> ModelCard:

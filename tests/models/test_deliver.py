@@ -2,6 +2,7 @@
 
 import importlib
 import json
+from importlib.metadata import version
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -114,7 +115,7 @@ def test_the_file_tells_all_about_itself(made: Any) -> None:
     }.items() <= training.items()  # fmt: skip
     assert training["calibration"]["events"]["temperature"] == 0.8
     assert len(training["calibration"]["classes"]["thresholds"]) == 521
-    assert training["packages"]["torch"] == torch.__version__
+    assert training["packages"]["torch"] == version("torch")
     assert str(Path(__file__).parents[2]).encode() not in made.path.read_bytes()
 
 
