@@ -20,6 +20,7 @@ from transformers import (
 
 from monitor.messages import Samples
 from monitor.zoo.ced import Ced
+from monitor.zoo.convnext import ChannelNorm
 from monitor.zoo.export import sounds
 from monitor.zoo.family import Family, StateDict
 from monitor.zoo.frontend import LogMel
@@ -74,18 +75,36 @@ class PublishedLogMel(nn.Module):
         return 10 * torch.log10(power.clamp(min=1e-10))
 
 
+class PublishedChannelNorm(nn.Module):
+    """ConvNeXt's norm over the channels of a map as in the published code, step by step."""
+
+    def __init__(self, norm: ChannelNorm) -> None:
+        super().__init__()
+        self.weight, self.bias = (nn.Parameter(values.detach()[:, None, None]) for values in (norm.weight, norm.bias))
+        self.eps = norm.eps
+
+    def forward(self, x: Tensor) -> Tensor:
+        """float32[batch, channels, time, frequency] to the same."""
+        centred = x - x.mean(1, keepdim=True)
+        return self.weight * (centred / torch.sqrt(centred.pow(2).mean(1, keepdim=True) + self.eps)) + self.bias
+
+
 def published(family: Family, checkpoint: Path | None) -> Published:
     """The published form of a family, with the weights of `checkpoint` or seeded ones."""
     return FORMS.get(family.name, _in_pytorch)(family, checkpoint)
 
 
 def _in_pytorch(family: Family, checkpoint: Path | None) -> Published:
-    """Our network before anything is folded, with the published form of the log-mel where it is written here."""
+    """Our network before anything is folded, with the log-mel and the channel norms of the published code."""
     state = family.read(checkpoint) if checkpoint else state_dict(_shapes(family))
     network = family.build(state, family.window)
     frontend = getattr(network, "frontend", None)
     if isinstance(frontend, LogMel) and frontend.spectrum.frames.hop == 320 and frontend.pad == 512:
         network.frontend = PublishedLogMel(len(frontend.scale))
+    for parent in list(network.modules()):
+        for name, child in parent.named_children():
+            if isinstance(child, ChannelNorm):
+                setattr(parent, name, PublishedChannelNorm(child))
     return Published(state, {"PyTorch": lambda waveform: network(torch.from_numpy(waveform))})
 
 
