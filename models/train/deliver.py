@@ -17,8 +17,8 @@ from torch import Tensor, nn
 
 from monitor.zoo.export import largest_difference, metadata_for, save_proven
 from monitor.zoo.graph import to_onnx
-from monitor.zoo.quantization import Quantization, read_quantization
-from monitor.zoo.quantize import SUFFIX, quantize
+from monitor.zoo.quantization import SUFFIX, Quantization, read_quantization
+from monitor.zoo.quantize import quantize
 
 from .calibrate import Calibration
 from .catalogue import Recipe

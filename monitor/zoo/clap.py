@@ -20,7 +20,7 @@ from monitor.zoo.checkpoint import read_checkpoint
 from monitor.zoo.clap_audio import RATE, SHORTEST, WINDOW, build_audio, fold_audio
 from monitor.zoo.clap_state import scale_of
 from monitor.zoo.clap_text import build_text, export_text, longest
-from monitor.zoo.export import export, metadata_for
+from monitor.zoo.export import export
 from monitor.zoo.family import Family
 from monitor.zoo.quantization import Quantization
 
@@ -71,20 +71,7 @@ def export_towers(
     tokenizer_file, text_file = (target.with_name(f"{target.stem}.{end}") for end in (TOKENIZER, "text"))
     _copy(checkpoint.with_name(TOKENIZER), tokenizer_file)
     text_difference = export_text(text, text_file, {"tokens": str(longest(text)), "licence": licence, "source": source})
-    about_audio = metadata_for(
-        name,
-        family=FAMILY.name,
-        sample_rate=RATE,
-        window=window,
-        labels=FAMILY.labels(),
-        licence=licence,
-        source=source,
-        description=FAMILY.description,
-        quantization=FAMILY.quantization,
-    )
-    del about_audio["labels"]
-    about_audio |= {
-        "prompts": "required",
+    about_audio = FAMILY.metadata(name, window, licence, source) | {
         "scale": repr(scale_of(state)),
         "text": target.stem,
         "text_sha256": _sha256(text_file),

@@ -7,13 +7,13 @@ from pathlib import Path
 import numpy as np
 import onnx
 import onnxruntime
-import torch
 from numpy.typing import NDArray
 from torch import nn
 
 from monitor.errors import ModelError
 from monitor.zoo.graph import OUTPUTS, Half, to_onnx
 from monitor.zoo.quantization import Quantization, as_metadata
+from monitor.zoo.reference import answers
 
 FORMAT = "1"
 """Version of the metadata, as in monitor/classify/card.py."""
@@ -120,9 +120,7 @@ def largest_difference(network: nn.Module, path: Path, window: int, outputs: Seq
     """
     session = open_file(path)
     waveforms = sounds(max(BATCHES), window)
-    with torch.no_grad():
-        rows = [[answer.numpy() for answer in network(torch.from_numpy(row[None]))] for row in waveforms]
-    wanted = [np.concatenate(answers) for answers in zip(*rows, strict=True)]
+    wanted = answers(network, waveforms)
     scales = [max(1.0, float(np.abs(truth).max())) for truth in wanted]
     return max(
         float(np.abs(answer - truth[:batch]).max()) / scale

@@ -7,6 +7,7 @@ from pathlib import Path
 from torch import Tensor, nn
 
 from monitor.zoo.checkpoint import read_checkpoint
+from monitor.zoo.export import metadata_for
 from monitor.zoo.quantization import Quantization
 
 StateDict = Mapping[str, Tensor]
@@ -56,3 +57,25 @@ class Family:
     """Whether one exported file takes windows of any length from `shortest` on."""
 
     quantization: Quantization = field(default_factory=Quantization)
+
+    def metadata(self, name: str, window: int, licence: str, source: str) -> dict[str, str]:
+        """What a model file of this family says about itself; `window` in samples.
+
+        One without classes of its own says that it needs prompts instead.
+        """
+        labels = self.labels()
+        metadata = metadata_for(
+            name,
+            family=self.name,
+            sample_rate=self.sample_rate,
+            window=window,
+            labels=labels,
+            licence=licence,
+            source=source,
+            description=self.description,
+            quantization=self.quantization,
+        )
+        if not labels:
+            del metadata["labels"]
+            metadata["prompts"] = "required"
+        return metadata

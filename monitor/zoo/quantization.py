@@ -11,6 +11,9 @@ from monitor.errors import ModelError
 KEY = "quantization"
 """The metadata's key."""
 
+SUFFIX = "-int8"
+"""Ends the name of a quantised model."""
+
 
 @dataclass(frozen=True, slots=True)
 class Quantization:

@@ -25,10 +25,8 @@ from monitor.messages import Samples
 from monitor.zoo.drift import session_of
 from monitor.zoo.equalize import equalize, pairs
 from monitor.zoo.int8_graph import FLOAT_OUTPUT, FOLLOWERS, LAYERS, load_float, nodes_to_quantize, unround_outputs
-from monitor.zoo.quantization import Quantization
+from monitor.zoo.quantization import SUFFIX, Quantization
 
-SUFFIX = "-int8"
-"""Ends the name of a quantised model."""
 FRONT_END = "frontend"
 """Module that stays float in every network."""
 QUIET = 1e-3

@@ -22,7 +22,7 @@ import torch
 
 from monitor.messages import Samples
 from monitor.zoo.catalogue import load_family
-from monitor.zoo.export import export, metadata_for, sounds
+from monitor.zoo.export import export, sounds
 from monitor.zoo.family import Family, StateDict
 from monitor.zoo.quantize import quantize
 from tests.bench.published import published
@@ -51,15 +51,7 @@ def files(family: Family, state: StateDict, folder: Path) -> dict[str, Path]:
     """Our files of a network, by their kind."""
     network = family.build(state, family.window)
     floating = folder / "float32.onnx"
-    metadata = metadata_for(
-        family.name,
-        family=family.name,
-        sample_rate=family.sample_rate,
-        window=family.window,
-        labels=family.labels(),
-        licence=family.licence,
-        source=family.source,
-    )
+    metadata = family.metadata(family.name, family.window, family.licence, family.source)
     difference = export(
         family.fold(network),
         floating,

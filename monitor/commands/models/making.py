@@ -27,9 +27,7 @@ def make(order: Order, checkpoint: Path) -> None:
             facts = [_export_as_fits(order, checkpoint, made)]
             if order.int8:
                 facts.append(_quantize(order, made, made.with_name(order.int8_target.name)))
-            for file in sorted(
-                Path(folder).iterdir(), key=lambda file: file.suffix == ".onnx"
-            ):  # the model itself last
+            for file in sorted(Path(folder).iterdir(), key=_is_model):  # the model itself last
                 file.replace(order.target.parent / file.name)
     except OSError as error:
         raise StorageError(f"cannot write {order.target}: {error.strerror}") from error
@@ -86,23 +84,7 @@ def _export(order: Order, checkpoint: Path, target: Path) -> str:
 
 
 def _metadata(order: Order) -> dict[str, str]:
-    from monitor.zoo.export import metadata_for
-
-    family = order.family
-    metadata = metadata_for(
-        order.name,
-        family=family.name,
-        sample_rate=family.sample_rate,
-        window=order.window,
-        labels=family.labels(),
-        licence=order.licence,
-        source=order.source,
-        description=family.description,
-        quantization=family.quantization,
-    )
-    if not family.labels():
-        del metadata["labels"]
-        metadata["prompts"] = "required"
+    metadata = order.family.metadata(order.name, order.window, order.licence, order.source)
     return metadata | ({"precision": "half"} if order.half else {})
 
 

@@ -13,6 +13,7 @@ from monitor.commands.models.places import installed
 from monitor.commands.models.recordings import check_readable
 from monitor.errors import UsageError
 from monitor.zoo.catalogue import load_family
+from monitor.zoo.quantization import SUFFIX
 
 if TYPE_CHECKING:
     from monitor.zoo.family import Family
@@ -37,7 +38,7 @@ class Order:
     @property
     def int8_target(self) -> Path:
         """Beside the float model."""
-        return self.target.with_name(f"{self.target.stem}-int8.onnx")
+        return self.target.with_name(f"{self.target.stem}{SUFFIX}.onnx")
 
 
 def ordered(

@@ -13,7 +13,7 @@ from monitor.commands.models.recordings import windows_of
 from monitor.commands.progress import working
 from monitor.errors import StorageError, UsageError
 from monitor.zoo.catalogue import load
-from monitor.zoo.quantization import read_quantization
+from monitor.zoo.quantization import SUFFIX, read_quantization
 
 
 def main(arguments: Namespace) -> int:
@@ -22,7 +22,7 @@ def main(arguments: Namespace) -> int:
     card = describe(source)
     how = read_quantization(card.name, read_onnx(source).metadata)
     quantize = load("monitor.zoo.quantize", "quantising").quantize
-    target = Path(arguments.output) if arguments.output else installed(f"{card.name}-int8")
+    target = Path(arguments.output) if arguments.output else installed(card.name + SUFFIX)
     if target.suffix != ".onnx":
         raise UsageError(f"{arguments.output}: a model file ends in .onnx")
     windows = windows_of(arguments.audio, card.sample_rate, card.window)

@@ -23,9 +23,8 @@ from monitor.config import ModelConfig
 from monitor.errors import ModelError
 from monitor.messages import Samples
 from monitor.zoo.catalogue import CHECKPOINTS, load_family
+from monitor.zoo.quantization import SUFFIX
 
-INT8 = "-int8"
-"""Ends the name of an 8-bit model."""
 WINDOWS = 20
 """Windows on which the network, which is slow, is compared."""
 TIMED = 10
@@ -61,7 +60,7 @@ def main(arguments: Namespace) -> int:
 
 
 def _findings(model: Model, windows: list[Samples], checkpoint: Path | None) -> Iterator[Finding]:
-    if model.card.name.endswith(INT8):
+    if model.card.name.endswith(SUFFIX):
         yield _drift(model, windows)
     else:
         yield _parity(model, np.stack(windows[:WINDOWS]), checkpoint)
@@ -93,7 +92,7 @@ def _parity(model: Model, windows: Samples, checkpoint: Path | None) -> Finding:
 
 def _drift(model: Model, windows: list[Samples]) -> Finding:
     """Against the float twin."""
-    twin = model.card.name.removesuffix(INT8)
+    twin = model.card.name.removesuffix(SUFFIX)
     beside = Path(model.card.path).with_name(f"{twin}.onnx")
     try:
         float_path = beside if beside.is_file() else find(twin)
