@@ -1,4 +1,4 @@
-"""The command line: `python -m models.train label | fit | export | evaluate`, also `script/train`."""
+"""The command line: `python -m models.train gather | label | fit | export | evaluate`, also `script/train`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-import torch
 from rich.console import Console
 
 from monitor.errors import MonitorError
@@ -23,7 +22,8 @@ Make the bundled sound event models from recordings and a teacher.
 The data folder (--data) holds manifest.csv, the recordings it lists, and the teacher:
 teacher/yamnet.tflite (float32 [1, 15600] in, 521 scores out) and teacher/yamnet_class_map.csv.
 manifest.csv has one row a recording: path, source, original_path, licence, label (ESC-50 class
-or empty), split (train or val), fold (ESC-50, else 0), seconds. More recordings: add rows.
+or empty), split (train or val), fold (ESC-50, else 0), seconds. More recordings: add rows, or
+  gather       add the sounds of Debian packages, all of them free
 
 In order:
   1. label     draw augmented windows and let the teacher score each one   (430 windows/s a core)
@@ -38,6 +38,12 @@ For honest figures, train once more with --keep-out, given to every step: an ESC
 source. What it names is not trained on, but measured on.
 """
 
+GATHER = """
+Downloads each package with apt-get, without installing it, keeps its sounds (music left out, half
+a minute of each at most) as FLAC in the data folder, and adds them to manifest.csv with the
+licences that the package's copyright file tells of. Packages that are there already are skipped.
+models/sources.md lists those that the bundled models heard.
+"""
 POOL = """
 The first run decodes all audio (half a minute) and lets the teacher survey it (a minute), so
 that rare sounds can be drawn more often. A shard takes about five seconds and 70 MB of disk.
@@ -64,15 +70,13 @@ def main() -> int:
     for number in (signal.SIGINT, signal.SIGTERM):  # also where a shell started us deaf to Ctrl-C
         signal.signal(number, signal.default_int_handler)
     arguments = parser().parse_args()
-    torch.set_num_threads(arguments.threads)
-    arguments.work.mkdir(parents=True, exist_ok=True)
     try:
         run: Callable[[argparse.Namespace], None] = arguments.run
         run(arguments)
     except KeyboardInterrupt:
         Console(stderr=True).print("Stopped. The same command goes on from here.")
         return 130
-    except (MonitorError, FileNotFoundError) as error:
+    except (MonitorError, FileNotFoundError, RuntimeError) as error:
         print(f"models.train: {error}", file=sys.stderr)  # noqa: T201
         return 1
     return 0
@@ -84,21 +88,30 @@ def parser() -> argparse.ArgumentParser:
     top = argparse.ArgumentParser(prog="script/train", description=ABOUT, formatter_class=formatter)
     commands = top.add_subparsers(required=True, metavar="COMMAND")
 
-    def command(name: str, run: Callable[[argparse.Namespace], None], text: str) -> argparse.ArgumentParser:
-        added = commands.add_parser(name, help=text.splitlines()[0], description=text, formatter_class=formatter)
-        added.set_defaults(run=run)
-        added.add_argument("--data", type=Path, required=True, metavar="DIR", help="recordings, manifest.csv, teacher/")
-        added.add_argument(
-            "--work", type=Path, default=Path("build/train"), metavar="DIR",
-            help="pool, checkpoints and figures; default %(default)s",
-        )  # fmt: skip
-        added.add_argument(
-            "--keep-out", action="append", default=[], metavar="NAME", help="a source or an ESC-50 fold to measure on"
+    data = argparse.ArgumentParser(add_help=False)
+    data.add_argument("--data", type=Path, required=True, metavar="DIR", help="recordings, manifest.csv, teacher/")
+    common = argparse.ArgumentParser(add_help=False, parents=[data])
+    common.add_argument(
+        "--work", type=Path, default=Path("build/train"), metavar="DIR",
+        help="pool, checkpoints and figures; default %(default)s",
+    )  # fmt: skip
+    common.add_argument(
+        "--keep-out", action="append", default=[], metavar="NAME", help="a source or an ESC-50 fold to measure on"
+    )
+    common.add_argument("--threads", type=int, default=1, help="torch threads; default %(default)s")
+    common.add_argument("--seed", type=int, default=7, help="default %(default)s")
+
+    def command(
+        name: str, run: Callable[[argparse.Namespace], None], text: str, options: argparse.ArgumentParser = common
+    ) -> argparse.ArgumentParser:
+        added = commands.add_parser(
+            name, help=text.splitlines()[0], description=text, formatter_class=formatter, parents=[options]
         )
-        added.add_argument("--threads", type=int, default=1, help="torch threads; default %(default)s")
-        added.add_argument("--seed", type=int, default=7, help="default %(default)s")
+        added.set_defaults(run=run)
         return added
 
+    step = command("gather", steps.gather, "Add the sounds of Debian packages to the recordings.\n" + GATHER, data)
+    step.add_argument("packages", nargs="+", metavar="PACKAGE")
     step = command("label", steps.label, "Draw augmented windows and let the teacher score each one.\n" + POOL)
     step.add_argument("--shards", type=int, default=110, help=f"of {SHARD} windows each; default %(default)s")
     step.add_argument(

@@ -47,12 +47,15 @@ def onnx_scorer(path: Path, batch: int = 16) -> Scorer:
 def network_scorer(network: Network) -> Scorer:
     """A network in training as a scorer."""
 
+    device = next(network.parameters()).device
+
     def score(windows: Samples) -> tuple[Samples, Samples, Samples]:
         parts = []
         with torch.inference_mode():
             for i in range(0, len(windows), 64):
-                classes, events, embedding = network(torch.from_numpy(windows[i : i + 64]))
-                parts.append((torch.sigmoid(classes).numpy(), torch.sigmoid(events).numpy(), embedding.numpy()))
+                classes, events, embedding = network(torch.from_numpy(windows[i : i + 64]).to(device))
+                answer = torch.sigmoid(classes), torch.sigmoid(events), embedding
+                parts.append(tuple(values.cpu().numpy() for values in answer))
         classes, events, embedding = (np.concatenate(column) for column in zip(*parts, strict=True))
         return classes, events, embedding
 

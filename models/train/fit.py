@@ -44,6 +44,8 @@ class Plan:
     """Samples by which a batch is shifted in time, at most, either way."""
     mask: int = 12
     """Widest strip of frames, and of mel bands, that is hidden from each window."""
+    tilt: float = 0.7
+    """Spread of the random filter that each window goes through, in log power: 3 dB."""
     shards: int = 16
     """Shards held in memory at a time, shuffled together."""
     seed: int = 0
@@ -54,28 +56,29 @@ class Trainer:
 
     def __init__(self, plan: Plan, network: Network, pool: Path, judge: Judge) -> None:
         torch.manual_seed(plan.seed)
+        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self.plan = plan
         self.pool = pool
         self.targets = judge
-        self.network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.averaged = copy.deepcopy(network)
+        self.network: Network = network.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.averaged: Network = copy.deepcopy(self.network)
         self.optimizer = torch.optim.AdamW(parameter_groups(self.network, plan.decay), lr=plan.rate)
         self.step = 0
         self.uses: Counter[str] = Counter()
         """How often each shard was read."""
-        self.centre, self.spread = embedding_scale(pool)
+        self.centre, self.spread = (values.to(self.device) for values in embedding_scale(pool))
 
     def learn(self, batch: Batch) -> dict[str, float]:
         """One step; the losses."""
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate(self.step, self.plan)
-        waveform, classes, events, wanted = batch
+        waveform, classes, events, wanted = (values.to(self.device) for values in batch)
         shift = int(torch.randint(-self.plan.roll, self.plan.roll + 1, ()))
         heard = torch.roll(waveform.float() / 32768.0, shift, 1)
         self.network.train()
         with torch.no_grad():
-            logmel = masked(self.network.frontend(heard), self.plan.mask)
-        with torch.autocast("cpu", torch.bfloat16):
+            logmel = masked(filtered(self.network.frontend(heard), self.plan.tilt), self.plan.mask)
+        with torch.autocast(self.device.type, torch.bfloat16):
             scores, of_events, embedding = self.network.listen(logmel, heard)
             projected = self.network.heads.project(embedding)
         losses = {
@@ -125,7 +128,7 @@ class Trainer:
 
     def resume(self, path: Path) -> None:
         """Go on from a checkpoint; the plan stays the new one, so that its end can be moved."""
-        state: dict[str, Any] = torch.load(path, weights_only=True)
+        state: dict[str, Any] = torch.load(path, map_location=self.device, weights_only=True)
         self.step, self.uses = state["step"], Counter(state["uses"])
         self.centre, self.spread = state["centre"], state["spread"]
         self.network.load_state_dict(state["network"])
@@ -174,12 +177,21 @@ def masked(logmel: Tensor, widest: int) -> Tensor:
     """
     mean = logmel.mean(dim=(1, 2), keepdim=True)
     for axis in (1, 2):
-        width = torch.randint(0, widest + 1, (len(logmel), 1))
-        start = (torch.rand(len(logmel), 1) * (logmel.shape[axis] - width)).long()
-        place = torch.arange(logmel.shape[axis])
+        width = torch.randint(0, widest + 1, (len(logmel), 1), device=logmel.device)
+        start = (torch.rand(len(logmel), 1, device=logmel.device) * (logmel.shape[axis] - width)).long()
+        place = torch.arange(logmel.shape[axis], device=logmel.device)
         strip = (place >= start) & (place < start + width)
         logmel = torch.where(strip.unsqueeze(3 - axis), mean, logmel)
     return logmel
+
+
+def filtered(logmel: Tensor, spread: float, points: int = 6) -> Tensor:
+    """Each log-mel [batch, frames, mels] through a filter of its own: random gains at a few bands, straight between.
+
+    FilterAugment (Nam et al., arXiv 2110.03282): no two rooms, loudspeakers and microphones have the same response.
+    """
+    gains = spread * torch.randn(len(logmel), 1, points, device=logmel.device)
+    return logmel + functional.interpolate(gains, logmel.shape[2], mode="linear", align_corners=True)
 
 
 def cross_entropy(logits: Tensor, target: Tensor) -> Tensor:

@@ -1,7 +1,8 @@
 """Waveform to log-mel, as matrix products that export to plain ONNX operators.
 
-16 kHz, 30 ms periodic Hann, 15 ms hop, 64 HTK mel bands from 60 to 7,800 Hz on the power, `log(mel + 1e-6)`. One window
-of 15,600 samples, 65 hops, gives 64 frames without padding: a square map that halves evenly.
+16 kHz, 30 ms periodic Hann, 15 ms hop, 64 HTK mel bands from 60 to 7,800 Hz on the power, `log(mel + 1e-6)`; above
+1,500 Hz on every second bin, which costs two fifths less and tells wide bands apart as well. One window of 15,600
+samples, 65 hops, gives 64 frames without padding: a square map that halves evenly.
 """
 
 from __future__ import annotations
@@ -22,6 +23,8 @@ QUARTER = FRAME // 4
 MELS = 64
 MEL_LOW, MEL_HIGH = 60.0, 7_800.0
 """Hertz: the outer edges of the mel bank."""
+EVERY_BIN = 1_500.0
+"""Hertz up to which the mel bank reads every bin of the transform; above it mels are wide, and every second does."""
 LOG_OFFSET = 1e-6
 FRAMES = WINDOW // HOP - 1
 """Frames a window: 64."""
@@ -33,14 +36,21 @@ def hertz_to_mel(hertz: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def mel_bank() -> NDArray[np.float64]:
-    """Triangular bank [241 bins, 64 mels], straight in mel, the zero-frequency bin silent."""
-    bins = hertz_to_mel(np.linspace(0.0, SAMPLE_RATE / 2, FRAME // 2 + 1))[:, None]
+    """Triangular bank [241 bins, 64 mels], straight in mel, the zero-frequency bin silent.
+
+    Where only every second bin is read, it counts twice.
+    """
+    hertz = np.linspace(0.0, SAMPLE_RATE / 2, FRAME // 2 + 1)
+    bins = hertz_to_mel(hertz)[:, None]
     low, high = hertz_to_mel(np.array([MEL_LOW, MEL_HIGH]))
     edges = np.linspace(low, high, MELS + 2)
     rising = (bins - edges[:-2]) / (edges[1:-1] - edges[:-2])
     falling = (edges[2:] - bins) / (edges[2:] - edges[1:-1])
     bank = np.maximum(0.0, np.minimum(rising, falling))
     bank[0] = 0.0
+    sparse = hertz > EVERY_BIN
+    bank[sparse] *= 2.0
+    bank[sparse & (np.arange(len(hertz)) % 2 == 1)] = 0.0
     return np.asarray(bank)
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from rich.console import Console
 
-from . import corpus, figures, pool
+from . import corpus, debian, figures, pool
 from .augment import Samples
 from .calibrate import Calibration, calibrate
 from .catalogue import RECIPES, start_from
@@ -25,6 +25,13 @@ from .teacher import Teacher
 
 RANGES = 200
 """Windows that the ranges of activations are taken from."""
+
+
+def gather(arguments: Namespace) -> None:
+    """Add the sounds of Debian packages to the recordings."""
+    arguments.data.mkdir(parents=True, exist_ok=True)
+    added = debian.gather(arguments.packages, arguments.data)
+    Console().print(f"{added} recordings added to {arguments.data / 'manifest.csv'}")
 
 
 def label(arguments: Namespace) -> None:
@@ -58,7 +65,7 @@ def export(arguments: Namespace) -> None:
     network = trained(arguments.network, arguments)
     windows, targets = figures.held_out(recordings, judge_of(recordings, names), teacher)
     calibrations = calibrated(network, windows, targets)
-    state = torch.load(checkpoint_of(arguments.network, arguments), weights_only=True)
+    state = torch.load(checkpoint_of(arguments.network, arguments), map_location="cpu", weights_only=True)
     measured = json.loads(arguments.figures.read_text(encoding="utf-8")) if arguments.figures else {}
     metadata = describe(path.stem, recipe, names, recordings, arguments.data, state, calibrations, measured)
     chosen = np.random.default_rng(arguments.seed).choice(len(windows), RANGES, replace=False)
@@ -95,12 +102,14 @@ def trained(name: str, arguments: Namespace) -> Network:
     if not path.exists():
         raise FileNotFoundError(f"{path} is not there: run `fit {name}` first")
     network = RECIPES[name].make()
-    network.load_state_dict(torch.load(path, weights_only=True)["averaged"])
+    network.load_state_dict(torch.load(path, map_location="cpu", weights_only=True)["averaged"])
     return network.eval()
 
 
 def load(arguments: Namespace) -> tuple[Corpus, Teacher]:
-    """The recordings and the teacher."""
+    """The recordings and the teacher; and the machine made ready."""
+    torch.set_num_threads(arguments.threads)
+    arguments.work.mkdir(parents=True, exist_ok=True)
     recordings = corpus.load(arguments.data, arguments.work, arguments.keep_out)
     return recordings, Teacher(arguments.data / "teacher" / "yamnet.tflite")
 

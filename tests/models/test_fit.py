@@ -176,3 +176,11 @@ def test_a_strip_of_frames_and_one_of_bands_are_hidden() -> None:
     assert (frames.max(), bands.max()) == (12, 12)
     assert (hidden.sum(dim=(1, 2)) == 64 * (frames + bands) - frames * bands).all()
     assert torch.equal(fit.masked(logmel, 0), logmel)
+
+
+def test_each_window_goes_through_a_filter_of_its_own_that_stays_for_all_its_frames() -> None:
+    change = fit.filtered(torch.zeros(200, 64, 64), 0.7)
+    assert torch.equal(change, change[:, :1].expand_as(change))
+    assert change[:, 0, 0].std() == pytest.approx(0.7, rel=0.2)
+    assert change[:, 0].diff(n=2, dim=1).abs().gt(1e-4).sum(dim=1).max() <= 8  # straight between six points
+    assert torch.equal(fit.filtered(torch.ones(2, 64, 64), 0.0), torch.ones(2, 64, 64))

@@ -44,7 +44,7 @@ def test_every_network_answers_each_window_for_itself(name: str) -> None:
 @torch.inference_mode()  # type: ignore[untyped-decorator]
 def test_the_wave_encoder_hears_the_energy_of_pairs_of_filters() -> None:
     encoder, heard = lean.WaveEncoder().eval(), waveforms(2)
-    real, imaginary = encoder.filters(heard.reshape(2, 39, 400)).split(48, dim=2)
+    real, imaginary = encoder.filters(heard.reshape(2, 20, 780)).split(32, dim=2)
     wanted = encoder.lstm(0.25 * torch.log(real**2 + imaginary**2 + 1e-6))[0]
     torch.testing.assert_close(encoder(heard), wanted, rtol=1e-4, atol=1e-5)
 
@@ -52,8 +52,8 @@ def test_the_wave_encoder_hears_the_energy_of_pairs_of_filters() -> None:
 @torch.inference_mode()  # type: ignore[untyped-decorator]
 def test_realignment_is_scaled_dot_product_attention() -> None:
     """With the biases of keys and values, which the cheaper order of products must not lose."""
-    attention = unlike_new(lean.Realignment(160, 64))
-    feature_map, temporal = torch.randn(2, 160, 4, 4), torch.randn(2, 39, 64)
+    attention = unlike_new(lean.Realignment(160, 48))
+    feature_map, temporal = torch.randn(2, 160, 4, 4), torch.randn(2, 20, 48)
     query = attention.query(feature_map.mean(dim=3).transpose(1, 2))
     wanted = torch.nn.functional.scaled_dot_product_attention(query, attention.key(temporal), attention.value(temporal))
     torch.testing.assert_close(attention(feature_map, temporal), wanted, rtol=1e-4, atol=1e-4)
