@@ -28,8 +28,10 @@ STEP = 7_800
 """Samples from one surveyed window of a recording to the next."""
 GENERATED = 0.10
 """Share of windows whose main sound comes from a generator."""
-LABELLED = 0.4
+LABELLED = 0.3
 """Share of the recorded windows drawn from the recordings whose event is known, every event as often."""
+ENOUGH = 12
+"""Recordings of an event below which it is drawn less often: not to learn a few of them by heart."""
 PLAIN = 0.15
 """Share of windows left as they are."""
 QUIET = 0.003
@@ -106,7 +108,7 @@ def weights(corpus: Corpus, found: Survey) -> NDArray[np.float64]:
     events = np.array([clip.event for clip in corpus.clips])[found.clip]
     loud = (found.level >= 0.5 * loudest(corpus, found)[found.clip]) & train & (events >= 0)
     known = loud / np.maximum(np.bincount(found.clip, loud, len(corpus.clips)), 1.0)[found.clip]
-    known /= np.maximum(np.bincount(events + 1, known), 1e-9)[events + 1]
+    known /= np.maximum(np.bincount(events + 1, known), ENOUGH)[events + 1]
     return np.asarray((1.0 - LABELLED) * heard / heard.sum() + LABELLED * known / max(known.sum(), 1e-9))
 
 

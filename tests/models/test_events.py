@@ -46,6 +46,8 @@ def test_a_label_says_more_than_a_file_name() -> None:
         ("sounds/Glassbreak2.ogg", "Glass breaking"), ("x/DOORBELL.ogg", ""), ("donateacry/a-b.wav", "Baby crying"),
         ("asterisk/sounds/en/hello.gsm", "People talking"), ("asterisk/sounds/en/beep.gsm", "Beeping"),
         ("pics/sirens-of-titan.ogg", ""), ("sea/brain.ogg", ""), ("weather/rain2.ogg", "Raining"),
+        ("Human/Laugh-male1.wav", "Laughing"), ("sounds/jet_engine_inside.wav", "Airplane flying"),
+        ("sounds/helicopter_engine_start.wav", "Helicopter flying"), ("kit/808_Clap.flac", ""), ("x/boat-horn.wav", ""),
     ],
 )  # fmt: skip
 def test_a_file_name_says_an_event_only_plainly(path: str, event: str) -> None:

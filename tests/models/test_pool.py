@@ -71,6 +71,20 @@ def by_label(corpus: Any, found: Any) -> np.ndarray:
     return answer
 
 
+def test_an_event_of_very_few_recordings_is_drawn_less(corpus: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Three recordings, one and none of an event, where two are enough."""
+    monkeypatch.setattr(pool, "ENOUGH", 2)
+    events = (4, 4, 4, 9, -1, -1)
+    clips = tuple(
+        replace(clip, event=event, split="train") for clip, event in zip(corpus.clips, events, strict=True)
+    )  # fmt: skip
+    scores = np.full((6, 521), 0.01, np.float16)
+    found = pool.Survey(np.arange(6), np.zeros(6, np.int64), scores, np.ones(6, np.float32))
+    unlabelled = tuple(replace(clip, event=-1) for clip in clips)
+    owed = pool.weights(replace(corpus, clips=clips), found) - pool.weights(replace(corpus, clips=unlabelled), found)
+    np.testing.assert_allclose(owed, np.array([2, 2, 2, 3, 0, 0]) / 9 * pool.LABELLED, atol=1e-9)
+
+
 def test_a_rare_class_is_drawn_more_often_than_a_common_one(corpus: Any) -> None:
     """Two recordings that nothing tells, of one window each: the class of one fills the other recordings too."""
     scores = np.zeros((6, 521), np.float16)
