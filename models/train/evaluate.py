@@ -71,7 +71,10 @@ def cut(samples: Samples, hop: int = HOP) -> Samples:
 
 @dataclass(frozen=True, slots=True)
 class Heard:
-    """What a model says about recordings, each score the mean over the recording's windows."""
+    """What a model says about recordings: of scores the mean over a recording's windows, of the embedding the maximum.
+
+    A recording is silent for much of its time, which a mean of embeddings would tell more of than of the sound.
+    """
 
     numbers: NDArray[np.int64]
     """[n] the recordings."""
@@ -86,7 +89,10 @@ class Heard:
 def hear(score: Scorer, corpus: Corpus, numbers: Iterable[int]) -> Heard:
     """Run a model over whole recordings."""
     kept = list(numbers)
-    rows = [[part.mean(axis=0) for part in score(cut(corpus.samples(number)))] for number in kept]
+    answers = (score(cut(corpus.samples(number))) for number in kept)
+    rows = [
+        (classes.mean(axis=0), events.mean(axis=0), embedding.max(axis=0)) for classes, events, embedding in answers
+    ]
     classes, events, embedding = (np.stack(column) for column in zip(*rows, strict=True))
     return Heard(np.array(kept), classes, events, embedding)
 
