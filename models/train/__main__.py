@@ -1,4 +1,4 @@
-"""The command line: `python -m models.train gather | label | fit | export | evaluate`, also `script/train`."""
+"""The command line: `python -m models.train gather | label | fit | export | evaluate | card`, also `script/train`."""
 
 from __future__ import annotations
 
@@ -30,6 +30,7 @@ In order:
   2. fit       train a network on them                                     (550 windows/s a core)
   3. export    calibrate, write as self-describing ONNX, quantise
   4. evaluate  measure a model file
+  5. card      make the tables of its model card anew
 
 Networks: branch, then lean, which starts from it; convnext. Every step can be stopped with Ctrl-C
 and started again: it goes on where it was. A GPU is used where torch finds one.
@@ -63,6 +64,11 @@ ESC-50 read through AudioSet names, through the events head and by a linear prob
 other sources; agreement with the teacher; generated alarms, sirens, chimes and knocks; silence;
 and time beside the teacher. Only recordings of the val split, and what --keep-out adds to it.
 """
+CARD = """
+What stands between <!-- NAME --> and <!-- end --> in the file is made here from what evaluate wrote:
+held-out and named of a run that held ESC-50 out; files, sounds and false-alarms of the files that
+are delivered. And sources, from the manifest. The prose around stays.
+"""
 
 
 def main() -> int:
@@ -76,7 +82,7 @@ def main() -> int:
     except KeyboardInterrupt:
         Console(stderr=True).print("Stopped. The same command goes on from here.")
         return 130
-    except (MonitorError, FileNotFoundError, RuntimeError) as error:
+    except (MonitorError, FileNotFoundError, RuntimeError, ValueError) as error:
         print(f"models.train: {error}", file=sys.stderr)  # noqa: T201
         return 1
     return 0
@@ -129,7 +135,21 @@ def parser() -> argparse.ArgumentParser:
     step = command("evaluate", steps.evaluate, "Measure a model file.\n" + EVALUATE)
     step.add_argument("model", type=Path, help="an exported file")
     step.add_argument("--out", type=Path, help="also write the figures to this JSON file")
+    step = command("card", steps.card, "Make the tables of a model card anew.\n" + CARD)
+    step.add_argument("card", type=Path, help="a Markdown file")
+    step.add_argument(
+        "--figures", type=measured, action="append", default=[], metavar="NAME=FILE",
+        help="JSON from evaluate, and the name of its column; may be given again",
+    )  # fmt: skip
     return top
+
+
+def measured(text: str) -> tuple[str, Path]:
+    """`NAME=FILE` as a name and a path."""
+    name, equals, path = text.partition("=")
+    if not equals:
+        raise argparse.ArgumentTypeError(f"{text}: is not NAME=FILE")
+    return name, Path(path)
 
 
 def worker(text: str) -> tuple[int, int]:

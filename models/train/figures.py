@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from . import generators, metrics
 from .corpus import Corpus
 from .evaluate import HOP, Scorer, cut, esc50_figures, hear, named_precision, numbers_of
+from .events import EVENTS
 from .frontend import WINDOW
 from .labels import indices_of
 from .pool import loudest_half
@@ -47,10 +48,31 @@ def all_figures(score: Scorer, teacher: Teacher, corpus: Corpus, names: list[str
         "silence": silence(score, names),
         "milliseconds": milliseconds({"model": lambda w: score(w[None]), "teacher": teacher}),
     }
+    seen = numbers_of(corpus, esc50=True, split="train")
     if clips:
-        seen = hear(score, corpus, numbers_of(corpus, esc50=True, split="train"))
-        figures["esc50"] = esc50_figures(hear(score, corpus, clips), corpus, names, seen)
+        figures["esc50"] = esc50_figures(
+            hear(score, corpus, clips), corpus, names, hear(score, corpus, seen)
+        )  # fmt: skip
+    figures["teacher"] = teacher_figures(teacher, corpus, names, others, clips, seen)
     return figures
+
+
+def teacher_figures(
+    teacher: Teacher, corpus: Corpus, names: list[str], others: list[int], clips: list[int], seen: list[int]
+) -> dict[str, object]:
+    """The same of the teacher, which knows no events."""
+
+    def score(windows: Samples) -> tuple[Samples, Samples, Samples]:
+        classes, embedding = (np.stack(part) for part in zip(*(teacher(window) for window in windows), strict=True))
+        return classes, np.zeros((len(windows), len(EVENTS)), np.float32), embedding
+
+    named = {
+        name: (by, None, n) for name, (by, _, n) in named_precision(hear(score, corpus, others), corpus, names).items()
+    }
+    if not clips:
+        return {"named": named}
+    found = esc50_figures(hear(score, corpus, clips), corpus, names, hear(score, corpus, seen))
+    return {"named": named, "esc50": {key: value for key, value in found.items() if not key.endswith("_events")}}
 
 
 def false_alarms(scores: Samples, taught: Samples, names: list[str]) -> dict[str, float]:

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from rich.console import Console
 
+from . import card as cards
 from . import corpus, debian, figures, pool
 from .augment import Samples
 from .calibrate import Calibration, calibrate
@@ -83,6 +84,15 @@ def evaluate(arguments: Namespace) -> None:
     Console().print_json(text)
     if arguments.out:
         arguments.out.write_text(text + "\n", encoding="utf-8")
+
+
+def card(arguments: Namespace) -> None:
+    """Make the tables of a model card anew."""
+    recordings = corpus.load(arguments.data, arguments.work, arguments.keep_out)
+    measured = {name: json.loads(path.read_text(encoding="utf-8")) for name, path in arguments.figures}
+    blocks = cards.blocks(measured, recordings)
+    text = arguments.card.read_text(encoding="utf-8")
+    arguments.card.write_text(cards.fill(text, blocks), encoding="utf-8")
 
 
 def calibrated(network: Network, windows: Samples, targets: tuple[Samples, Samples]) -> dict[str, Calibration]:
