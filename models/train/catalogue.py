@@ -20,8 +20,6 @@ class Recipe:
     keep: tuple[str, ...]
     """Modules that stay in float when the model is quantised: the first layer, and what hears the raw waveform."""
     steps: int
-    rate: float = 3e-3
-    """Peak learning rate."""
     start: str = ""
     """The network whose weights it starts from."""
 
@@ -34,9 +32,8 @@ RECIPES = {
         "LEAN: residual log-mel branch and light wave encoder aligned by attention; 521 AudioSet sounds and 72 events "
         "of home and city from 0.975 s at 16 kHz. Not a life-safety device",
         ("network.branch.stem", "network.wave", "network.realign"),
-        3_000,
-        1e-3,
-        "branch",
+        14_500,
+        start="branch",
     ),
     "convnext": Recipe(
         ConvNeXt,
@@ -44,7 +41,7 @@ RECIPES = {
         "Compact ConvNeXt over a log-mel spectrogram; 521 AudioSet sounds and 72 events of home and city from 0.975 s "
         "at 16 kHz. Not a life-safety device",
         ("network.body.0",),
-        12_000,
+        9_200,
     ),
 }
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import hashlib
-import json
 from collections.abc import Iterable, Mapping
 from importlib.metadata import version
 from pathlib import Path
@@ -97,7 +96,7 @@ def describe(
         "audio_seconds": round(corpus.seconds("train"), 1),
         "pool_windows": SHARD * len(checkpoint["uses"]),
         "steps": checkpoint["step"],
-        **{key: plan[key] for key in ("batch", "rate", "decay", "average", "embedding", "seed")},
+        **{key: plan[key] for key in ("batch", "rate", "decay", "average", "embedding", "mask", "tilt", "seed")},
         "packages": {package: version(package) for package in PACKAGES},
         "calibration": {
             key: {
@@ -108,7 +107,7 @@ def describe(
         },
         "figures": figures,
     }
-    metadata = metadata_for(
+    return metadata_for(
         name,
         family=recipe.family,
         sample_rate=SAMPLE_RATE,
@@ -120,4 +119,3 @@ def describe(
         training=training,
         quantization=Quantization(keep=(FRONT_END, *recipe.keep)),
     )
-    return metadata | {"events": json.dumps(EVENT_NAMES)}

@@ -52,7 +52,7 @@ def fit(arguments: Namespace) -> None:
     network = recipe.make()
     if recipe.start:
         start_from(network, trained(recipe.start, arguments))
-    plan = Plan(steps=arguments.steps or recipe.steps, rate=recipe.rate, seed=arguments.seed)
+    plan = Plan(steps=arguments.steps or recipe.steps, seed=arguments.seed)
     trainer = Trainer(plan, network, pool_of(arguments), judge_of(recordings, names))
     judge = judge_for(recordings, names, lambda windows: np.stack([teacher(window)[0] for window in windows]))
     train(trainer, checkpoint_of(arguments.network, arguments), judge, arguments.judge_every)
