@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from argparse import Namespace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -64,7 +65,8 @@ def export(arguments: Namespace) -> None:
     names = corpus.display_names(arguments.data)
     recipe, path = RECIPES[arguments.network], arguments.to or Path("models") / f"{arguments.network}.onnx"
     network = trained(arguments.network, arguments)
-    windows, targets = figures.held_out(recordings, judge_of(recordings, names), teacher)
+    own = replace(recordings, clips=corpus.read_manifest(arguments.data))  # what is kept out is measured on alone
+    windows, targets = figures.held_out(own, judge_of(own, names), teacher)
     calibrations = calibrated(network, windows, targets)
     state = torch.load(checkpoint_of(arguments.network, arguments), map_location="cpu", weights_only=True)
     measured = json.loads(arguments.figures.read_text(encoding="utf-8")) if arguments.figures else {}

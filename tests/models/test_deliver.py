@@ -70,7 +70,8 @@ def made(tmp_path_factory: pytest.TempPathFactory, corpus: Any) -> Any:
     folder = tmp_path_factory.mktemp("delivered")
     (folder / "teacher").mkdir()
     (folder / "teacher" / "yamnet.tflite").write_bytes(b"a teacher")
-    plan = {"batch": 192, "rate": 1e-3, "decay": 0.02, "average": 0.999, "embedding": 2.0, "mask": 12, "tilt": 0.7, "seed": 7}
+    plan = {"batch": 192, "rate": 1e-3, "decay": 0.02, "average": 0.999, "embedding": 2.0, "seed": 7}
+    plan |= {"mask": 12, "tilt": 0.7}
     checkpoint = {"plan": plan, "step": 3_000, "uses": {"00000.npz": 3, "00001.npz": 2}}
     recipe, lean = RECIPES["lean"], network(RECIPES["lean"].make())
     metadata = deliver.describe(
