@@ -88,7 +88,7 @@ DEFAULT_BACKGROUND = (
 class ModelConfig(Section, frozen=True):
     """What classifies the audio."""
 
-    name: str = "resnet-mini"
+    name: str = "lean-int8"
     """A model of `sound-monitor models`, or the path of an .onnx file."""
     hop: Annotated[float, Meta(ge=0.01, le=60.0)] = 0.25
     """Seconds between two windows."""
@@ -126,20 +126,22 @@ class RuleConfig(Section, frozen=True):
 
 
 DEFAULT_RULES = (
-    RuleConfig(label="Smoke alarm", classes=("Smoke detector, smoke alarm", "Fire alarm")),
-    RuleConfig(label="Siren", classes=("Siren", "Civil defense siren", "Police car (siren)")),
-    RuleConfig(label="Alarm", classes=("Alarm", "Alarm clock")),
-    RuleConfig(label="Glass breaking", classes=("Shatter", "Breaking"), preset="impulsive"),
-    RuleConfig(label="Baby crying", classes=("Baby cry, infant cry", "Crying, sobbing")),
-    RuleConfig(label="Dog", classes=("Bark", "Dog", "Howl"), preset="repetitive"),
-    RuleConfig(label="Cat", classes=("Meow", "Cat"), preset="repetitive"),
-    RuleConfig(label="Doorbell", classes=("Doorbell", "Ding-dong"), preset="impulsive"),
-    RuleConfig(label="Knock", classes=("Knock",), preset="impulsive"),
-    RuleConfig(label="Telephone", classes=("Telephone", "Telephone bell ringing", "Ringtone")),
-    RuleConfig(label="Scream", classes=("Screaming",), preset="impulsive"),
-    RuleConfig(label="Cough", classes=("Cough", "Sneeze"), preset="repetitive"),
-    RuleConfig(label="Snoring", classes=("Snoring",), preset="repetitive"),
-    RuleConfig(label="Water", classes=("Water tap, faucet", "Toilet flush", "Water")),
+    RuleConfig(label="Smoke alarm", classes=("Smoke alarm", "Smoke detector, smoke alarm", "Fire alarm")),
+    RuleConfig(label="Siren", classes=("Emergency siren", "Siren", "Civil defense siren", "Police car (siren)")),
+    RuleConfig(label="Alarm", classes=("Alarm sounding", "Alarm clock ringing", "Alarm", "Alarm clock")),
+    RuleConfig(label="Glass breaking", classes=("Glass breaking", "Shatter", "Breaking"), preset="impulsive"),
+    RuleConfig(label="Baby crying", classes=("Baby crying", "Baby cry, infant cry", "Crying, sobbing")),
+    RuleConfig(label="Dog", classes=("Dog barking", "Bark", "Dog", "Howl"), preset="repetitive"),
+    RuleConfig(label="Cat", classes=("Cat meowing", "Meow", "Cat"), preset="repetitive"),
+    RuleConfig(label="Doorbell", classes=("Doorbell ringing", "Doorbell", "Ding-dong"), preset="impulsive"),
+    RuleConfig(label="Knock", classes=("Knocking on a door", "Knock"), preset="impulsive"),
+    RuleConfig(label="Telephone", classes=("Telephone ringing", "Telephone", "Telephone bell ringing", "Ringtone")),
+    RuleConfig(label="Scream", classes=("Person screaming", "Screaming"), preset="impulsive"),
+    RuleConfig(label="Cough", classes=("Coughing", "Sneezing", "Cough", "Sneeze"), preset="repetitive"),
+    RuleConfig(label="Snoring", classes=("Snoring sleeper", "Snoring"), preset="repetitive"),
+    RuleConfig(
+        label="Water", classes=("Water running", "Flushing a toilet", "Water tap, faucet", "Toilet flush", "Water")
+    ),
     RuleConfig(label="Speech", classes=("Speech",)),
     RuleConfig(label="Music", classes=("Music",)),
 )

@@ -75,7 +75,7 @@ def test_wrong_usage_is_said(program: Program, arguments: list[str], said: str) 
 
 def test_a_reader_that_has_left_is_no_failure_of_ours(program: Program) -> None:
     """Exit code 141, and nothing on stderr."""
-    process = program.start("models", "--labels", "resnet-mini", stdout=subprocess.PIPE)
+    process = program.start("models", "--labels", "lean-int8", stdout=subprocess.PIPE)
     assert process.stdout is not None
     process.stdout.close()
     process.stdout = None

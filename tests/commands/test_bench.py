@@ -11,7 +11,7 @@ import pytest
 from monitor.classify.profile import share_until_log
 from monitor.commands.bench.figures import Loaded, Memory
 from monitor.commands.bench.rounds import LEAST, measure
-from tests.parts.cli import Program
+from tests.parts.cli import BUNDLED, Program
 
 
 class Fake:
@@ -96,9 +96,9 @@ def test_a_table_to_read(program: Program) -> None:
     assert "broken.onnx: not a" in done.err
     lines = done.out.splitlines()
     assert lines[0].split()[:4] == ["model", "window", "load", "memory"]
-    assert [line.split()[0] for line in lines[1:3]] == ["resnet-mini", "tiny"]
-    assert [line.split()[0] for line in lines[5:8]] == ["model", "resnet-mini", "tiny"]
-    assert "ONNX Runtime" in lines[9]
+    assert [line.split()[0] for line in lines[1:6]] == [*BUNDLED, "tiny"]
+    assert [line.split()[0] for line in lines[8:14]] == ["model", *BUNDLED, "tiny"]
+    assert "ONNX Runtime" in lines[15]
 
 
 def test_figures_for_a_script(program: Program) -> None:

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parents[2]
+BUNDLED = ("convnext", "convnext-int8", "lean", "lean-int8")
+"""Models that come with the program."""
 TIMEOUT = 60.0
 """Seconds after which a program that should have ended is killed, and the test fails."""
 

@@ -91,7 +91,7 @@ def health(
         node="pi",
         version="0",
         uptime=uptime,
-        model="resnet-mini",
+        model="lean-int8",
         provider="CPUExecutionProvider",
         load=0.12,
         inference_p50=0.018,

@@ -1,6 +1,6 @@
 """`models`: what is at hand."""
 
-from tests.parts.cli import Program
+from tests.parts.cli import BUNDLED, Program
 from tests.parts.tiny_model import write_tiny_model
 
 
@@ -9,7 +9,7 @@ def test_models_are_listed(program: Program) -> None:
     done = program.run("models", COLUMNS="40")
     assert (done.code, done.err) == (0, "")
     rows = {line.split()[0]: line for line in done.out.splitlines()}
-    assert list(rows) == ["name", "resnet-mini", "tiny"]
+    assert list(rows) == ["name", *BUNDLED, "tiny"]
     path = "home/.local/share/sound-monitor/models/tiny.onnx"
     assert rows["tiny"].split() == ["tiny", "tiny", "16000", "Hz", "0.975", "s", "2", "0.0", "MB", "CC0-1.0", path]
     assert not any(line.endswith(" ") for line in rows.values())
@@ -21,7 +21,7 @@ def test_a_broken_file_does_not_hide_the_others(program: Program) -> None:
     write_tiny_model(program.models / "mute.onnx", licence=None)
     done = program.run("models")
     assert done.code == 65
-    assert [line.split()[0] for line in done.out.splitlines()] == ["name", "resnet-mini", "tiny"]
+    assert [line.split()[0] for line in done.out.splitlines()] == ["name", *BUNDLED, "tiny"]
     broken, mute = done.err.splitlines()
     assert broken.startswith(f"sound-monitor: {program.models}/broken.onnx: not a")
     assert "mute.onnx: the model does not describe itself: its metadata lacks licence" in mute
@@ -29,10 +29,10 @@ def test_a_broken_file_does_not_hide_the_others(program: Program) -> None:
 
 def test_a_users_model_replaces_ours(program: Program) -> None:
     """Of the same name there is one, the user's."""
-    write_tiny_model(program.models / "resnet-mini.onnx")
+    write_tiny_model(program.models / "lean-int8.onnx")
     done = program.run("models")
-    [row] = [line for line in done.out.splitlines() if line.startswith("resnet-mini")]
-    assert row.endswith("home/.local/share/sound-monitor/models/resnet-mini.onnx")
+    [row] = [line for line in done.out.splitlines() if line.startswith("lean-int8")]
+    assert row.endswith("home/.local/share/sound-monitor/models/lean-int8.onnx")
 
 
 def test_the_classes_of_a_model(program: Program) -> None:
