@@ -115,12 +115,24 @@ def _password(config: MqttConfig) -> str | None:
         raise BrokerError(f"cannot read mqtt.password_file {config.password_file}: {reason}") from error
 
 
+class _TlsSocket(ssl.SSLSocket):
+    """Closed when its handshake fails: paho forgets it open then."""
+
+    def do_handshake(self, block: bool = False) -> None:
+        try:
+            super().do_handshake(block)
+        except BaseException:
+            self.close()
+            raise
+
+
 def _tls_context(tls: TlsConfig) -> ssl.SSLContext:
     """Verifies the broker's certificate and name."""
     try:
         context = ssl.create_default_context(cafile=tls.ca_file)
     except OSError as error:
         raise BrokerError(f"cannot use mqtt.tls.ca_file {tls.ca_file}: {_reason(error)}") from error
+    context.sslsocket_class = _TlsSocket
     if tls.cert_file is not None:
         try:
             context.load_cert_chain(tls.cert_file, tls.key_file, password="")  # never ask at the terminal
