@@ -82,7 +82,7 @@ def main() -> int:
     except KeyboardInterrupt:
         Console(stderr=True).print("Stopped. The same command goes on from here.")
         return 130
-    except (MonitorError, FileNotFoundError, RuntimeError, ValueError) as error:
+    except (MonitorError, FileNotFoundError) as error:
         print(f"models.train: {error}", file=sys.stderr)  # noqa: T201
         return 1
     return 0

@@ -11,7 +11,10 @@ from collections.abc import Callable, Mapping, Sequence
 from itertools import groupby
 from typing import Any
 
+from monitor.errors import UsageError
+
 from .corpus import Corpus
+from .frontend import SAMPLE_RATE
 
 Figures = Mapping[str, Any]
 """What `evaluate` found, as read from its JSON."""
@@ -94,7 +97,7 @@ def sources_table(corpus: Corpus) -> str:
     numbered = sorted(enumerate(corpus.clips), key=lambda pair: (pair[1].source.lower(), pair[1].licence))
     for (source, licence), group in groupby(numbered, key=lambda pair: (pair[1].source, pair[1].licence)):
         clips = list(group)
-        minutes = sum(int(corpus.bounds[n + 1] - corpus.bounds[n]) for n, _ in clips) / 16_000 / 60
+        minutes = sum(int(corpus.bounds[n + 1] - corpus.bounds[n]) for n, _ in clips) / SAMPLE_RATE / 60
         held_out = sum(clip.split == "val" for _, clip in clips)
         place = "karolpiczak/ESC-50" if source == "ESC-50" else source.replace("+", "/")
         where = f"GitHub, {place}" if "/" in place else f"Debian package {place}"
@@ -121,11 +124,11 @@ def blocks(measured: Mapping[str, Figures], corpus: Corpus) -> dict[str, str]:
 
 
 def fill(card: str, blocks: Mapping[str, str]) -> str:
-    """The card with each of its blocks made anew; raises `ValueError` for one that nothing is known of."""
+    """The card with each of its blocks made anew; raises `UsageError` for one that nothing is known of."""
 
     def block(match: re.Match[str]) -> str:
         if match[1] not in blocks:
-            raise ValueError(f"the card asks for {match[1]!r}; known are {', '.join(blocks)}")
+            raise UsageError(f"the card asks for {match[1]!r}; known are {', '.join(blocks)}")
         return f"<!-- {match[1]} -->\n{blocks[match[1]]}\n<!-- end -->"
 
     return re.sub(r"<!-- ([\w-]+) -->\n.*?<!-- end -->", block, card, flags=re.DOTALL)

@@ -99,6 +99,7 @@ def load(data: Path, work: Path, keep_out: Collection[str] = ()) -> Corpus:
     audio = np.concatenate(pieces)
     bounds = np.cumsum([0, *(len(piece) for piece in pieces)], dtype=np.int64)
     digest = hashlib.sha256(manifest_hash.encode() + audio.tobytes()).hexdigest()
+    work.mkdir(parents=True, exist_ok=True)
     part = work / "audio.part.npz"
     np.savez(part, audio=audio, bounds=bounds, manifest=manifest_hash, digest=digest)
     part.replace(store)

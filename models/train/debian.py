@@ -17,6 +17,8 @@ import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
+from monitor.errors import DownloadError
+
 from .corpus import decode
 from .frontend import SAMPLE_RATE
 from .progress import track
@@ -38,11 +40,11 @@ COLUMNS = ("path", "source", "original_path", "licence", "label", "split", "fold
 def gather(packages: Sequence[str], data: Path) -> int:
     """Add the sounds of those packages that the manifest of the folder `data` lacks; how many recordings were added.
 
-    Raises `RuntimeError` where there is no apt-get, or a package cannot be had. Safe to stop at any time: a package is
+    Raises `DownloadError` where there is no apt-get, or a package cannot be had. Safe to stop at any time: a package is
     in the manifest whole or not at all.
     """
     if shutil.which("apt-get") is None:
-        raise RuntimeError("apt-get is not there: gather on a Debian machine, or write the manifest by other means")
+        raise DownloadError("apt-get is not there: gather on a Debian machine, or write the manifest by other means")
     manifest, seen, added = data / "manifest.csv", set[str](), 0
     known = sources_of(manifest)
     for package in track([name for name in packages if name not in known], "gather sounds"):
@@ -84,7 +86,7 @@ def unpack(package: str) -> tuple[dict[str, bytes], str]:
         command = ["apt-get", "-q", "download", package]
         got = subprocess.run(command, cwd=scratch, capture_output=True, text=True)  # noqa: S603
         if got.returncode:
-            raise RuntimeError(f"{package}: {got.stderr.strip() or 'apt-get download failed'}")
+            raise DownloadError(f"{package}: {got.stderr.strip() or 'apt-get download failed'}")
         (archive,) = Path(scratch).glob("*.deb")
         command = ["dpkg-deb", "--fsys-tarfile", str(archive)]
         with (

@@ -50,9 +50,7 @@ def all_figures(score: Scorer, teacher: Teacher, corpus: Corpus, names: list[str
     }
     seen = numbers_of(corpus, esc50=True, split="train")
     if clips:
-        figures["esc50"] = esc50_figures(
-            hear(score, corpus, clips), corpus, names, hear(score, corpus, seen)
-        )  # fmt: skip
+        figures["esc50"] = esc50_figures(hear(score, corpus, clips), corpus, names, hear(score, corpus, seen))
     figures["teacher"] = teacher_figures(teacher, corpus, names, others, clips, seen)
     return figures
 

@@ -119,9 +119,8 @@ def trained(name: str, arguments: Namespace) -> Network:
 
 
 def load(arguments: Namespace) -> tuple[Corpus, Teacher]:
-    """The recordings and the teacher; and the machine made ready."""
+    """The recordings and the teacher; torch kept to its threads."""
     torch.set_num_threads(arguments.threads)
-    arguments.work.mkdir(parents=True, exist_ok=True)
     recordings = corpus.load(arguments.data, arguments.work, arguments.keep_out)
     return recordings, Teacher(arguments.data / "teacher" / "yamnet.tflite")
 

@@ -5,6 +5,8 @@ from typing import Any
 
 import pytest
 
+from monitor.errors import UsageError
+
 pytest.importorskip("torch", reason="the training recipe needs torch; the bundled model does not")
 card = importlib.import_module("models.train.card")
 
@@ -64,5 +66,5 @@ def test_every_recording_is_counted_among_its_source(corpus: Any) -> None:
 
 
 def test_a_block_that_nothing_is_known_of_is_said(corpus: Any) -> None:
-    with pytest.raises(ValueError, match="asks for 'files'; known are sources"):
+    with pytest.raises(UsageError, match="asks for 'files'; known are sources"):
         card.fill("<!-- files -->\n<!-- end -->", card.blocks({}, corpus))

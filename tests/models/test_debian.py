@@ -10,6 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from monitor.errors import DownloadError
+
 pytest.importorskip("torch", reason="the training recipe needs torch; the bundled model does not")
 soundfile = pytest.importorskip("soundfile", reason="the training recipe needs soundfile")
 debian = importlib.import_module("models.train.debian")
@@ -87,7 +89,7 @@ def test_what_is_there_already_is_kept_and_skipped(packages: Path, tmp_path: Pat
 def test_a_package_that_cannot_be_had_says_so_and_loses_nothing(packages: Path, tmp_path: Path) -> None:
     debian.gather(["game"], tmp_path)
     before = rows(tmp_path)
-    with pytest.raises(RuntimeError, match="unheard-of"):
+    with pytest.raises(DownloadError, match="unheard-of"):
         debian.gather(["unheard-of"], tmp_path)
     assert rows(tmp_path) == before
 
