@@ -1,4 +1,4 @@
-"""The command line: `python -m models.train gather | label | fit | export | evaluate | card`, also `script/train`."""
+"""The command line: `python -m models.train label | fit | export | evaluate | card`, also `script/train`."""
 
 from __future__ import annotations
 
@@ -22,8 +22,7 @@ Make the bundled sound event models from recordings and a teacher.
 The data folder (--data) holds manifest.csv, the recordings it lists, and the teacher:
 teacher/yamnet.tflite (float32 [1, 15600] in, 521 scores out) and teacher/yamnet_class_map.csv.
 manifest.csv has one row a recording: path, source, original_path, licence, label (ESC-50 class
-or empty), split (train or val), fold (ESC-50, else 0), seconds. More recordings: add rows, or
-  gather       add the sounds of Debian packages, all of them free
+or empty), split (train or val), fold (ESC-50, else 0), seconds. More recordings: add rows.
 
 In order:
   1. label     draw augmented windows and let the teacher score each one   (430 windows/s a core)
@@ -39,12 +38,6 @@ For honest figures, train once more with --keep-out, given to every step: an ESC
 source. What it names is not trained on, but measured on.
 """
 
-GATHER = """
-Downloads each package with apt-get, without installing it, keeps its sounds (music left out, half
-a minute of each at most) as FLAC in the data folder, and adds them to manifest.csv with the
-licences that the package's copyright file tells of. Packages that are there already are skipped.
-models/sources.md lists those that the bundled models heard.
-"""
 POOL = """
 The first run decodes all audio (half a minute) and lets the teacher survey it (a minute), so
 that rare sounds can be drawn more often. A shard takes about five seconds and 70 MB of disk.
@@ -94,9 +87,8 @@ def parser() -> argparse.ArgumentParser:
     top = argparse.ArgumentParser(prog="script/train", description=ABOUT, formatter_class=formatter)
     commands = top.add_subparsers(required=True, metavar="COMMAND")
 
-    data = argparse.ArgumentParser(add_help=False)
-    data.add_argument("--data", type=Path, required=True, metavar="DIR", help="recordings, manifest.csv, teacher/")
-    common = argparse.ArgumentParser(add_help=False, parents=[data])
+    common = argparse.ArgumentParser(add_help=False)
+    common.add_argument("--data", type=Path, required=True, metavar="DIR", help="recordings, manifest.csv, teacher/")
     common.add_argument(
         "--work", type=Path, default=Path("build/train"), metavar="DIR",
         help="pool, checkpoints and figures; default %(default)s",
@@ -107,17 +99,13 @@ def parser() -> argparse.ArgumentParser:
     common.add_argument("--threads", type=int, default=1, help="torch threads; default %(default)s")
     common.add_argument("--seed", type=int, default=7, help="default %(default)s")
 
-    def command(
-        name: str, run: Callable[[argparse.Namespace], None], text: str, options: argparse.ArgumentParser = common
-    ) -> argparse.ArgumentParser:
+    def command(name: str, run: Callable[[argparse.Namespace], None], text: str) -> argparse.ArgumentParser:
         added = commands.add_parser(
-            name, help=text.splitlines()[0], description=text, formatter_class=formatter, parents=[options]
+            name, help=text.splitlines()[0], description=text, formatter_class=formatter, parents=[common]
         )
         added.set_defaults(run=run)
         return added
 
-    step = command("gather", steps.gather, "Add the sounds of Debian packages to the recordings.\n" + GATHER, data)
-    step.add_argument("packages", nargs="+", metavar="PACKAGE")
     step = command("label", steps.label, "Draw augmented windows and let the teacher score each one.\n" + POOL)
     step.add_argument("--shards", type=int, default=110, help=f"of {SHARD} windows each; default %(default)s")
     step.add_argument(

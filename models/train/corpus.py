@@ -7,7 +7,6 @@ import hashlib
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
 
 import numpy as np
 import soundfile
@@ -106,9 +105,9 @@ def load(data: Path, work: Path, keep_out: Collection[str] = ()) -> Corpus:
     return Corpus(clips, audio, bounds, digest)
 
 
-def decode(file: Path | BinaryIO) -> NDArray[np.int16]:
+def decode(path: Path) -> NDArray[np.int16]:
     """A sound file as 16 kHz mono int16."""
-    samples, rate = soundfile.read(file, dtype="float32", always_2d=True)
+    samples, rate = soundfile.read(path, dtype="float32", always_2d=True)
     mono = samples.mean(axis=1)
     if rate != SAMPLE_RATE:
         mono = soxr.resample(mono, rate, SAMPLE_RATE)

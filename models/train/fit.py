@@ -46,6 +46,8 @@ class Plan:
     """Widest strip of frames, and of mel bands, that is hidden from each window."""
     tilt: float = 0.7
     """Spread of the random filter that each window goes through, in log power: 3 dB."""
+    mix: float = 0.3
+    """How boldly two windows are mixed: the parameter of a symmetric beta distribution."""
     shards: int = 16
     """Shards held in memory at a time, shuffled together."""
     seed: int = 0
@@ -72,9 +74,9 @@ class Trainer:
         """One step; the losses."""
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate(self.step, self.plan)
-        waveform, classes, events, wanted = (values.to(self.device) for values in batch)
         shift = int(torch.randint(-self.plan.roll, self.plan.roll + 1, ()))
-        heard = torch.roll(waveform.float() / 32768.0, shift, 1)
+        waveform, *targets = (values.to(self.device).float() for values in batch)
+        heard, classes, events, wanted = mixed([torch.roll(waveform / 32768.0, shift, 1), *targets], self.plan.mix)
         self.network.train()
         with torch.no_grad():
             logmel = masked(filtered(self.network.frontend(heard), self.plan.tilt), self.plan.mask)
@@ -84,7 +86,7 @@ class Trainer:
         losses = {
             "classes": cross_entropy(scores, classes),
             "events": cross_entropy(of_events, events),
-            "embedding": functional.mse_loss(projected.float(), (wanted.float() - self.centre) / self.spread),
+            "embedding": functional.mse_loss(projected.float(), (wanted - self.centre) / self.spread),
         }
         self.optimizer.zero_grad(set_to_none=True)
         total = losses["classes"] + losses["events"] + self.plan.embedding * losses["embedding"]
@@ -170,6 +172,14 @@ def fit(
     return trainer.averaged.eval()
 
 
+def mixed(batch: list[Tensor], alpha: float) -> list[Tensor]:
+    """Each row of a batch mixed with another one, sound and targets alike (mixup, Zhang et al., arXiv 1710.09412)."""
+    rows = len(batch[0])
+    share = torch.distributions.Beta(alpha, alpha).sample((rows, 1)).to(batch[0].device)
+    share = torch.maximum(share, 1.0 - share)
+    return [torch.lerp(values.roll(1, 0), values, share) for values in batch]
+
+
 def masked(logmel: Tensor, widest: int) -> Tensor:
     """Each log-mel [batch, frames, mels] with a random strip of frames and one of bands set to its mean.
 
@@ -196,7 +206,7 @@ def filtered(logmel: Tensor, spread: float, points: int = 6) -> Tensor:
 
 def cross_entropy(logits: Tensor, target: Tensor) -> Tensor:
     """Binary cross-entropy, summed over the classes."""
-    loss = functional.binary_cross_entropy_with_logits(logits.float(), target.float(), reduction="sum")
+    loss = functional.binary_cross_entropy_with_logits(logits.float(), target, reduction="sum")
     return loss / len(target)
 
 

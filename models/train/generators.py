@@ -1,4 +1,4 @@
-"""Sounds that are exact by definition: alarms, sirens, chimes, knocks, and the plain tones they are confused with.
+"""Sounds that are exact by definition: alarms, sirens, bells, knocks, and the plain tones they are confused with.
 
 Every generator takes a random generator and gives float32 samples in [-1, 1] at 16 kHz, two to ten seconds long, drawn
 anew each time. Those whose name is certain carry AudioSet names: a teacher that never heard a clean synthetic smoke
@@ -14,8 +14,22 @@ import numpy as np
 from scipy.signal import lfilter
 
 from .augment import noise_bank
+from .bells import church_bell, hand_bell, trembler_bell
 from .frontend import SAMPLE_RATE
-from .synthesis import Rng, Samples, any_ramp, finish, gate, seconds, square, strike, tone, voice
+from .sounders import (
+    buzzer,
+    fire_sounder,
+    hi_lo,
+    quartz_alarm,
+    reversing,
+    temporal_four,
+    temporal_four_low,
+    temporal_three,
+    temporal_three_low,
+    wail,
+    yelp,
+)
+from .synthesis import Rng, Samples, any_ramp, finish, gate, seconds, strike, tone, voice
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,62 +43,8 @@ class Generator:
     """How often it is drawn, relative to the others."""
     event: str = ""
     """The event that it certainly is."""
-
-
-def alarm_pattern(rng: Rng, beeps: int, length: float, pause: float, low: bool) -> Samples:
-    """Repeated groups of equal beeps: `length` seconds on and off, `pause` seconds after each group."""
-    base = rng.uniform(505.0, 535.0) if low else rng.uniform(2_850.0, 3_550.0)
-    sounder = square(rng) if low else voice(rng)  # a pure low tone is a telephone's
-    period = beeps * 2 * length - length + pause
-    duration = max(2.5, 2 * period)
-    on = [
-        (start + 2 * length * i, start + 2 * length * i + length)
-        for start in np.arange(0.0, duration, period)
-        for i in range(beeps)
-    ]
-    return finish(tone(base, duration, sounder) * gate(duration, on, any_ramp(rng)))
-
-
-def temporal_three(rng: Rng) -> Samples:
-    """Smoke alarm: three half-second beeps, then 1.5 s of silence (ISO 8201), near 3.1 kHz."""
-    return alarm_pattern(rng, 3, 0.5, 1.5, low=False)
-
-
-def temporal_three_low(rng: Rng) -> Samples:
-    """The same pattern as a 520 Hz square wave, which wakes sleepers better."""
-    return alarm_pattern(rng, 3, 0.5, 1.5, low=True)
-
-
-def temporal_four(rng: Rng) -> Samples:
-    """Carbon monoxide alarm: four beeps of 0.1 s, then a pause of 5 s (here 1 s, to spare empty windows)."""
-    return alarm_pattern(rng, 4, 0.1, 1.0, low=False)
-
-
-def temporal_four_low(rng: Rng) -> Samples:
-    """The carbon monoxide pattern at 520 Hz."""
-    return alarm_pattern(rng, 4, 0.1, 1.0, low=True)
-
-
-def wail(rng: Rng) -> Samples:
-    """Siren that rises and falls slowly, 2 to 6 s a turn."""
-    low, high, turn = rng.uniform(450, 750), rng.uniform(1_100, 1_700), rng.uniform(2.0, 6.0)
-    sweep = low * (high / low) ** (0.5 - 0.5 * np.cos(2 * np.pi * seconds(6.0) / turn + rng.uniform(0, 6.28)))
-    return finish(tone(sweep, 6.0, voice(rng)))
-
-
-def yelp(rng: Rng) -> Samples:
-    """Siren that sweeps three to five times a second."""
-    low, high, rate = rng.uniform(500, 800), rng.uniform(1_200, 1_800), rng.uniform(2.5, 5.0)
-    saw = np.mod(seconds(4.0) * rate, 1.0)
-    shape = saw if rng.random() < 0.5 else 1.0 - np.abs(2.0 * saw - 1.0)
-    return finish(tone(low * (high / low) ** shape, 4.0, voice(rng)))
-
-
-def hi_lo(rng: Rng) -> Samples:
-    """Two-tone siren, 0.4 to 1 s a tone, a fourth to a fifth apart."""
-    low, interval, length = rng.uniform(360, 700), rng.uniform(1.2, 1.5), rng.uniform(0.4, 1.0)
-    high = np.mod(np.floor(seconds(5.0) / length), 2.0)
-    return finish(tone(low * np.where(high > 0, interval, 1.0), 5.0, voice(rng)))
+    alone: bool = False
+    """Whether that event is surely none of the other kinds here."""
 
 
 def door_chime(rng: Rng) -> Samples:
@@ -198,15 +158,15 @@ SMOKE = ("Smoke detector, smoke alarm", "Alarm")
 SIREN = ("Siren", "Emergency vehicle")
 
 GENERATORS: tuple[Generator, ...] = (
-    Generator(temporal_three, SMOKE, 3.0, "Smoke alarm"),
-    Generator(temporal_three_low, SMOKE, 1.5, "Smoke alarm"),
-    Generator(temporal_four, SMOKE, 1.0, "Smoke alarm"),
-    Generator(temporal_four_low, SMOKE, 0.5, "Smoke alarm"),
-    Generator(wail, SIREN, 1.0, "Emergency siren"),
-    Generator(yelp, SIREN, 1.0, "Emergency siren"),
-    Generator(hi_lo, SIREN, 1.0, "Emergency siren"),
-    Generator(door_chime, ("Doorbell", "Ding-dong"), 3.0, "Doorbell ringing"),
-    Generator(knocks, ("Knock",), 2.5, "Knocking on a door"),
+    Generator(temporal_three, SMOKE, 3.0, "Smoke alarm", alone=True),
+    Generator(temporal_three_low, SMOKE, 1.5, "Smoke alarm", alone=True),
+    Generator(temporal_four, SMOKE, 1.0, "Smoke alarm", alone=True),
+    Generator(temporal_four_low, SMOKE, 0.5, "Smoke alarm", alone=True),
+    Generator(wail, SIREN, 1.0, "Emergency siren", alone=True),
+    Generator(yelp, SIREN, 1.0, "Emergency siren", alone=True),
+    Generator(hi_lo, SIREN, 1.0, "Emergency siren", alone=True),
+    Generator(door_chime, ("Doorbell", "Ding-dong"), 3.0, "Doorbell ringing", alone=True),
+    Generator(knocks, ("Knock",), 2.5, "Knocking on a door", alone=True),
     Generator(melody, share=2.0),
     Generator(dial_tones, share=0.5),
     Generator(telephone, share=0.7),
@@ -216,8 +176,15 @@ GENERATORS: tuple[Generator, ...] = (
     Generator(chirp, share=0.7),
     Generator(clicks, share=0.7),
     Generator(silence, share=1.0),
+    Generator(fire_sounder, ("Alarm", "Fire alarm"), 1.5, "Alarm sounding"),
+    Generator(buzzer, ("Alarm", "Buzzer"), 1.0, "Alarm sounding"),
+    Generator(quartz_alarm, ("Alarm clock", "Alarm", "Beep, bleep"), 1.5, "Alarm clock ringing"),
+    Generator(reversing, ("Reversing beeps", "Beep, bleep"), 0.7, "Beeping"),
+    Generator(church_bell, ("Church bell", "Bell"), 1.5, "Church bells"),
+    Generator(trembler_bell, ("Bell",), 1.5, "Bell ringing"),
+    Generator(hand_bell, ("Bell",), 1.0, "Bell ringing"),
 )
-"""All kinds, with their shares."""
+"""All kinds, with their shares. Pools on disk know them by number: new ones go last."""
 
 
 def draw(rng: Rng) -> int:

@@ -2,7 +2,7 @@
 
 Ours departs from the paper where a home's small box asks for it: the log-mel branch is our own distilled one instead of
 YAMNet; the wave encoder hears frames of 49 ms instead of 25 through learned pairs of filters, whose energy does not
-depend on the phase, and has one bidirectional LSTM layer of 24 instead of two of 128.
+depend on the phase, and has one bidirectional LSTM layer of 16 instead of two of 128.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from .network import Branch, BranchAlone, Network, pooled
 
 WAVE_FRAME = 780
 """Samples a frame of the wave encoder: 49 ms, 20 of them a window."""
-FILTERS = 32
+FILTERS = 24
 """Pairs of learned filters."""
-HIDDEN = 24
+HIDDEN = 16
 """LSTM units a direction."""
 
 
 class WaveEncoder(nn.Module):
-    """Waveform [batch, 15600] to temporal features [batch, 20, 48]."""
+    """Waveform [batch, 15600] to temporal features [batch, 20, 32]."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -42,7 +42,7 @@ class WaveEncoder(nn.Module):
 class Realignment(nn.Module):
     """Cross-attention: what the wave encoder says, read at the time steps of the log-mel map.
 
-    Map [batch, width, time, frequency] and temporal features [batch, 20, 48] to [batch, time, 48].
+    Map [batch, width, time, frequency] and temporal features [batch, 20, 32] to [batch, time, 32].
     """
 
     def __init__(self, width: int, dims: int) -> None:

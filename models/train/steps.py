@@ -12,7 +12,7 @@ import torch
 from rich.console import Console
 
 from . import card as cards
-from . import corpus, debian, figures, pool
+from . import corpus, figures, pool
 from .augment import Samples
 from .calibrate import Calibration, calibrate
 from .catalogue import RECIPES, start_from
@@ -27,13 +27,6 @@ from .teacher import Teacher
 
 RANGES = 200
 """Windows that the ranges of activations are taken from."""
-
-
-def gather(arguments: Namespace) -> None:
-    """Add the sounds of Debian packages to the recordings."""
-    arguments.data.mkdir(parents=True, exist_ok=True)
-    added = debian.gather(arguments.packages, arguments.data)
-    Console().print(f"{added} recordings added to {arguments.data / 'manifest.csv'}")
 
 
 def label(arguments: Namespace) -> None:

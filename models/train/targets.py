@@ -18,7 +18,7 @@ SURE, NAMED = 0.95, 0.8
 RIVAL = 0.4
 """What is left of the teacher's score for other labelled events' names in a recording that is known to be one event."""
 FALSE = 0.2
-"""Highest target of an event that only generators can make, in a generated sound that is none."""
+"""Highest target of an event that stands alone among generated sounds, in one of another kind."""
 
 
 class Judge:
@@ -30,7 +30,7 @@ class Judge:
         self._evidence = [indices_of((*event.surely, *event.also), names) for event in EVENTS]
         self._kinds = [indices_of(kind.names, names) for kind in GENERATORS]
         self._event_of_kind = np.array([EVENT_NAMES.index(k.event) if k.event else -1 for k in GENERATORS])
-        self._generated = sorted(set(self._event_of_kind) - {-1})
+        self._alone = sorted({EVENT_NAMES.index(kind.event) for kind in GENERATORS if kind.alone})
         self._event_of_clip = np.array(event_of_clip)
         labelled = {c for event, columns in zip(EVENTS, self._surely, strict=True) if event.esc50 for c in columns}
         self._rivals = [sorted(labelled - set(evidence)) for evidence in self._evidence]
@@ -51,9 +51,9 @@ class Judge:
             events[row, event] = 1.0
         for row in np.flatnonzero(kind >= 0):
             event = self._event_of_kind[kind[row]]
-            events[row, self._generated] = np.minimum(events[row, self._generated], FALSE)
+            events[row, self._alone] = np.minimum(events[row, self._alone], FALSE)
             if event < 0:
-                for other in self._generated:
+                for other in self._alone:
                     columns = self._surely[other][:1]
                     classes[row, columns] = np.minimum(classes[row, columns], FALSE)
             elif heard[row]:

@@ -184,3 +184,12 @@ def test_each_window_goes_through_a_filter_of_its_own_that_stays_for_all_its_fra
     assert change[:, 0, 0].std() == pytest.approx(0.7, rel=0.2)
     assert change[:, 0].diff(n=2, dim=1).abs().gt(1e-4).sum(dim=1).max() <= 8  # straight between six points
     assert torch.equal(fit.filtered(torch.ones(2, 64, 64), 0.0), torch.ones(2, 64, 64))
+
+
+def test_sounds_and_targets_are_mixed_by_the_same_shares_and_the_louder_one_stays() -> None:
+    rows = torch.eye(64)
+    sound, target = fit.mixed([rows, 10.0 * rows], 0.3)
+    assert torch.allclose(target, 10.0 * sound)
+    assert torch.allclose(sound.sum(dim=1), torch.ones(64))
+    assert 0.5 <= sound.diagonal().min() < 0.7 < sound.diagonal().max()
+    assert (sound > 0).sum(dim=1).max() == 2

@@ -8,6 +8,8 @@ import pytest
 pytest.importorskip("torch", reason="the training recipe needs torch; the bundled model does not")
 pytest.importorskip("scipy", reason="the training recipe needs scipy")
 generators = importlib.import_module("models.train.generators")
+sounders = importlib.import_module("models.train.sounders")
+bells = importlib.import_module("models.train.bells")
 
 
 def runs(sound: np.ndarray) -> list[tuple[bool, float]]:
@@ -26,7 +28,7 @@ def pitch(sound: np.ndarray) -> float:
 
 @pytest.mark.parametrize(("name", "low", "high"), [("temporal_three", 2_850, 3_550), ("temporal_three_low", 505, 535)])
 def test_smoke_alarm_beeps_three_half_seconds_and_pauses(name: str, low: float, high: float) -> None:
-    sound = getattr(generators, name)(np.random.default_rng(3))
+    sound = getattr(sounders, name)(np.random.default_rng(3))
     timing = runs(sound)
     assert [on for on, _ in timing[:6]] == [True, False] * 3
     assert [seconds for _, seconds in timing[:6]] == pytest.approx([0.5, 0.5, 0.5, 0.5, 0.5, 1.5], abs=0.03)
@@ -34,9 +36,41 @@ def test_smoke_alarm_beeps_three_half_seconds_and_pauses(name: str, low: float, 
 
 
 def test_carbon_monoxide_alarm_beeps_four_tenths() -> None:
-    timing = runs(generators.temporal_four(np.random.default_rng(3)))
+    timing = runs(sounders.temporal_four(np.random.default_rng(3)))
     assert [seconds for on, seconds in timing[:7] if on] == pytest.approx([0.1] * 4, abs=0.03)
     assert [seconds for on, seconds in timing[:7] if not on] == pytest.approx([0.1] * 3, abs=0.03)
+
+
+def test_a_quartz_clock_beeps_sixteenths_of_a_second_at_a_power_of_two() -> None:
+    sound = sounders.quartz_alarm(np.random.default_rng(3))
+    assert {seconds for on, seconds in runs(sound)[1:-1] if on} <= {0.05, 0.06, 0.07, 0.08}
+    assert min(abs(pitch(sound) - 2_048), abs(pitch(sound) - 4_096)) < 1
+
+
+def test_a_vehicle_that_reverses_beeps_about_every_second() -> None:
+    beeps = [seconds for on, seconds in runs(sounders.reversing(np.random.default_rng(4)))[1:-1] if on]
+    assert len(beeps) >= 2
+    assert 0.3 < min(beeps) <= max(beeps) < 0.7
+
+
+def test_fire_sounders_keep_to_the_pitches_of_their_standards() -> None:
+    pitches = [pitch(sounders.fire_sounder(np.random.default_rng(seed))) for seed in range(20)]
+    assert 400 < min(pitches) < 800 < max(pitches) < 1_300
+
+
+def test_a_church_bell_hums_an_octave_below_its_prime_and_rings_on() -> None:
+    rng = np.random.default_rng(2)
+    note = bells.ring(400.0, bells.CHURCH, np.ones(len(bells.CHURCH)), 3.0, 4.0)
+    assert pitch(note[-16_000:]) == pytest.approx(200.0, abs=1.0)
+    sound = bells.church_bell(rng)
+    assert np.abs(sound[-1_600:]).max() > 0.001
+
+
+def test_a_trembler_bell_is_struck_many_times_a_second() -> None:
+    sound = bells.trembler_bell(np.random.default_rng(7))
+    levels = np.abs(sound[: len(sound) // 80 * 80].reshape(-1, 80)).max(axis=1)
+    rises = np.diff(levels) > 0.15 * levels.max()
+    assert 8 * 3 * 0.8 <= rises.sum() <= 30 * 3 * 2
 
 
 @pytest.mark.parametrize("kind", generators.GENERATORS, ids=lambda kind: kind.make.__name__)

@@ -44,7 +44,7 @@ def test_every_network_answers_each_window_for_itself(name: str) -> None:
 @torch.inference_mode()  # type: ignore[untyped-decorator]
 def test_the_wave_encoder_hears_the_energy_of_pairs_of_filters() -> None:
     encoder, heard = lean.WaveEncoder().eval(), waveforms(2)
-    real, imaginary = encoder.filters(heard.reshape(2, 20, 780)).split(32, dim=2)
+    real, imaginary = encoder.filters(heard.reshape(2, 20, 780)).split(lean.FILTERS, dim=2)
     wanted = encoder.lstm(0.25 * torch.log(real**2 + imaginary**2 + 1e-6))[0]
     torch.testing.assert_close(encoder(heard), wanted, rtol=1e-4, atol=1e-5)
 
