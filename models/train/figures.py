@@ -30,7 +30,7 @@ def held_out(corpus: Corpus, judge: Judge, teacher: Teacher) -> tuple[Samples, t
     windows, clips = np.concatenate(pieces), np.repeat(numbers, [len(piece) for piece in pieces]).astype(np.int32)
     scores = np.stack([teacher(window)[0] for window in windows])
     none = np.full(len(windows), -1, np.int16)
-    return windows, judge(scores, clips, none, loudest_half(windows, clips))
+    return windows, judge.doubted(judge(scores, clips, none, loudest_half(windows, clips)), clips)
 
 
 def all_figures(score: Scorer, teacher: Teacher, corpus: Corpus, names: list[str]) -> dict[str, object]:

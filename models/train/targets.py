@@ -19,6 +19,8 @@ RIVAL = 0.4
 """What is left of the teacher's score for other labelled events' names in a recording that is known to be one event."""
 FALSE = 0.2
 """Highest target of an event that stands alone among generated sounds, in one of another kind."""
+MAYBE = 0.2
+"""Lowest target of a recording's own event in a window where it is faint: neither there nor plainly absent."""
 
 
 class Judge:
@@ -59,6 +61,15 @@ class Judge:
             elif heard[row]:
                 self._raise(classes[row], self._kinds[kind[row]], SURE)
                 events[row, event] = 1.0
+        return classes, events
+
+    def doubted(self, answers: tuple[Targets, Targets], clip: NDArray[np.int32]) -> tuple[Targets, Targets]:
+        """`answers` for windows of recordings `clip`, in none of which the recording's own event counts as absent."""
+        classes, events = (targets.copy() for targets in answers)
+        known = self._event_of_clip[clip]
+        for row in np.flatnonzero(known >= 0):
+            self._raise(classes[row], self._surely[known[row]], MAYBE)
+            self._raise(events[row], [known[row]], MAYBE)
         return classes, events
 
     @staticmethod

@@ -92,3 +92,15 @@ def test_each_row_is_judged_by_its_own() -> None:
     classes, _ = judge(given, np.array([1, 0, -1]), np.array([-1, -1, 0]), np.array([True, True, True]))
     assert classes[:, NAMES.index("Dog")] == pytest.approx([0.5, 0.8, 0.5])
     assert (given == 0.5).all()  # the teacher's own scores stay as they are
+
+
+def test_a_faint_window_of_a_dog_is_no_proof_that_there_is_none() -> None:
+    absent = importlib.import_module("models.train.calibrate").ABSENT
+    judge, clip, none = targets.Judge(NAMES, CLIPS), np.array([0, 1], np.int32), np.array([-1, -1])
+    given = np.full((2, len(NAMES)), 0.01, np.float16)
+    classes, found = judge.doubted(judge(given, clip, none, np.array([False, False])), clip)
+    dog, bark = events.EVENT_NAMES.index("Dog barking"), NAMES.index("Bark")
+    assert found[0, dog] >= absent
+    assert classes[0, bark] >= absent
+    assert (np.delete(found[0], dog) < absent).all()
+    assert max(found[1].max(), classes[1].max()) < absent
