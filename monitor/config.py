@@ -136,7 +136,7 @@ DEFAULT_RULES = (
     RuleConfig(label="Doorbell", classes=("Doorbell ringing", "Doorbell", "Ding-dong"), preset="impulsive"),
     RuleConfig(label="Knock", classes=("Knocking on a door", "Knock"), preset="impulsive"),
     RuleConfig(label="Telephone", classes=("Telephone ringing", "Telephone", "Telephone bell ringing", "Ringtone")),
-    RuleConfig(label="Scream", classes=("Person screaming", "Screaming"), preset="impulsive"),
+    RuleConfig(label="Scream", classes=("Person screaming", "Screaming"), preset="repetitive"),
     RuleConfig(label="Cough", classes=("Coughing", "Sneezing", "Cough", "Sneeze"), preset="repetitive"),
     RuleConfig(label="Snoring", classes=("Snoring sleeper", "Snoring"), preset="repetitive"),
     RuleConfig(

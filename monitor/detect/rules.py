@@ -32,7 +32,7 @@ PRESETS: dict[Preset, Defaults] = {
         off=0.25,
         strong=0.7,
         smoothing=0.0,
-        votes=1,
+        votes=2,
         min_duration=0.0,
         hold=1.0,
         cooldown=2.0,
@@ -93,7 +93,7 @@ def _resolve(config: RuleConfig, labels: Sequence[str], window: float, hop: floa
         off=value("off") if config.off is not None else min(value("off"), 0.5 * value("on")),
         strong=value("strong") if config.strong is not None else max(value("strong"), value("on")),
         smoothing=value("smoothing"),
-        votes=int(value("votes")),
+        votes=config.votes or min(preset.votes, _windows(preset.shortest, window, hop)),
         min_duration=value("min_duration"),
         hold=value("hold"),
         cooldown=value("cooldown"),
@@ -105,6 +105,11 @@ def _resolve(config: RuleConfig, labels: Sequence[str], window: float, hop: floa
             f"detection.rules: {rule.label!r}: strong ({rule.strong:g}) must not be below on ({rule.on:g})"
         )
     return _checked(rule, config.preset, preset.shortest, window, hop)
+
+
+def _windows(shortest: float, window: float, hop: float) -> int:
+    """In how many windows a sound of `shortest` seconds shows at least in part."""
+    return max(1, math.floor((window + shortest) / hop + 1e-9))
 
 
 def _index(name: str, labels: Sequence[str], label: str) -> int:
@@ -119,7 +124,7 @@ def _index(name: str, labels: Sequence[str], label: str) -> int:
 def _checked(rule: Rule, preset: Preset, shortest: float, window: float, hop: float) -> Rule:
     """A sound of `shortest` seconds shows in a bounded number of windows: can they satisfy the rule, and how far may
     its score rise?"""
-    windows = max(1, math.floor((window + shortest) / hop + 1e-9))
+    windows = _windows(shortest, window, hop)
     lasting = (windows - 1) * hop
     reached = 1 - math.exp(-windows * hop / rule.smoothing) if rule.smoothing else 1.0
     shown = f"{preset} sounds of {shortest:g} s show in {windows} windows ({window:g} s long, one each {hop:g} s)"

@@ -47,6 +47,13 @@ def test_refuses_what_makes_no_sense(rule: RuleConfig, words: str) -> None:
         resolve((rule,), LABELS, window=0.975, hop=0.25)
 
 
+@pytest.mark.parametrize(("hop", "votes"), [(0.25, 2), (0.4, 2), (0.5, 1), (2.0, 1)])
+def test_a_preset_asks_for_no_more_votes_than_there_are_windows(hop: float, votes: int) -> None:
+    """A knock shows in every window that holds it: in one alone where windows hardly overlap."""
+    (rule,) = resolve((RuleConfig(label="Dog", preset="impulsive"),), LABELS, 0.975, hop)
+    assert rule.votes == votes
+
+
 def test_default_rules_fit_any_model() -> None:
     """Of the defaults those stay whose classes the model has; a model that has none is used label by label."""
     resolved = resolve(DEFAULT_RULES, LABELS, 0.975, 0.25)
