@@ -1,7 +1,7 @@
 """Keeps a model card true: its tables are made anew from figures and the manifest, the prose around them stays.
 
-What stands between `<!-- NAME -->` and `<!-- end -->` in a card is made here: `held-out`, `named`, `files`, `sounds`
-and `false-alarms` from the JSON that `evaluate` writes, `sources` from the manifest.
+What stands between `<!-- NAME -->` and `<!-- end -->` in a card is made here: `held-out`, `named`, `hard`, `files`,
+`sounds` and `false-alarms` from the JSON that `evaluate` writes, `sources` from the manifest.
 """
 
 from __future__ import annotations
@@ -78,6 +78,17 @@ def named_table(figures: Figures) -> str:
     return table(["Sound", "Recordings", "AP, AudioSet name", "AP, event"], rows)
 
 
+def hard_table(measured: Mapping[str, Figures]) -> str:
+    """Average precision of what is hard to hear, one column for each set of figures, and one for the teacher."""
+    columns = {**measured, "YAMNet": next(iter(measured.values())).get("teacher", {})}
+    rows = []
+    for sound, (_, _, count) in next(iter(measured.values())).get("hard", {}).items():
+        found = [figures.get("hard", {}).get(sound, (None, None, 0)) for figures in columns.values()]
+        answers = [" / ".join(shown(by, "") for by in (name, event) if by is not None) for name, event, _ in found]
+        rows.append([sound, str(count), *answers])
+    return table(["Sound", "Recordings", *columns], rows)
+
+
 def sounds_table(figures: Figures) -> str:
     """What the model answers to each kind of generated sound."""
     rows = [[kind.replace("_", " "), ", ".join(f"{name} {peak:.2f}" for name, peak in found.items())]
@@ -115,6 +126,7 @@ def blocks(measured: Mapping[str, Figures], corpus: Corpus) -> dict[str, str]:
     held_out = {name: figures for name, figures in measured.items() if "esc50" in figures}
     if held_out:
         made |= {"held-out": figures_table(held_out), "named": named_table(next(iter(held_out.values())))}
+        made["hard"] = hard_table(held_out)
     delivered = {name: figures for name, figures in measured.items() if name not in held_out}
     if delivered:
         first = next(iter(delivered.values()))

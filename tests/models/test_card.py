@@ -20,7 +20,8 @@ DELIVERED = {
 HELD_OUT = {
     "esc50": {"esc10_zero_shot": 0.94375, "esc50_events": 0.8},
     "named": {"Bell ringing": [0.1, 0.2, 9]},
-    "teacher": {"esc50": {"esc10_zero_shot": 0.875}, "named": {}},
+    "hard": {"siren": [0.25, 0.5, 4]},
+    "teacher": {"esc50": {"esc10_zero_shot": 0.875}, "named": {}, "hard": {"siren": [0.125, None, 4]}},
 }
 FIGURES = {"x": DELIVERED, "run": HELD_OUT}
 
@@ -56,6 +57,7 @@ def test_figures_stand_side_by_side_and_what_nobody_has_is_left_out(corpus: Any)
 def test_each_named_and_each_generated_sound_has_a_row(corpus: Any) -> None:
     made = card.blocks(FIGURES, corpus)
     assert ["Bell ringing", "9", "0.100", "0.200"] in rows(made["named"])
+    assert ["siren", "4", "0.250 / 0.500", "0.125"] in rows(made["hard"])
     assert ["smoke alarm", "Alarm 0.98, Beep, bleep 0.30"] in rows(made["sounds"])
 
 
