@@ -96,7 +96,10 @@ def describe(
         "audio_seconds": round(corpus.seconds("train"), 1),
         "pool_windows": SHARD * len(checkpoint["uses"]),
         "steps": checkpoint["step"],
-        **{key: plan[key] for key in ("batch", "rate", "decay", "average", "embedding", "mask", "tilt", "seed")},
+        **{
+            key: plan[key]
+            for key in ("batch", "rate", "decay", "average", "embedding", "roll", "mix", "mask", "tilt", "seed")
+        },
         "packages": {package: version(package) for package in PACKAGES},
         "calibration": {
             key: {

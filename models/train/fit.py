@@ -40,8 +40,8 @@ class Plan:
     """How much of the running average of the weights stays from step to step."""
     embedding: float = 2.0
     """Weight of the embedding's mean squared error beside the scores' cross-entropy."""
-    roll: int = 480
-    """Samples by which a batch is shifted in time, at most, either way."""
+    roll: int = 2_400
+    """Samples by which a window is shifted in time, at most, either way: 0.15 s."""
     mask: int = 12
     """Widest strip of frames, and of mel bands, that is hidden from each window."""
     tilt: float = 0.7
@@ -74,9 +74,8 @@ class Trainer:
         """One step; the losses."""
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate(self.step, self.plan)
-        shift = int(torch.randint(-self.plan.roll, self.plan.roll + 1, ()))
         waveform, *targets = (values.to(self.device).float() for values in batch)
-        heard, classes, events, wanted = mixed([torch.roll(waveform / 32768.0, shift, 1), *targets], self.plan.mix)
+        heard, classes, events, wanted = mixed([rolled(waveform / 32768.0, self.plan.roll), *targets], self.plan.mix)
         self.network.train()
         with torch.no_grad():
             logmel = masked(filtered(self.network.frontend(heard), self.plan.tilt), self.plan.mask)
@@ -170,6 +169,13 @@ def fit(
         finally:
             trainer.save(checkpoint)
     return trainer.averaged.eval()
+
+
+def rolled(waveform: Tensor, most: int) -> Tensor:
+    """Each row of waveforms [batch, samples] shifted by its own number of samples; what falls out comes in again."""
+    samples = waveform.shape[1]
+    shift = torch.randint(-most, most + 1, (len(waveform), 1), device=waveform.device)
+    return waveform.gather(1, (torch.arange(samples, device=waveform.device) + shift) % samples)
 
 
 def mixed(batch: list[Tensor], alpha: float) -> list[Tensor]:

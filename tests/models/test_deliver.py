@@ -71,7 +71,7 @@ def made(tmp_path_factory: pytest.TempPathFactory, corpus: Any) -> Any:
     (folder / "teacher").mkdir()
     (folder / "teacher" / "yamnet.tflite").write_bytes(b"a teacher")
     plan = {"batch": 192, "rate": 1e-3, "decay": 0.02, "average": 0.999, "embedding": 2.0, "seed": 7}
-    plan |= {"mask": 12, "tilt": 0.7}
+    plan |= {"mask": 12, "tilt": 0.7, "roll": 2_400, "mix": 0.3}
     checkpoint = {"plan": plan, "step": 3_000, "uses": {"00000.npz": 3, "00001.npz": 2}}
     recipe, lean = RECIPES["lean"], network(RECIPES["lean"].make())
     metadata = deliver.describe(

@@ -193,3 +193,14 @@ def test_sounds_and_targets_are_mixed_by_the_same_shares_and_the_louder_one_stay
     assert torch.allclose(sound.sum(dim=1), torch.ones(64))
     assert 0.5 <= sound.diagonal().min() < 0.7 < sound.diagonal().max()
     assert (sound > 0).sum(dim=1).max() == 2
+
+
+def test_each_window_is_shifted_by_its_own_share_and_nothing_of_it_is_lost() -> None:
+    waveform = torch.arange(1_000.0).repeat(50, 1)
+    moved = fit.rolled(waveform, 20)
+    starts = moved[:, 0].long()
+    assert torch.equal(moved.sort(dim=1).values, waveform)
+    assert all(torch.equal(row, torch.roll(waveform[0], -int(start))) for row, start in zip(moved, starts, strict=True))
+    assert len(starts.unique()) > 10
+    assert ((starts <= 20) | (starts >= 980)).all()
+    assert torch.equal(fit.rolled(waveform, 0), waveform)
