@@ -139,9 +139,7 @@ DEFAULT_RULES = (
     RuleConfig(label="Scream", classes=("Person screaming", "Screaming"), preset="repetitive"),
     RuleConfig(label="Cough", classes=("Coughing", "Sneezing", "Cough", "Sneeze"), preset="repetitive"),
     RuleConfig(label="Snoring", classes=("Snoring sleeper", "Snoring"), preset="repetitive"),
-    RuleConfig(
-        label="Water", classes=("Water running", "Flushing a toilet", "Water tap, faucet", "Toilet flush", "Water")
-    ),
+    RuleConfig(label="Water", classes=("Water running", "Flushing a toilet", "Water tap, faucet", "Toilet flush")),
     RuleConfig(label="Speech", classes=("Speech",)),
     RuleConfig(label="Music", classes=("Music",)),
 )
