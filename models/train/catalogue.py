@@ -32,7 +32,7 @@ RECIPES = {
         "LEAN: residual log-mel branch and light wave encoder aligned by attention; 521 AudioSet sounds and 72 events "
         "of home and city from 0.975 s at 16 kHz. Not a life-safety device",
         ("network.branch.stem", "network.wave", "network.realign"),
-        14_500,
+        13_500,
         start="branch",
     ),
     "convnext": Recipe(
@@ -40,15 +40,16 @@ RECIPES = {
         "convnext",
         "Compact ConvNeXt over a log-mel spectrogram; 521 AudioSet sounds and 72 events of home and city from 0.975 s "
         "at 16 kHz. Not a life-safety device",
-        ("network.body.0",),
-        9_200,
+        ("network.branch.stem",),
+        3_300,
+        start="branch",
     ),
 }
 
 
 def start_from(network: Network, other: Network) -> None:
     """Take over what `other` has learnt."""
-    if isinstance(network, Lean) and isinstance(other, BranchAlone):
+    if isinstance(network, Lean | ConvNeXt) and isinstance(other, BranchAlone):
         network.adopt(other)
     else:
         raise TypeError(f"{type(network).__name__} cannot start from {type(other).__name__}")

@@ -166,9 +166,10 @@ def test_the_graph_keeps_to_plain_operators_and_asks_for_no_shape(made: Any) -> 
 def test_a_channel_scale_is_in_the_weights_and_int8_runs_through(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A ConvNeXt of three blocks: no multiplication stands between a convolution and the addition behind it."""
-    monkeypatch.setattr(convnext, "DEPTHS", (1, 1, 1))
-    monkeypatch.setattr(convnext, "WIDTHS", (8, 16, 24))
+    """A ConvNeXt of two blocks: no multiplication stands between a convolution and the addition behind it."""
+    monkeypatch.setattr(convnext, "STEM", (8, 8, 8))
+    monkeypatch.setattr(convnext, "DEPTHS", (1, 1))
+    monkeypatch.setattr(convnext, "WIDTHS", (8, 16))
     recipe = RECIPES["convnext"]
     small_net = network(recipe.make())
     for name, parameter in small_net.named_parameters():
@@ -181,8 +182,8 @@ def test_a_channel_scale_is_in_the_weights_and_int8_runs_through(
     graph = onnx.load(small).graph
     assert not [node.name for node in graph.node if node.op_type == "Mul" and "frontend" not in node.name]
     int8 = {node.output[0] for node in graph.node if node.op_type == "DequantizeLinear"}
-    additions = [node for node in graph.node if node.op_type == "Add" and "body" in node.name]
-    assert len(additions) == 3
+    additions = [node for node in graph.node if node.op_type == "Add" and "blocks" in node.name]
+    assert len(additions) == 2
     assert all(int8.issuperset(node.input) for node in additions)
 
 

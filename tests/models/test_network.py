@@ -87,8 +87,18 @@ def test_the_wave_encoder_of_an_adopted_branch_can_still_learn() -> None:
 
 
 def test_a_network_does_not_start_from_one_of_another_kind() -> None:
-    with pytest.raises(TypeError, match="ConvNeXt cannot start from BranchAlone"):
-        catalogue.start_from(convnext.ConvNeXt(), network.BranchAlone())
+    with pytest.raises(TypeError, match="ConvNeXt cannot start from Lean"):
+        catalogue.start_from(convnext.ConvNeXt(), lean.Lean())
+
+
+@torch.inference_mode()  # type: ignore[untyped-decorator]
+def test_convnext_starts_with_what_the_branch_hears_first() -> None:
+    branch, made, heard = unlike_new(network.BranchAlone()), convnext.ConvNeXt().eval(), waveforms(2)
+    catalogue.start_from(made, branch)
+    stages = branch.branch.stages[:2]
+    wanted = stages(branch.branch.stem(network.normalised(branch.frontend(heard))))
+    torch.testing.assert_close(made.branch(made.frontend(heard)), wanted)
+    torch.testing.assert_close(made.heads.events.weight, branch.heads.events.weight)
 
 
 def test_a_recipe_keeps_modules_that_its_network_has() -> None:
