@@ -145,7 +145,7 @@ def test_a_family_is_imported_and_hears(name: str, program: Program, monkeypatch
 
     rising = int((scores.max(axis=0) - scores[0]).argmax())
     between = float(scores[0, rising] + scores[:, rising].max()) / 2
-    rule = {"label": str(labels[rising]), "preset": "impulsive", "on": between, "off": between}
+    rule = {"label": str(labels[rising]), "preset": "impulsive", "on": between, "off": between, "votes": 1}
     configure(program, rules=[rule])
     ran = program.run("run", "--source", f"pcm:burst.pcm@{rate}", "--json")
     assert ran.code == 0, ran.err
