@@ -31,7 +31,7 @@ In order:
   4. evaluate  measure a model file
   5. card      make the tables of its model card anew
 
-Networks: branch, then lean, which starts from it; convnext. Every step can be stopped with Ctrl-C
+Networks: branch, then lean and convnext, which start from it. Every step can be stopped with Ctrl-C
 and started again: it goes on where it was. A GPU is used where torch finds one.
 
 For honest figures, train once more with --keep-out, given to every step: an ESC-50 fold, or a
