@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from .frontend import SAMPLE_RATE
-from .synthesis import Rng, Samples, Signal, finish, seconds
+from .synthesis import Rng, Samples, Signal, in_turn, seconds
 
 CHURCH = (0.5, 1.0, 1.2, 1.5, 2.0, 2.5, 2.67, 3.0, 4.17)
 """Hum, prime, tierce, quint, nominal and above, over the prime (Fletcher and Rossing, The Physics of Musical
@@ -17,7 +17,8 @@ def church_bell(rng: Rng) -> Samples:
     bells, gap = int(rng.integers(1, 4)), rng.uniform(0.4, 2.0)
     pitches = rng.uniform(180, 800) * np.array([1.0, 1.12, 1.26])[:bells]
     decay, levels = rng.uniform(1.0, 5.0), rng.uniform(0.1, 1.0, len(CHURCH))
-    return struck([ring(pitches[i % bells], CHURCH, levels, decay, 4.0) for i in range(8)], gap, 6.0)
+    strokes = [ring(pitches[i % bells], CHURCH, levels, decay, 4.0) for i in range(8)]
+    return in_turn(strokes, gap * np.arange(8), 6.0)
 
 
 def hand_bell(rng: Rng) -> Samples:
@@ -25,7 +26,8 @@ def hand_bell(rng: Rng) -> Samples:
     ratios = (1.0, *np.sort(rng.uniform(1.8, 6.0, int(rng.integers(2, 6)))))
     levels, decay = np.array([1.0, *rng.uniform(0.05, 0.8, len(ratios) - 1)]), rng.uniform(0.2, 2.0)
     note = ring(rng.uniform(600, 3_000), ratios, levels, decay, 2.5)
-    return struck([note] * int(rng.integers(1, 5)), rng.uniform(0.2, 0.8), 3.0)
+    strokes = int(rng.integers(1, 5))
+    return in_turn([note] * strokes, rng.uniform(0.2, 0.8) * np.arange(strokes), 3.0)
 
 
 def trembler_bell(rng: Rng) -> Samples:
@@ -35,7 +37,7 @@ def trembler_bell(rng: Rng) -> Samples:
     note, duration = ring(rng.uniform(600, 3_500), ratios, levels, decay, 1.0), 3.0
     gap = 1.0 / rng.uniform(8.0, 30.0)
     strokes = [note * level for level in rng.uniform(0.6, 1.0, int(duration / gap))]
-    return struck(strokes, gap, duration)
+    return in_turn(strokes, gap * np.arange(len(strokes)), duration)
 
 
 def ring(prime: float, ratios: tuple[float, ...], levels: Signal, decay: float, duration: float) -> Signal:
@@ -46,13 +48,3 @@ def ring(prime: float, ratios: tuple[float, ...], levels: Signal, decay: float, 
         if prime * ratio < SAMPLE_RATE / 2.1:
             total += level * np.sin(2 * np.pi * prime * ratio * time) * np.exp(-time * (ratio / ratios[0]) / decay)
     return total * np.minimum(1.0, time / 0.001)
-
-
-def struck(strokes: list[Signal], gap: float, duration: float) -> Samples:
-    """Strokes `gap` seconds apart, ringing into each other."""
-    total = np.zeros(int(duration * SAMPLE_RATE))
-    for number, stroke in enumerate(strokes):
-        begin = int(number * gap * SAMPLE_RATE)
-        room = max(0, len(total) - begin)
-        total[begin : begin + len(stroke)] += stroke[:room]
-    return finish(total)

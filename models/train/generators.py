@@ -29,7 +29,7 @@ from .sounders import (
     wail,
     yelp,
 )
-from .synthesis import Rng, Samples, any_ramp, finish, gate, seconds, strike, tone, voice
+from .synthesis import Rng, Samples, any_ramp, finish, gate, in_turn, seconds, strike, tone, voice
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,13 +51,11 @@ def door_chime(rng: Rng) -> Samples:
     """Ding-dong: a high note, then a lower one a third to a fourth below, both ringing on."""
     high, ratio = rng.uniform(480, 1_100), rng.choice([1.1892, 1.2599, 1.3348])
     gap, decay, state = rng.uniform(0.3, 0.9), np.exp(rng.uniform(np.log(0.2), np.log(2.0))), rng.bit_generator.state
-    total = np.zeros(int(2.4 * SAMPLE_RATE))
-    for start, frequency in ((0.05, high), (0.05 + gap, high / ratio)):
+    notes = []
+    for frequency in (high, high / ratio):
         rng.bit_generator.state = state  # both notes come from the same kind of body
-        begin = int(start * SAMPLE_RATE)
-        note = strike(rng, frequency, decay, 2.4)
-        total[begin:] += note[: len(total) - begin]
-    return finish(total)
+        notes.append(strike(rng, frequency, decay, 2.4))
+    return in_turn(notes, (0.05, 0.05 + gap), 2.4)
 
 
 def melody(rng: Rng) -> Samples:
@@ -65,14 +63,12 @@ def melody(rng: Rng) -> Samples:
     root, gap, decay = rng.uniform(200, 900), rng.uniform(0.1, 0.4), rng.uniform(0.1, 0.6)
     scale = np.array([0, 2, 4, 5, 7, 9, 11, 12])
     count, state = int(rng.integers(3, 11)), rng.bit_generator.state
-    notes = np.arange(count) % 8 if rng.random() < 0.3 else rng.integers(0, 8, count)
-    total = np.zeros(int((count * gap + 1.0) * SAMPLE_RATE))
-    for i, semitones in enumerate(scale[notes]):
+    steps = np.arange(count) % 8 if rng.random() < 0.3 else rng.integers(0, 8, count)
+    notes = []
+    for semitones in scale[steps]:
         rng.bit_generator.state = state
-        note = strike(rng, root * 2 ** (semitones / 12), decay, 1.0)
-        begin = int(i * gap * SAMPLE_RATE)
-        total[begin : begin + len(note)] += note[: len(total) - begin]
-    return finish(total)
+        notes.append(strike(rng, root * 2 ** (semitones / 12), decay, 1.0))
+    return in_turn(notes, gap * np.arange(count), count * gap + 1.0)
 
 
 def knocks(rng: Rng) -> Samples:

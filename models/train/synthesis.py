@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -20,6 +22,15 @@ def seconds(duration: float) -> Signal:
 def finish(signal: Signal) -> Samples:
     """Scale to a peak of 0.9."""
     return np.asarray(0.9 * signal / max(float(np.abs(signal).max()), 1e-9), np.float32)
+
+
+def in_turn(strokes: Sequence[Signal], starts: Iterable[float], duration: float) -> Samples:
+    """Strokes that begin at `starts`, in seconds, and ring into each other."""
+    total = np.zeros(int(duration * SAMPLE_RATE))
+    for stroke, start in zip(strokes, starts, strict=True):
+        begin = int(start * SAMPLE_RATE)
+        total[begin : begin + len(stroke)] += stroke[: max(0, len(total) - begin)]
+    return finish(total)
 
 
 def tone(frequency: Signal | float, duration: float, harmonics: tuple[float, ...] = (1.0,)) -> Signal:
