@@ -41,7 +41,7 @@ RECIPES = {
         "Compact ConvNeXt over a log-mel spectrogram; 521 AudioSet sounds and 72 events of home and city from 0.975 s "
         "at 16 kHz. Not a life-safety device",
         ("network.branch.stem",),
-        7_300,
+        15_300,
         start="branch",
     ),
 }
