@@ -3,6 +3,8 @@
 A message says what is wrong and what to do about it; the command line prints it without a traceback.
 """
 
+from collections.abc import Iterable
+
 
 class MonitorError(Exception):
     """Base of all errors that are reported to the user as one plain message."""
@@ -54,3 +56,15 @@ class StorageError(MonitorError):
     """The event log or a file cannot be opened or written."""
 
     exit_code = 74  # EX_IOERR
+
+
+def suggestion(word: str, known: Iterable[str], cutoff: float = 0.5) -> str:
+    """The end of a message about an unknown word: the nearest known one, or all that are known.
+
+    `cutoff`: the least likeness of the nearest word, in [0, 1].
+    """
+    import difflib  # only errors need it
+
+    names = list(known)
+    near = difflib.get_close_matches(word, names, n=1, cutoff=cutoff)
+    return f"did you mean {near[0]!r}?" if near else f"known: {', '.join(names) or 'none'}"

@@ -12,15 +12,18 @@ from monitor.audio.sources import Kind, default_name, opener, parse_spec
 from monitor.audio.windows import Grid
 from monitor.classify.classifier import Classifier
 from monitor.classify.open import open_model
-from monitor.config import Config, SourceConfig, event_log_path
+from monitor.config.paths import event_log_path, settings_path
+from monitor.config.schema import Config, SourceConfig
+from monitor.control.settings import Settings
+from monitor.control.store import SettingsFile
 from monitor.detect.rules import resolve
 from monitor.errors import ConfigError
 from monitor.events.log import EventLog
 from monitor.health import HEALTH_INTERVAL, HealthReporter, summary
 from monitor.hub import Hub, LocalFeed
 from monitor.messages import Detection, Feed, Health, Snapshot
-from monitor.mqtt.commands import Commands
 from monitor.mqtt.companion import Companion
+from monitor.mqtt.control import Commands
 from monitor.mqtt.controls import controls
 from monitor.mqtt.discovery import Device
 from monitor.mqtt.home_assistant import HomeAssistant
@@ -29,8 +32,6 @@ from monitor.mqtt.publisher import Publisher
 from monitor.mqtt.topics import RESERVED, Topics
 from monitor.notify import notify
 from monitor.pipeline import Pipeline, SourceTrack
-from monitor.settings import Settings
-from monitor.settings_file import SettingsFile, settings_path
 from monitor.steering import Steering
 
 log = logging.getLogger(__name__)

@@ -5,9 +5,9 @@ import logging
 from collections.abc import Collection
 
 from monitor.audio.listener import Listener
+from monitor.control.settings import Settings
+from monitor.control.store import SettingsFile
 from monitor.pipeline import SourceTrack
-from monitor.settings import Settings
-from monitor.settings_file import SettingsFile
 
 log = logging.getLogger(__name__)
 

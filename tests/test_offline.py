@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from monitor.classify.classifier import Classifier
-from monitor.classify.session import Session
-from monitor.config import RuleConfig
+from monitor.classify.native import Session
+from monitor.config.schema import RuleConfig
 from monitor.detect.rules import resolve
 from monitor.errors import SourceError
 from monitor.messages import Rule

@@ -15,8 +15,8 @@ from monitor.audio.feeder import Feeder
 from monitor.audio.listener import Listener
 from monitor.audio.windows import Grid
 from monitor.classify.classifier import Classifier
-from monitor.classify.session import Session
-from monitor.config import AudioConfig, RuleConfig
+from monitor.classify.native import Session
+from monitor.config.schema import AudioConfig, RuleConfig
 from monitor.detect.rules import resolve
 from monitor.errors import SourceError
 from monitor.hub import Hub

@@ -3,7 +3,7 @@
 import pytest
 
 from monitor.audio.windows import Grid
-from monitor.config import Config, MqttConfig, SourceConfig
+from monitor.config.schema import Config, MqttConfig, SourceConfig
 from monitor.errors import ConfigError
 from monitor.service import default_source, listeners
 

@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 from msgspec import structs
 
-from monitor.config import (
+from monitor.config.paths import settings_path
+from monitor.config.schema import (
     Config,
     DetectionConfig,
     EventsConfig,
@@ -23,10 +24,10 @@ from monitor.config import (
     RuleConfig,
     SourceConfig,
 )
+from monitor.control.settings import Change, Choices
+from monitor.control.store import SettingsFile
 from monitor.messages import Detection, Health, Phase, SourceState
 from monitor.service import Service
-from monitor.settings import Change, Choices
-from monitor.settings_file import SettingsFile, settings_path
 from tests.mqtt.examples import BASE, Ear, eventually, listening
 from tests.parts.broker import Broker
 from tests.parts.tiny_model import write_tiny_model

@@ -14,10 +14,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from monitor.zoo.export import largest_difference, metadata_for, save_proven
-from monitor.zoo.graph import to_onnx
+from monitor.zoo.build.export import largest_difference, metadata_for, save_proven
+from monitor.zoo.build.quantize import quantize
+from monitor.zoo.build.torch_graph import to_onnx
 from monitor.zoo.quantization import SUFFIX, Quantization, read_quantization
-from monitor.zoo.quantize import quantize
 
 from .calibrate import Calibration
 from .catalogue import Recipe

@@ -7,7 +7,7 @@ import torch
 from numpy.typing import NDArray
 from torch.nn import functional
 
-from monitor.zoo.drift import average_precision as average_precision
+from monitor.zoo.build.compare import average_precision as average_precision
 
 Samples = NDArray[np.float32]
 Flags = NDArray[np.bool_]

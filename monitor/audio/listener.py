@@ -11,10 +11,10 @@ import time
 from dataclasses import dataclass, replace
 
 from monitor.audio.capture import Capture, Opener
+from monitor.audio.epoch import Stretch
 from monitor.audio.opening import open_capture
-from monitor.audio.stretch import Stretch
 from monitor.audio.windows import Grid
-from monitor.config import AudioConfig
+from monitor.config.schema import AudioConfig
 from monitor.errors import DriverHangsError, SourceError
 from monitor.messages import EpochEnd, SourceHealth, SourceState, Window
 

@@ -1,11 +1,9 @@
 """Audio out of files and network streams, whatever their format, decoded by FFmpeg."""
 
 import logging
-import os
 import time
 from collections.abc import Generator, Iterator
 from contextlib import closing, contextmanager
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -16,6 +14,7 @@ from av.audio.stream import AudioStream
 from av.container.input import InputContainer
 
 from monitor.errors import SourceError
+from monitor.files import expand_home
 from monitor.messages import Samples
 
 logger = logging.getLogger(__name__)
@@ -115,7 +114,7 @@ def _open(location: str) -> InputContainer:
     if "://" in location:
         rtsp = {"rtsp_transport": "tcp", "allowed_media_types": "audio"} if location.startswith("rtsp") else {}
         return av.open(location, options=rtsp, timeout=timeouts)
-    path = Path(os.path.expanduser(location))  # noqa: PTH111 - Path's raises on ~nobody
+    path = expand_home(location)
     if path.is_dir():
         raise SourceError(f"{location}: is a directory, give an audio file in it")
     if path.exists() and not path.is_file():

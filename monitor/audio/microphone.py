@@ -11,11 +11,11 @@ from functools import cache
 from typing import Any, TypeVar
 
 from monitor.audio.devices import InputDevice, choose
-from monitor.audio.quiet import quiet
 from monitor.audio.ring import SampleRing
 from monitor.audio.worker import Worker
 from monitor.errors import DriverHangsError, SourceError
 from monitor.messages import Samples
+from monitor.stdio import quiet
 
 logger = logging.getLogger(__name__)
 

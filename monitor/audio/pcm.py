@@ -8,6 +8,7 @@ from collections.abc import Generator
 import numpy as np
 
 from monitor.errors import SourceError
+from monitor.files import expand_home
 from monitor.messages import Samples
 
 READ = 65536  # bytes at most at once, the size of a pipe
@@ -23,7 +24,7 @@ def open_pcm(path: str) -> int:
                 os.close(descriptor)
                 raise SourceError("pcm:-: standard input is a terminal; pipe raw 16-bit samples into it")
             return descriptor
-        there = os.path.expanduser(path)  # noqa: PTH111 - Path's raises on ~nobody
+        there = expand_home(path)
         descriptor = os.open(there, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError as error:
         raise SourceError(f"pcm:{path}: {error.strerror}") from error

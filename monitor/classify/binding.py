@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from monitor.classify.runtime import ort
 from monitor.messages import Samples
+from monitor.onnx import ort
 
 Arrays = Mapping[str, NDArray[np.generic]]
 """By the name of the input."""

@@ -1,12 +1,12 @@
 """What a model file must say about itself, in its ONNX metadata."""
 
-import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TypedDict
 
 from monitor.errors import ModelError
+from monitor.files import sha256
 from monitor.messages import ModelCard
 
 FORMAT = "1"
@@ -64,9 +64,7 @@ class FileFacts(TypedDict):
 
 def file_facts(path: Path) -> FileFacts:
     """Where the file is, its hash, and its bytes."""
-    with path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-    return {"path": str(path), "sha256": digest, "size": path.stat().st_size}
+    return {"path": str(path), "sha256": sha256(path), "size": path.stat().st_size}
 
 
 def check_labels(path: Path, labels: Sequence[object], where: str) -> tuple[str, ...]:

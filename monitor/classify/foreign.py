@@ -5,10 +5,10 @@ from pathlib import Path
 
 import numpy as np
 
-from monitor.classify.frontend import FRONT_ENDS
+from monitor.classify.features import FRONT_ENDS
+from monitor.classify.foreign_card import InputSheet, Sheet, read_sheet
 from monitor.classify.graph import FLOAT, Graph, Shape
 from monitor.classify.model import Answer, run_rows
-from monitor.classify.sheet import InputSheet, Sheet, read_sheet
 from monitor.classify.trial import try_out
 from monitor.errors import ModelError
 from monitor.messages import ModelCard, Samples

@@ -2,26 +2,18 @@
 
 import contextlib
 import logging
-import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from monitor.classify.binding import Arrays, BoundRunner
 from monitor.classify.guard import bounded_memory, bounded_time
 from monitor.classify.onnx_file import read_onnx
-from monitor.classify.runtime import ort
-from monitor.config import cache_folder
 from monitor.errors import ModelError
 from monitor.messages import Samples
+from monitor.onnx import PROVIDERS, open_session, ort, plain
 
 log = logging.getLogger(__name__)
 
-PROVIDERS = {
-    "cpu": "CPUExecutionProvider",
-    "cuda": "CUDAExecutionProvider",
-    "tensorrt": "TensorrtExecutionProvider",
-    "openvino": "OpenVINOExecutionProvider",
-}
 DEVICES = {PROVIDERS["cuda"]: "cuda", PROVIDERS["tensorrt"]: "cuda"}
 """Providers that compute in a memory of their own, and what that is called."""
 
@@ -76,17 +68,6 @@ class Graph:
         self._options.terminate = True
 
 
-def _engine_cache() -> dict[str, str]:
-    """Where TensorRT keeps what takes it minutes to build; none where nothing can be written."""
-    folder = cache_folder() / "tensorrt"
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        log.info("TensorRT builds its engines at every start: %s", error)
-        return {}
-    return {"trt_engine_cache_enable": "1", "trt_engine_cache_path": str(folder)}
-
-
 def _ports(path: Path, nodes: Sequence[ort.NodeArg]) -> dict[str, tuple[str, Shape]]:
     try:
         return {node.name: (node.type, tuple(node.shape)) for node in nodes}
@@ -97,11 +78,6 @@ def _ports(path: Path, nodes: Sequence[ort.NodeArg]) -> dict[str, tuple[str, Sha
 def _bounded(provider: str) -> contextlib.AbstractContextManager[None]:
     """GPU drivers reserve addresses by the hundred gigabytes without using them."""
     return bounded_memory() if provider == PROVIDERS["cpu"] else contextlib.nullcontext()
-
-
-def plain(error: Exception) -> str:
-    """ONNX Runtime's words on one line, without its codes."""
-    return re.sub(r"^\[ONNXRuntimeError\] : \d+ : \w+ : ", "", " ".join(str(error).split()))
 
 
 def _load(path: Path, provider: str, threads: int) -> ort.InferenceSession:
@@ -122,17 +98,9 @@ def _load(path: Path, provider: str, threads: int) -> ort.InferenceSession:
 
 
 def _start(path: Path, provider: str, threads: int) -> ort.InferenceSession:
-    options = ort.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.inter_op_num_threads = 1
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    options.add_session_config_entry("session.force_spinning_stop", "1")
-    wanted: list[str | tuple[str, dict[str, str]]] = [PROVIDERS[provider]]
-    if provider == "tensorrt":
-        wanted = [(PROVIDERS["tensorrt"], _engine_cache()), PROVIDERS["cuda"]]  # which has the operators it lacks
     try:
         with _bounded(PROVIDERS[provider]):
-            return ort.InferenceSession(str(path), options, providers=wanted, enable_fallback=0)
+            return open_session(path, provider, threads)
     except Exception as error:  # ONNX Runtime's errors have no common base
         refused = "not a model that ONNX Runtime can load" if provider == "cpu" else f"cannot be loaded on {provider}"
         raise ModelError(f"{path}: {refused}: {plain(error)}") from error

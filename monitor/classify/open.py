@@ -3,14 +3,14 @@
 from pathlib import Path
 
 from monitor.classify.card import read_card, takes_prompts
-from monitor.classify.clap import PromptedModel
 from monitor.classify.foreign import ForeignModel
+from monitor.classify.foreign_card import read_sheet, sheet_beside
 from monitor.classify.library import find
 from monitor.classify.model import Model
+from monitor.classify.native import Session
 from monitor.classify.onnx_file import read_onnx
-from monitor.classify.session import Session
-from monitor.classify.sheet import read_sheet, sheet_beside
-from monitor.config import ModelConfig
+from monitor.classify.prompted import PromptedModel
+from monitor.config.schema import ModelConfig
 from monitor.errors import ConfigError
 from monitor.messages import ModelCard
 

@@ -5,10 +5,11 @@ from collections.abc import Callable
 
 import numpy as np
 
-from monitor.classify.graph import Graph, plain
+from monitor.classify.graph import Graph
 from monitor.classify.model import Answer, run_rows
 from monitor.errors import ModelError
 from monitor.messages import ModelCard, Samples
+from monitor.onnx import plain
 
 log = logging.getLogger(__name__)
 

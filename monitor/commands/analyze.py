@@ -18,9 +18,10 @@ from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextC
 from monitor.classify.classifier import Classifier
 from monitor.classify.open import open_model
 from monitor.commands.common import configuration, log_to_stderr
-from monitor.config import Config
+from monitor.config.schema import Config
 from monitor.detect.rules import resolve
 from monitor.errors import MonitorError, SourceError, StorageError, UsageError
+from monitor.files import written_whole
 from monitor.offline import FileScores, Found, analyze
 
 
@@ -103,13 +104,10 @@ def _save(path: Path, scores: FileScores, labels: Sequence[str]) -> None:
     arrays = {"times": scores.times, "probabilities": scores.probabilities, "labels": np.array(labels)}
     if scores.embeddings is not None:
         arrays["embeddings"] = scores.embeddings
-    part = path.with_suffix(".part")
     try:
-        with part.open("wb") as out:
-            np.savez_compressed(out, **arrays)  # type: ignore[arg-type]
-        part.replace(path)
+        with written_whole(path) as part:
+            np.savez_compressed(part, **arrays)  # type: ignore[arg-type]
     except OSError as error:
-        part.unlink(missing_ok=True)
         raise StorageError(f"cannot write {path}: {error.strerror}") from error
 
 

@@ -16,14 +16,15 @@ from monitor.classify.model import Model
 from monitor.classify.open import open_model
 from monitor.commands.common import configuration
 from monitor.commands.table import print_table
-from monitor.config import Config, SourceConfig, event_log_path
+from monitor.config.paths import event_log_path
+from monitor.config.schema import Config, SourceConfig
+from monitor.control.settings import Settings
 from monitor.detect.rules import resolve
 from monitor.errors import MonitorError, SourceError
 from monitor.events.log import EventLog
 from monitor.messages import SILENCE_DBFS, ModelCard
 from monitor.mqtt.publisher import probe
 from monitor.service import default_source
-from monitor.settings import Settings
 
 LISTEN = 1.0
 """Seconds that each source is listened to."""

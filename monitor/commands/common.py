@@ -3,18 +3,18 @@
 import logging
 import os
 from argparse import Namespace
-from pathlib import Path
 
 import msgspec
 
-from monitor.config import Config, SourceConfig
-from monitor.config_file import load
-from monitor.outlet import LineOutlet, OutletHandler
+from monitor.config.load import load
+from monitor.config.paths import config_file
+from monitor.config.schema import Config, SourceConfig
+from monitor.stdio import LineOutlet, OutletHandler
 
 
 def configuration(arguments: Namespace) -> Config:
     """The configuration file that is named or found, with the command line's choices. Raises `ConfigError`."""
-    path = arguments.config or _found()
+    path = arguments.config or config_file()
     config = load(path) if path else Config()
     if getattr(arguments, "source", None):
         loop = getattr(arguments, "loop", False)
@@ -35,9 +35,3 @@ def log_to_stderr(level: str) -> LineOutlet:
     )
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
     return outlet
-
-
-def _found() -> str | None:
-    home = Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config")
-    places = (Path("config.yaml"), home / "sound-monitor" / "config.yaml", Path("/etc/sound-monitor/config.yaml"))
-    return next((str(place) for place in places if os.access(place, os.F_OK)), None)

@@ -6,9 +6,9 @@ import sys
 from argparse import Namespace
 
 from monitor.commands.common import configuration
-from monitor.config import NAME
+from monitor.config.schema import NAME
 from monitor.errors import ConfigError, UsageError
-from monitor.mqtt.retained import clear
+from monitor.mqtt.cleanup import clear
 
 
 def main(arguments: Namespace) -> int:

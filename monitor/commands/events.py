@@ -14,7 +14,8 @@ import msgspec
 
 from monitor.commands.common import configuration
 from monitor.commands.when import parse_when
-from monitor.config import Config, event_log_path
+from monitor.config.paths import event_log_path
+from monitor.config.schema import Config
 from monitor.errors import StorageError, UsageError
 from monitor.events.reader import EventReader, Query
 from monitor.messages import Detection

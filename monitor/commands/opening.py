@@ -6,7 +6,7 @@ import msgspec
 
 from monitor.classify.model import Model
 from monitor.classify.open import describe, open_model
-from monitor.config import ModelConfig
+from monitor.config.schema import ModelConfig
 
 ANYTHING = {"sound": ("a sound",)}
 """What a model that is told in words what to listen for is told where nobody has."""

@@ -11,10 +11,10 @@ from collections.abc import Callable
 import msgspec
 
 from monitor.commands.common import configuration, log_to_stderr
-from monitor.config import state_folder
+from monitor.config.paths import state_folder
 from monitor.messages import Detection, Feed
-from monitor.outlet import LineOutlet
 from monitor.service import Service
+from monitor.stdio import LineOutlet
 
 log = logging.getLogger(__name__)
 

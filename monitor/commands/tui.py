@@ -6,7 +6,7 @@ from argparse import Namespace
 import msgspec
 
 from monitor.commands.common import configuration
-from monitor.config import state_folder
+from monitor.config.paths import state_folder
 from monitor.errors import ConfigError
 from monitor.mqtt.feed import MqttFeed
 from monitor.tui.terminal import run

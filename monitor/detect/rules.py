@@ -5,7 +5,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from monitor.config import DEFAULT_RULES, Preset, RuleConfig
+from monitor.config.schema import DEFAULT_RULES, Preset, RuleConfig
 from monitor.errors import ConfigError
 from monitor.messages import Rule
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import aiomqtt
 
-from monitor.config import MqttConfig, TlsConfig
+from monitor.config.schema import MqttConfig, TlsConfig
 from monitor.errors import BrokerError
 from monitor.mqtt.client import Client
 from monitor.mqtt.explain import address, explain

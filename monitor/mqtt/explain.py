@@ -8,7 +8,7 @@ import aiomqtt
 from aiomqtt.exceptions import MqttConnectError
 from paho.mqtt.reasoncodes import ReasonCode
 
-from monitor.config import MqttConfig
+from monitor.config.schema import MqttConfig
 from monitor.errors import BrokerError
 
 _BAD_IDENTIFIER, _BAD_PASSWORD, _NOT_AUTHORISED, _KEEP_ALIVE = 133, 134, 135, 141  # MQTT 5's numbers

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 import msgspec
 
-from monitor.config import MqttConfig
+from monitor.config.schema import MqttConfig
 from monitor.errors import BrokerError
 from monitor.messages import BrokerState, Detection, Health, Message, Snapshot, SourceState
 from monitor.mqtt.client import Client

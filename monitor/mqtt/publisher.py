@@ -10,7 +10,7 @@ from functools import partial
 
 import aiomqtt
 
-from monitor.config import MqttConfig
+from monitor.config.schema import MqttConfig
 from monitor.errors import BrokerError
 from monitor.hub import Subscription
 from monitor.messages import BrokerState, Detection

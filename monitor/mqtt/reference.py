@@ -14,7 +14,7 @@ from typing import Annotated, get_args, get_origin, get_type_hints
 import msgspec
 
 from monitor import messages
-from monitor.config import DEFAULT_RULES
+from monitor.config.schema import DEFAULT_RULES
 from monitor.mqtt.controls import Kind, Role, controls
 from monitor.mqtt.discovery import Device, components
 from monitor.mqtt.outbox import FRESH

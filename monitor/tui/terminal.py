@@ -3,23 +3,17 @@
 import asyncio
 import contextlib
 import io
-import os
 import select
 import signal
 import sys
-import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import IO
 
-from monitor.errors import StorageError, UsageError
+from monitor.errors import UsageError
 from monitor.messages import Feed
-from monitor.stderr import swapping
+from monitor.stdio import stderr_aside
 from monitor.tui.app import MonitorApp, Output
-
-SHOWN_AFTERWARDS = 8192
-"""Bytes of what was said on stderr meanwhile that are shown when the display closes."""
 
 
 async def run(feed: Feed, log_file: Path | None = None) -> None:
@@ -33,7 +27,7 @@ async def run(feed: Feed, log_file: Path | None = None) -> None:
     task = asyncio.current_task()
     with ExitStack() as stack:
         screen = stack.enter_context(_terminal())
-        stack.enter_context(_stderr_aside(log_file))
+        stack.enter_context(stderr_aside(log_file))
         app = MonitorApp(feed, screen.state)
         await app.run_async()
     if task is not None and task.cancelling():
@@ -89,32 +83,3 @@ def _terminal() -> Iterator[Screen]:
         for number in (signal.SIGTSTP, signal.SIGCONT, signal.SIGWINCH):
             stack.callback(signal.signal, number, signal.getsignal(number))
         yield screen
-
-
-@contextmanager
-def _stderr_aside(log_file: Path | None) -> Iterator[None]:
-    """Point fd 2 away from the terminal: PortAudio and ALSA print there at will, across the display."""
-    with _open_log(log_file) as log:
-        with swapping:
-            terminal = os.dup(2)
-            if os.isatty(terminal):
-                os.dup2(log.fileno(), 2)
-        try:
-            yield
-        finally:
-            with swapping:
-                os.dup2(terminal, 2)
-            os.close(terminal)
-            if log_file is None:
-                log.seek(max(0, log.seek(0, os.SEEK_END) - SHOWN_AFTERWARDS))
-                os.write(2, log.read())
-
-
-def _open_log(log_file: Path | None) -> IO[bytes]:
-    if log_file is None:
-        return tempfile.TemporaryFile()
-    try:
-        log_file.parent.mkdir(parents=True, exist_ok=True)
-        return log_file.open("w+b")
-    except OSError as error:
-        raise StorageError(f"cannot write the log {log_file}: {error.strerror}; make its folder writable") from error

@@ -16,15 +16,15 @@ if TYPE_CHECKING:
 
 FAMILIES: Mapping[str, str] = MappingProxyType(
     {
-        "convnext-tiny": "monitor.zoo.convnext",
-        "panns-cnn14": "monitor.zoo.cnn14",
-        "panns-wavegram-logmel-cnn14": "monitor.zoo.wavegram",
-        "panns-mobilenetv1": "monitor.zoo.mobilenetv1",
-        "panns-mobilenetv2": "monitor.zoo.mobilenetv2",
-        "ast": "monitor.zoo.ast",
-        "clap": "monitor.zoo.clap",
-        "ced": "monitor.zoo.ced",
-        "yamnet": "monitor.zoo.yamnet",
+        "convnext-tiny": "monitor.zoo.families.convnext",
+        "panns-cnn14": "monitor.zoo.families.cnn14",
+        "panns-wavegram-logmel-cnn14": "monitor.zoo.families.wavegram",
+        "panns-mobilenetv1": "monitor.zoo.families.mobilenetv1",
+        "panns-mobilenetv2": "monitor.zoo.families.mobilenetv2",
+        "ast": "monitor.zoo.families.ast",
+        "clap": "monitor.zoo.families.clap",
+        "ced": "monitor.zoo.families.ced",
+        "yamnet": "monitor.zoo.families.yamnet",
     }
 )
 """The module of each family; it defines FAMILY."""

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from torch import Tensor, nn
 
-from monitor.zoo.checkpoint import read_checkpoint
-from monitor.zoo.export import metadata_for
+from monitor.zoo.build.checkpoint import read_checkpoint
+from monitor.zoo.build.export import metadata_for
 from monitor.zoo.quantization import Quantization
 
 StateDict = Mapping[str, Tensor]

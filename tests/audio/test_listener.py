@@ -17,7 +17,7 @@ from monitor.audio.listener import Listener
 from monitor.audio.opening import open_capture
 from monitor.audio.ring import SampleRing
 from monitor.audio.windows import Grid
-from monitor.config import AudioConfig
+from monitor.config.schema import AudioConfig
 from monitor.errors import DriverHangsError, SourceError
 from monitor.messages import EpochEnd, Samples, SourceState, Window
 

@@ -19,8 +19,8 @@ import msgspec
 import numpy as np
 
 from monitor.classify.library import find
-from monitor.classify.session import Session
-from monitor.config import Config, MqttConfig
+from monitor.classify.native import Session
+from monitor.config.schema import Config, MqttConfig
 from monitor.events.log import EventLog
 from monitor.hub import Hub
 from monitor.messages import BrokerState, Detection, Health, LoggedDetection, Phase, Snapshot

@@ -19,13 +19,13 @@ from transformers import (
 )
 
 from monitor.messages import Samples
-from monitor.zoo.ced import Ced
-from monitor.zoo.convnext import ChannelNorm
-from monitor.zoo.export import sounds
+from monitor.zoo.build.export import sounds
+from monitor.zoo.families.ced import Ced
+from monitor.zoo.families.convnext import ChannelNorm
 from monitor.zoo.family import Family, StateDict
-from monitor.zoo.frontend import LogMel
-from monitor.zoo.mel import slaney_bank
-from monitor.zoo.vit import Size
+from monitor.zoo.layers.log_mel import LogMel
+from monitor.zoo.layers.mel import slaney_bank
+from monitor.zoo.layers.vit import Size
 from tests.bench.runtimes import Contender, in_litert
 from tests.zoo.seeded import golden_keys, state_dict
 

@@ -22,7 +22,7 @@ from rich.table import Table
 from models.train import corpus
 from models.train.events import EVENT_NAMES
 from models.train.frontend import SAMPLE_RATE
-from monitor.config import DEFAULT_RULES
+from monitor.config.schema import DEFAULT_RULES
 
 GAP = 4
 """Seconds of silence after each recording: longer than any rule holds."""

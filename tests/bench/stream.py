@@ -18,8 +18,8 @@ from monitor.audio.ring import SampleRing
 from monitor.audio.windows import Grid, Windower
 from monitor.classify.classifier import Classifier
 from monitor.classify.library import find
-from monitor.classify.session import Session
-from monitor.config import Config
+from monitor.classify.native import Session
+from monitor.config.schema import Config
 from monitor.detect.rules import resolve
 from monitor.messages import Window
 from monitor.pipeline import SourceTrack

@@ -21,10 +21,10 @@ from pathlib import Path
 import torch
 
 from monitor.messages import Samples
+from monitor.zoo.build.export import export, sounds
+from monitor.zoo.build.quantize import quantize
 from monitor.zoo.catalogue import load_family
-from monitor.zoo.export import export, sounds
 from monitor.zoo.family import Family, StateDict
-from monitor.zoo.quantize import quantize
 from tests.bench.published import published
 from tests.bench.runtimes import Contender, in_onnx_runtime, in_openvino
 from tests.zoo.seeded import clip

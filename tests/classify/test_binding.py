@@ -7,9 +7,9 @@ import pytest
 
 from monitor.classify import graph
 from monitor.classify.binding import BoundRunner
-from monitor.classify.runtime import ort
-from monitor.classify.session import Session
+from monitor.classify.native import Session
 from monitor.messages import Samples
+from monitor.onnx import ort
 from tests.parts.slow_model import write_slow_model
 from tests.parts.tiny_model import write_tiny_model
 

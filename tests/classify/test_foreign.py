@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from onnx import ModelProto, TensorProto, helper, load_model, save_model
 
 from monitor.classify.classifier import Classifier
+from monitor.classify.features import FRONT_ENDS
 from monitor.classify.foreign import ForeignModel
-from monitor.classify.frontend import FRONT_ENDS
 from monitor.errors import ModelError
 from monitor.messages import Samples, Window
 from tests.parts.foreign_model import weights, write_ced, write_waveform, write_zipformer

@@ -9,8 +9,8 @@ import pytest
 
 from monitor.classify import graph
 from monitor.classify.graph import Graph
-from monitor.classify.runtime import ort
 from monitor.errors import ModelError
+from monitor.onnx import ort
 from tests.parts.tiny_model import write_tiny_model
 
 CPU, CUDA, TENSORRT = "CPUExecutionProvider", "CUDAExecutionProvider", "TensorrtExecutionProvider"

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from monitor.classify import library
+from monitor.config import paths
 from monitor.errors import ModelError
 
 
@@ -12,20 +13,13 @@ from monitor.errors import ModelError
 def places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, Path, Path]:
     """The user's folder, the one inside the package and the one beside it, all empty."""
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
-    monkeypatch.setattr(library, "_HERE", tmp_path / "checkout/monitor")
-    user, package, checkout = library.folders()
+    monkeypatch.setattr(paths, "_PACKAGE", tmp_path / "checkout/monitor")
+    (tmp_path / "checkout").mkdir()
+    (tmp_path / "checkout/pyproject.toml").touch()
+    user, package, checkout = paths.model_folders()
     for folder in (user, package, checkout):
         folder.mkdir(parents=True)
     return user, package, checkout
-
-
-def test_the_users_models_are_below_their_data_home(monkeypatch: pytest.MonkeyPatch) -> None:
-    """XDG_DATA_HOME, by default ~/.local/share."""
-    monkeypatch.setenv("HOME", "/home/me")
-    monkeypatch.delenv("XDG_DATA_HOME", raising=False)
-    assert library.folders()[0] == Path("/home/me/.local/share/sound-monitor/models")
-    monkeypatch.setenv("XDG_DATA_HOME", "/srv/data")
-    assert library.folders()[0] == Path("/srv/data/sound-monitor/models")
 
 
 def test_the_users_model_goes_before_ours(places: tuple[Path, Path, Path]) -> None:

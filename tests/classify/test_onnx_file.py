@@ -25,8 +25,8 @@ from onnx import (
 )
 
 from monitor.classify import onnx_file
+from monitor.classify.native import Session
 from monitor.classify.onnx_file import CHILDREN, FUNCTION_FIELDS, NODE_FIELDS, read_onnx
-from monitor.classify.session import Session
 from monitor.errors import ModelError
 from tests.parts.tiny_model import write_tiny_model
 
@@ -226,7 +226,7 @@ def test_a_file_that_cannot_be_read_is_refused(tmp_path: Path) -> None:
 FUZZ = """\
 import random, sys
 from pathlib import Path
-from monitor.classify.session import Session
+from monitor.classify.native import Session
 from monitor.errors import ModelError
 
 path, random = Path(sys.argv[1]), random.Random(0)

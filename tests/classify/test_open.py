@@ -6,9 +6,9 @@ import pytest
 from onnx import helper, load_model, save_model
 
 from monitor.classify.foreign import ForeignModel
+from monitor.classify.native import Session
 from monitor.classify.open import describe, open_model
-from monitor.classify.session import Session
-from monitor.config import ModelConfig
+from monitor.config.schema import ModelConfig
 from monitor.errors import ConfigError, ModelError
 from tests.parts.foreign_model import write_ced
 from tests.parts.tiny_model import write_tiny_model

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from monitor.classify.profile import share_until_log
 from monitor.commands.bench.figures import Loaded, Memory
+from monitor.commands.bench.profile import share_until_log
 from monitor.commands.bench.rounds import LEAST, measure
 from tests.parts.cli import BUNDLED, Program
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from monitor.config import DEFAULT_RULES, Preset, RuleConfig
+from monitor.config.schema import DEFAULT_RULES, Preset, RuleConfig
 from monitor.detect.rules import PRESETS, resolve
 from monitor.errors import ConfigError
 

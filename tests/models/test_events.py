@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from monitor.zoo.audioset import labels
+from monitor.zoo.families.audioset import labels
 
 pytest.importorskip("torch", reason="the package needs torch")
 events = importlib.import_module("models.train.events")

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from monitor.zoo.audioset import labels
+from monitor.zoo.families.audioset import labels
 
 torch = pytest.importorskip("torch", reason="the training recipe needs torch; the bundled model does not")
 pytest.importorskip("scipy", reason="the training recipe needs scipy")

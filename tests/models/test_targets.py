@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from monitor.zoo.audioset import labels
+from monitor.zoo.families.audioset import labels
 
 pytest.importorskip("torch", reason="the training recipe needs torch; the bundled model does not")
 pytest.importorskip("scipy", reason="the training recipe needs scipy")

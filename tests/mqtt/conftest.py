@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from monitor.config import MqttConfig
+from monitor.config.schema import MqttConfig
 from tests.parts.broker import Broker
 
 

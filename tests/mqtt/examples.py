@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 
 import aiomqtt
 
-from monitor.config import MqttConfig
+from monitor.config.schema import MqttConfig
 from monitor.hub import Hub
 from monitor.messages import (
     BrokerState,

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import msgspec
 
-from monitor.config import MqttConfig
+from monitor.config.schema import MqttConfig
 from monitor.events.log import EventLog
 from monitor.hub import Hub
 from monitor.messages import Detection, Health, Phase, Snapshot

@@ -12,7 +12,7 @@ import aiomqtt
 import msgspec
 import pytest
 
-from monitor.config import MqttConfig
+from monitor.config.schema import MqttConfig
 from monitor.messages import Detection, LoggedDetection, Phase
 from tests.mqtt.examples import BASE, LABELS, eventually
 from tests.mqtt.speaker import sound

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from monitor.config import MqttConfig, TlsConfig
+from monitor.config.schema import MqttConfig, TlsConfig
 from monitor.errors import BrokerError
 from monitor.mqtt import connection
 from monitor.mqtt.connection import client_id, connect, pauses

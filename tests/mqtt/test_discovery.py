@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from monitor.config import LABEL, NAME
+from monitor.config.schema import LABEL, NAME
 from monitor.mqtt.controls import controls
 from monitor.mqtt.discovery import Device, announcement, components, config_topic, device_class, platforms
 from monitor.mqtt.topics import Topics

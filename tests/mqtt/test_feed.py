@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from monitor.config import MqttConfig
+from monitor.config.schema import MqttConfig
 from monitor.errors import BrokerError
 from monitor.messages import BrokerState, Detection, Health, LabelScore, Message, Snapshot, SourceHealth, SourceState
 from monitor.mqtt.feed import MqttFeed, decode

@@ -6,14 +6,14 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from monitor.config import MqttConfig
+from monitor.config.schema import MqttConfig
 from monitor.messages import Phase
 from monitor.mqtt import home_assistant
+from monitor.mqtt.cleanup import Cleared, clear
 from monitor.mqtt.controls import controls
 from monitor.mqtt.discovery import Device, components, config_topic
 from monitor.mqtt.home_assistant import BIRTH, HomeAssistant
 from monitor.mqtt.leftovers import Leftovers
-from monitor.mqtt.retained import Cleared, clear
 from monitor.mqtt.topics import ONLINE, Topics
 from tests.mqtt.examples import BASE, Ear, Running, detection, eventually, health, listening, publishing
 from tests.mqtt.home import at_home

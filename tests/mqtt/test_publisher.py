@@ -12,7 +12,7 @@ import msgspec
 import pytest
 from msgspec.structs import replace
 
-from monitor.config import MqttConfig, TlsConfig
+from monitor.config.schema import MqttConfig, TlsConfig
 from monitor.errors import BrokerError
 from monitor.events.log import EventLog
 from monitor.hub import Hub
@@ -124,7 +124,7 @@ async def test_the_broker_says_offline_when_the_monitor_is_killed(config: MqttCo
     program = (
         "import asyncio, sys\n"
         "import msgspec\n"
-        "from monitor.config import MqttConfig\n"
+        "from monitor.config.schema import MqttConfig\n"
         "from monitor.hub import Hub\n"
         "from monitor.messages import Detection\n"
         "from monitor.mqtt.publisher import Publisher\n"

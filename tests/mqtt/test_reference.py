@@ -9,8 +9,8 @@ import pytest
 import yaml
 
 from monitor.classify.library import find
-from monitor.classify.session import Session
-from monitor.config_file import parse as parse_config
+from monitor.classify.native import Session
+from monitor.config.load import parse as parse_config
 from monitor.detect.rules import resolve
 from monitor.messages import Phase, Recorded
 from monitor.mqtt.discovery import components

@@ -5,7 +5,7 @@ import re
 import tempfile
 from pathlib import Path
 
-from monitor.config import Config, EventsConfig, SourceConfig
+from monitor.config.schema import Config, EventsConfig, SourceConfig
 from monitor.messages import Feed
 from monitor.service import Service
 from monitor.tui.app import MonitorApp

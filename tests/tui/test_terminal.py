@@ -13,9 +13,6 @@ from pathlib import Path
 
 import pytest
 
-from monitor.errors import StorageError
-from monitor.tui.terminal import _open_log
-
 ROOT = Path(__file__).parents[2]
 PATIENCE = 30.0
 """Seconds until a test gives up; far more than is needed."""
@@ -174,13 +171,6 @@ def test_says_when_there_is_no_terminal(tmp_path: Path) -> None:
         [sys.executable, "-c", command], cwd=ROOT, start_new_session=True, capture_output=True, text=True, check=True
     )
     assert "UsageError: the display needs a terminal" in done.stdout
-
-
-def test_says_when_the_log_cannot_be_written(tmp_path: Path) -> None:
-    """With the file's name and the reason."""
-    with pytest.raises(StorageError, match="Is a directory") as caught:
-        _open_log(tmp_path)
-    assert str(tmp_path) in str(caught.value)
 
 
 def test_loads_no_audio_no_inference_no_broker() -> None:

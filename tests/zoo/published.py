@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812 - its usual name
 
-from monitor.zoo.mel import slaney_bank
+from monitor.zoo.layers.mel import slaney_bank
 
 State = dict[str, Tensor]
 Answer = tuple[Tensor, Tensor]

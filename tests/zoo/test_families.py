@@ -17,21 +17,21 @@ from torch import nn
 from transformers import ASTConfig, ASTForAudioClassification
 
 from monitor.__main__ import main
+from monitor.zoo.build.checkpoint import load_strict
+from monitor.zoo.build.reference import answers
 from monitor.zoo.catalogue import FAMILIES, load_family
-from monitor.zoo.checkpoint import load_strict
-from monitor.zoo.cnn14 import Cnn14
-from monitor.zoo.convnext import ConvNeXt
+from monitor.zoo.families.cnn14 import Cnn14
+from monitor.zoo.families.convnext import ConvNeXt
+from monitor.zoo.families.mobilenetv1 import MobileNetV1
+from monitor.zoo.families.mobilenetv2 import MobileNetV2
+from monitor.zoo.families.wavegram import WavegramLogmelCnn14
 from monitor.zoo.family import Family, StateDict
-from monitor.zoo.mobilenetv1 import MobileNetV1
-from monitor.zoo.mobilenetv2 import MobileNetV2
-from monitor.zoo.reference import answers
-from monitor.zoo.wavegram import WavegramLogmelCnn14
 from tests.parts.cli import Program
 from tests.parts.small_ced import write_small_ced
 from tests.parts.sounds import RATE, bursts, write_wav
+from tests.zoo.families.test_yamnet import write_yamnet
 from tests.zoo.seeded import state_dict
 from tests.zoo.small_clap import publish, small_clap
-from tests.zoo.test_yamnet import write_yamnet
 
 HOP = 0.5
 """Seconds."""

@@ -14,7 +14,7 @@ from monitor.commands.bench.rounds import measure
 from monitor.commands.bench.worker import Worker
 from monitor.commands.common import configuration
 from monitor.commands.progress import working
-from monitor.config import Config
+from monitor.config.schema import Config
 from monitor.errors import ModelError
 
 

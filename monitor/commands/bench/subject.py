@@ -6,13 +6,13 @@ from pathlib import Path
 
 import numpy as np
 
-from monitor.classify.graph import PROVIDERS
 from monitor.classify.model import Model
-from monitor.classify.profile import front_end_share
 from monitor.commands.bench.figures import Loaded, Memory
+from monitor.commands.bench.profile import front_end_share
 from monitor.commands.opening import open_any
-from monitor.config import ModelConfig
+from monitor.config.schema import ModelConfig
 from monitor.errors import ModelError
+from monitor.onnx import PROVIDERS
 
 
 class Subject:

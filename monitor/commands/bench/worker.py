@@ -6,7 +6,7 @@ from multiprocessing.connection import Connection, Pipe
 from typing import Any, Self
 
 from monitor.commands.bench.figures import Loaded, Memory
-from monitor.config import ModelConfig
+from monitor.config.schema import ModelConfig
 from monitor.errors import ModelError, MonitorError
 
 

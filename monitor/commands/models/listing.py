@@ -3,10 +3,11 @@
 import sys
 from argparse import Namespace
 
-from monitor.classify.library import files, find, folders
+from monitor.classify.library import files, find
 from monitor.classify.open import describe
 from monitor.commands.models.places import short
 from monitor.commands.table import print_table
+from monitor.config.paths import model_folders
 from monitor.errors import ModelError
 
 
@@ -37,7 +38,7 @@ def main(arguments: Namespace) -> int:
     if rows:
         print_table(("name", "family", "rate", "window", "classes", "size", "licence", "path"), rows)
     else:
-        print(f"no models found in {', '.join(map(str, folders()))}", file=sys.stderr)  # noqa: T201
+        print(f"no models found in {', '.join(map(str, model_folders()))}", file=sys.stderr)  # noqa: T201
     for refusal in refused:
         print(f"sound-monitor: {refusal}", file=sys.stderr)  # noqa: T201
     return ModelError.exit_code if refused or not rows else 0

@@ -5,12 +5,12 @@ import tempfile
 from pathlib import Path
 
 from monitor.classify.graph import Graph
-from monitor.commands.models.comparison import alone, drifted, largest_difference
 from monitor.commands.models.orders import Order
 from monitor.commands.models.places import short
-from monitor.commands.models.recordings import windows_of
 from monitor.commands.progress import working
 from monitor.errors import ModelError, StorageError
+from monitor.zoo.build.comparison import alone, drifted, largest_difference
+from monitor.zoo.build.recordings import windows_of
 
 CLAP, TOKENIZER = "clap", "tokenizer.json"
 """The family whose model is told in words what to listen for, and what splits the words."""
@@ -53,9 +53,9 @@ def _export_as_fits(order: Order, checkpoint: Path, target: Path) -> str:
 
 
 def _export(order: Order, checkpoint: Path, target: Path) -> str:
-    from monitor.zoo.export import HALF_PARITY, PARITY, export, sounds
-    from monitor.zoo.graph import OUTPUTS
-    from monitor.zoo.reference import answers
+    from monitor.zoo.build.export import HALF_PARITY, PARITY, export, sounds
+    from monitor.zoo.build.reference import answers
+    from monitor.zoo.build.torch_graph import OUTPUTS
 
     family = order.family
     with working(f"{order.name}: reading {checkpoint.name}"):
@@ -90,7 +90,7 @@ def _metadata(order: Order) -> dict[str, str]:
 
 def _export_towers(order: Order, checkpoint: Path, target: Path) -> str:
     """CLAP's two networks, of which one reads."""
-    from monitor.zoo.clap import export_towers
+    from monitor.zoo.families.clap import export_towers
 
     with working(f"{order.name}: exporting both towers, and comparing with the network"):
         difference = export_towers(
@@ -110,7 +110,7 @@ def _parity(difference: float) -> str:
 
 
 def _quantize(order: Order, source: Path, target: Path) -> str:
-    from monitor.zoo.quantize import quantize
+    from monitor.zoo.build.quantize import quantize
 
     with working(f"{order.name}: measuring and quantising"):
         windows = windows_of(order.recordings, order.family.sample_rate, order.window) if order.recordings else []

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from monitor.commands.models.places import installed
-from monitor.commands.models.recordings import check_readable
 from monitor.errors import UsageError
+from monitor.zoo.build.recordings import check_readable
 from monitor.zoo.catalogue import load_family
 from monitor.zoo.quantization import SUFFIX
 

@@ -2,13 +2,12 @@
 
 from pathlib import Path
 
-from monitor.classify.library import folders
-from monitor.config import cache_folder
+from monitor.config.paths import cache_folder, user_models
 
 
 def installed(name: str) -> Path:
     """Where the user's model of this name belongs."""
-    return folders()[0] / f"{name}.onnx"
+    return user_models() / f"{name}.onnx"
 
 
 def checkpoints() -> Path:

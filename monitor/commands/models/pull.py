@@ -6,13 +6,13 @@ from argparse import Namespace
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
-from monitor.commands.models.download import download
 from monitor.commands.models.making import make
 from monitor.commands.models.orders import ordered
 from monitor.commands.models.places import checkpoints, short
 from monitor.commands.progress import downloading
 from monitor.commands.table import print_table
 from monitor.errors import DownloadError, UsageError
+from monitor.zoo.build.download import download
 from monitor.zoo.catalogue import CHECKPOINTS, Checkpoint
 
 

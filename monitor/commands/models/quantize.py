@@ -7,11 +7,11 @@ from pathlib import Path
 from monitor.classify.library import find
 from monitor.classify.onnx_file import read_onnx
 from monitor.classify.open import describe
-from monitor.commands.models.comparison import drifted
 from monitor.commands.models.places import installed, short
-from monitor.commands.models.recordings import windows_of
 from monitor.commands.progress import working
 from monitor.errors import StorageError, UsageError
+from monitor.zoo.build.comparison import drifted
+from monitor.zoo.build.recordings import windows_of
 from monitor.zoo.catalogue import load
 from monitor.zoo.quantization import SUFFIX, read_quantization
 
@@ -21,7 +21,7 @@ def main(arguments: Namespace) -> int:
     source = find(arguments.model)
     card = describe(source)
     how = read_quantization(card.name, read_onnx(source).metadata)
-    quantize = load("monitor.zoo.quantize", "quantising").quantize
+    quantize = load("monitor.zoo.build.quantize", "quantising").quantize
     target = Path(arguments.output) if arguments.output else installed(card.name + SUFFIX)
     if target.suffix != ".onnx":
         raise UsageError(f"{arguments.output}: a model file ends in .onnx")

@@ -13,15 +13,15 @@ from rich.text import Text
 from monitor.classify.library import find
 from monitor.classify.model import Model
 from monitor.classify.onnx_file import read_onnx
-from monitor.commands.models.comparison import alone, drifted, largest_difference
 from monitor.commands.models.pull import cached
-from monitor.commands.models.recordings import scene_of, windows_of
 from monitor.commands.opening import open_any
 from monitor.commands.progress import working
 from monitor.commands.table import print_table
-from monitor.config import ModelConfig
+from monitor.config.schema import ModelConfig
 from monitor.errors import ModelError
 from monitor.messages import Samples
+from monitor.zoo.build.comparison import alone, drifted, largest_difference
+from monitor.zoo.build.recordings import scene_of, windows_of
 from monitor.zoo.catalogue import CHECKPOINTS, load_family
 from monitor.zoo.quantization import SUFFIX
 
@@ -76,8 +76,8 @@ def _parity(model: Model, windows: Samples, checkpoint: Path | None) -> Finding:
     if path is None or (checkpoint is None and not path.exists()):
         return Finding(None, "network", "not compared: its checkpoint is not at hand; name it by --checkpoint")
     family = load_family(card.family)
-    from monitor.zoo.export import HALF_PARITY, PARITY
-    from monitor.zoo.reference import answers
+    from monitor.zoo.build.export import HALF_PARITY, PARITY
+    from monitor.zoo.build.reference import answers
 
     with working(f"asking the network of {path.name} about {len(windows)} windows"):
         wanted = answers(family.build(family.read(path), card.window), windows)

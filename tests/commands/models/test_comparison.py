@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from monitor.commands.models.comparison import drifted
+from monitor.zoo.build.comparison import drifted
 from tests.parts.tiny_clap import WINDOW, write_tiny_clap
 from tests.parts.tiny_model import write_tiny_model
 

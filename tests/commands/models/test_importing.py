@@ -9,10 +9,10 @@ import pytest
 import torch
 
 from monitor.classify.open import open_model
-from monitor.config import ModelConfig
-from monitor.zoo.ced import build
-from monitor.zoo.checkpoint import read_checkpoint
-from monitor.zoo.reference import answers
+from monitor.config.schema import ModelConfig
+from monitor.zoo.build.checkpoint import read_checkpoint
+from monitor.zoo.build.reference import answers
+from monitor.zoo.families.ced import build
 from tests.commands.models.conftest import SMALL, Command
 from tests.parts.small_ced import SECOND
 
@@ -94,7 +94,7 @@ def test_ctrl_c_leaves_nothing_half_done(command: Command, models: Path, monkeyp
         path.write_bytes(b"half")
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("monitor.zoo.export.export", interrupted)
+    monkeypatch.setattr("monitor.zoo.build.export.export", interrupted)
     assert command(*SMALL).code == 130
     assert {path.name: path.read_bytes() for path in models.iterdir()} == {"small.onnx": b"as before"}
 
@@ -102,7 +102,7 @@ def test_ctrl_c_leaves_nothing_half_done(command: Command, models: Path, monkeyp
 def test_without_torch(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     """What to install is said."""
     monkeypatch.setitem(sys.modules, "torch", None)
-    monkeypatch.delitem(sys.modules, "monitor.zoo.ced")
+    monkeypatch.delitem(sys.modules, "monitor.zoo.families.ced")
     done = command(*SMALL)
     assert (done.code, done.err) == (
         65,

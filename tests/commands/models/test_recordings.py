@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from monitor.commands.models import recordings
-from monitor.commands.models.recordings import windows_of
+from monitor.zoo.build import recordings
+from monitor.zoo.build.recordings import windows_of
 from tests.parts.sounds import RATE, bursts, write_wav
 
 

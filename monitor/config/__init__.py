@@ -1,0 +1,1 @@
+"""The configuration: what can be configured, how files are read, where files live."""

@@ -1,0 +1,209 @@
+"""Reads the configuration and other YAML files: text in, one checked section out, or an error that names file, line
+and key."""
+
+import difflib
+import re
+import reprlib
+import sys
+from pathlib import Path
+from typing import Any, TypeVar, get_args, get_type_hints
+
+import msgspec
+import yaml
+
+from monitor.config.schema import LABEL, NAME, TOPIC, Config, Section
+from monitor.errors import ConfigError
+
+LIMIT = 128 * 1024
+"""Bytes; what is longer is not a configuration, but for example a sound file."""
+
+NULL, TEXT, LIST, SECTION = (f"tag:yaml.org,2002:{kind}" for kind in ("null", "str", "seq", "map"))
+
+WORDS = {
+    f"str` matching regex {NAME!r}": "letters, digits, - and _ only",
+    f"str` matching regex {LABEL!r}": "a name without control characters",
+    f"str` matching regex {TOPIC!r}": "a topic without + and #, and no / at its ends",
+    "str | array`": "text or a list",
+    "float`": "a number",
+    "int`": "a whole number",
+    "bool`": "true or false",
+    "str`": "text",
+    "array`": "a list",
+    "object`": "keys with values",
+    "null`": "nothing",
+}
+"""How we call what msgspec expects."""
+
+
+class _Loader(yaml.SafeLoader):
+    """Takes every scalar as text, of which the key's type makes a number, or refuses it: so a password of digits keeps
+    its zeros, and `on` and `no` are words. Aliases are refused: nested ones grow without bound."""
+
+    yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}  # noqa: RUF012 - PyYAML's own way
+    yaml_constructors = {  # noqa: RUF012
+        tag: construct
+        for tag, construct in yaml.SafeLoader.yaml_constructors.items()
+        if tag in (NULL, TEXT, LIST, SECTION, None)
+    }
+
+    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
+        if self.check_event(yaml.AliasEvent):
+            mark = self.peek_event().start_mark  # type: ignore[no-untyped-call]
+            raise _refusal("an alias (*name) is not understood here; write out what it stands for", mark)
+        return super().compose_node(parent, index)
+
+    def construct_mapping(self, node: yaml.Node, deep: bool = False) -> dict[Any, Any]:
+        if not isinstance(node, yaml.MappingNode):
+            raise _refusal("expected keys with values", node.start_mark)
+        seen: set[str] = set()
+        for key, _ in node.value:
+            if key.tag != TEXT:
+                raise _refusal("a key must be a word", key.start_mark)
+            if key.value in seen:
+                raise _refusal(f"key {key.value!r} stands twice", key.start_mark)
+            seen.add(key.value)
+        return super().construct_mapping(node, deep)
+
+
+_Loader.add_implicit_resolver(NULL, re.compile("^(?:~|null|Null|NULL|)$"), ["~", "n", "N", ""])
+
+
+Kind = TypeVar("Kind", bound=Section)
+
+
+def load(path: str) -> Config:
+    """Read and check a configuration file; `-` is stdin. Raises `ConfigError`."""
+    return load_section(Config, path)
+
+
+def load_section(kind: type[Kind], path: str) -> Kind:
+    """Read and check a file that holds such a section; `-` is stdin. Raises `ConfigError`."""
+    origin = "stdin" if path == "-" else path
+    try:
+        if path == "-":
+            data = sys.stdin.buffer.read(LIMIT + 1) if sys.stdin else b""
+        else:
+            with Path(path).open("rb") as file:
+                data = file.read(LIMIT + 1)
+        text = data.decode()
+    except OSError as error:
+        raise ConfigError(f"cannot read configuration {origin}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{origin}: not UTF-8 text: {error.reason} at byte {error.start}") from error
+    if len(data) > LIMIT:
+        raise ConfigError(f"{origin}: longer than {LIMIT // 1024} KiB; is it a configuration at all?")
+    return parse_section(kind, text, origin)
+
+
+def parse(text: str, origin: str = "config.yaml") -> Config:
+    """Turn YAML text into a `Config`; `origin` names it in errors. Raises `ConfigError`."""
+    return parse_section(Config, text, origin)
+
+
+def parse_section(kind: type[Kind], text: str, origin: str) -> Kind:
+    """Turn YAML text into such a section; `origin` names it in errors. Raises `ConfigError`."""
+    try:
+        loader = _Loader(text)
+        root = loader.get_single_node()
+        data = None if root is None else loader.construct_document(root)
+    except yaml.MarkedYAMLError as error:
+        line = f":{error.problem_mark.line + 1}" if error.problem_mark else ""
+        raise ConfigError(f"{origin}{line}: not valid YAML: {error.problem or error.context}") from error
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{origin}: not valid YAML: {str(error).splitlines()[0]}") from error
+    except RecursionError as error:
+        raise ConfigError(f"{origin}: nested too deeply") from error
+    try:
+        return msgspec.convert(_without_blanks({} if data is None else data, kind), kind, strict=False)
+    except msgspec.ValidationError as error:
+        raise ConfigError(_explain(str(error), origin, root, kind)) from error
+
+
+def _without_blanks(data: Any, section: type[Section] | None) -> Any:
+    """Leave out known keys without a value: they have their default, as if they were not there."""
+    if isinstance(data, list):
+        return [_without_blanks(item, section) for item in data]
+    if not isinstance(data, dict) or section is None:
+        return data
+    known = section.__struct_fields__
+    return {
+        key: _without_blanks(value, _section_below(section, key) if key in known else None)
+        for key, value in data.items()
+        if value is not None or key not in known
+    }
+
+
+def _section_below(section: type[Section], key: str) -> type[Section] | None:
+    """What stands under a key, alone or in a list; None under one that holds a plain value."""
+    hint = get_type_hints(section)[key]
+    kinds = (hint, *get_args(hint))
+    return next((kind for kind in kinds if isinstance(kind, type) and issubclass(kind, Section)), None)
+
+
+def _explain(problem: str, origin: str, root: yaml.Node | None, kind: type[Section]) -> str:
+    """Turn msgspec's message into `file:line: key: what was expected`."""
+    what, *where = re.split(r" - at `(?:key` in `)?\$", problem, maxsplit=1)
+    path = [part for part in re.split(r"[.\[\]]+", "".join(where).rstrip("`")) if part]
+    unknown = re.match(r"Object contains unknown field `(.*)`", what)
+    if unknown:
+        path.append(unknown[1])
+    line, node = _find(root, path)
+    if unknown:
+        what = _advise(unknown[1], _section_at(kind, path[:-1]).__struct_fields__)
+    elif what.startswith("Invalid enum value"):
+        field = next(part for part in reversed(path) if not part.isdigit())
+        choices = _choices(get_type_hints(_section_at(kind, path))[field])
+        what = f"expected one of {', '.join(choices)}{_not(node)}"
+    elif what.startswith("Expected"):
+        what = _in_words(what) + _not(node)
+    else:
+        what = what.replace("`", "").replace("Object missing required field", "missing key")
+    return f"{origin}{f':{line}' if line else ''}: {'.'.join(path) or 'top level'}: {what}"
+
+
+def _in_words(what: str) -> str:
+    what = re.sub(r", got .*", "", what).replace(" | null`", "`").replace("Expected `", "expected ")
+    for term, word in WORDS.items():
+        what = what.replace(term, word)
+    return what
+
+
+def _not(node: yaml.Node | None) -> str:
+    return f", not {reprlib.repr(node.value)}" if isinstance(node, yaml.ScalarNode) else ""
+
+
+def _advise(key: str, known: tuple[str, ...]) -> str:
+    near = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
+    return "unknown key; " + (f"did you mean {near[0]!r}?" if near else f"known here: {', '.join(sorted(known))}")
+
+
+def _choices(hint: Any) -> list[str]:
+    """The words of all literals in a type."""
+    return [word for part in get_args(hint) for word in ([part] if isinstance(part, str) else _choices(part))]
+
+
+def _section_at(section: type[Section], path: list[str]) -> type[Section]:
+    """The section that this path leads to or into, from the outermost."""
+    for part in path:
+        if not part.isdigit():
+            section = _section_below(section, part) or section
+    return section
+
+
+def _find(node: yaml.Node | None, path: list[str]) -> tuple[int | None, yaml.Node | None]:
+    """The line (from 1) on which the value at this path stands, and the value; as far as there is one."""
+    line = None
+    for part in path:
+        if isinstance(node, yaml.MappingNode):
+            found = next(((key, value) for key, value in node.value if key.value == part), None)
+            if found is None:
+                return line, None
+            line, node = found[0].start_mark.line + 1, found[1]
+        elif isinstance(node, yaml.SequenceNode):
+            node = node.value[int(part)]
+            line = node.start_mark.line + 1
+    return line, node
+
+
+def _refusal(problem: str, place: Any) -> yaml.MarkedYAMLError:
+    return yaml.MarkedYAMLError(problem=problem, problem_mark=place)

@@ -1,0 +1,284 @@
+"""What can be configured: typed, frozen, with its units, bounds and defaults.
+
+Every field here stands in `config.yaml`, explained for the user.
+"""
+
+import re
+import socket
+from typing import Annotated, Literal
+
+from msgspec import Meta, Struct, structs
+
+from monitor.files import expand_home
+
+NAME = r"^[A-Za-z0-9_-]+\Z"
+LABEL = r"^[^\x00-\x1f\x7f]+\Z"
+TOPIC = r"^[^+#/\x00-\x1f\x7f]+(/[^+#/\x00-\x1f\x7f]+)*\Z"
+
+Name = Annotated[str, Meta(pattern=NAME, max_length=64)]
+Probability = Annotated[float, Meta(ge=0.0, le=1.0)]
+Seconds = Annotated[float, Meta(ge=0.0, le=86400.0)]
+Preset = Literal["impulsive", "repetitive", "sustained"]
+Label = Annotated[str, Meta(pattern=LABEL, max_length=128)]
+Prompts = Annotated[tuple[Annotated[str, Meta(pattern=LABEL, max_length=300)], ...], Meta(min_length=1, max_length=100)]
+"""Descriptions in words."""
+
+DEFAULT_PROFILE = "default"
+"""The profile that is always there: the rules as they are configured."""
+
+
+def _twin(names: list[str]) -> str | None:
+    """The first name that stands there more than once."""
+    return next((name for name in names if names.count(name) > 1), None)
+
+
+class Section(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Base of all sections: frozen, and strict about unknown keys."""
+
+    def _expand_home(self, *files: str) -> None:
+        """Let `~` in these fields mean the home directory, as in a shell."""
+        for file in files:
+            path = getattr(self, file)
+            if path is not None:
+                structs.force_setattr(self, file, str(expand_home(path)))
+
+
+class SourceConfig(Section, frozen=True):
+    """One place to listen to."""
+
+    input: str
+    """mic, mic:NAME, a file, pcm:-[@RATE[xCHANNELS]], or a URL."""
+    name: Name | None = None
+    """What messages and topics call it; derived from `input` by default."""
+    loop: bool = False
+    """Repeat a file for ever."""
+
+
+class AudioConfig(Section, frozen=True):
+    """How sources are watched."""
+
+    stall_timeout: Annotated[float, Meta(ge=0.5, le=600.0)] = 3.0
+    """Seconds without a sample after which a device or stream counts as lost and is opened again."""
+    deaf_after: Annotated[float, Meta(ge=1.0, le=86400.0)] = 30.0
+    """Seconds of digital silence or a stuck value after which a microphone counts as deaf."""
+    retry_max: Annotated[float, Meta(ge=1.0, le=3600.0)] = 10.0
+    """Longest wait between two attempts to open a lost device or stream, seconds."""
+
+
+DEFAULT_BACKGROUND = (
+    "silence",
+    "the quiet hum of a room",
+    "people talking",
+    "a television in the background",
+    "music playing",
+    "footsteps",
+    "rustling of clothes and paper",
+    "clattering of dishes",
+    "typing on a keyboard",
+    "a door opening and closing",
+    "running water",
+    "a fan or a vacuum cleaner",
+    "cars passing by on a road",
+    "wind and rain outside",
+    "birds singing outside",
+    "static noise",
+)
+
+
+class ModelConfig(Section, frozen=True):
+    """What classifies the audio."""
+
+    name: str = "lean-int8"
+    """A model of `sound-monitor models`, or the path of an .onnx file."""
+    hop: Annotated[float, Meta(ge=0.01, le=60.0)] = 0.25
+    """Seconds between two windows."""
+    provider: Literal["auto", "cpu", "cuda", "tensorrt", "openvino"] = "auto"
+    """ONNX Runtime's execution provider."""
+    threads: Annotated[int, Meta(ge=1, le=256)] = 1
+    """Threads of one inference."""
+    batch: Annotated[int, Meta(ge=1, le=256)] = 16
+    """Most windows (of several sources) in one inference."""
+    prompts: dict[Label, Prompts] = {}
+    """For a model that listens for what it is told in words: each sound's name, and descriptions of the sound.
+
+    They are what is detected, each by a rule of its own, in place of the default rules.
+    """
+    background: Prompts = DEFAULT_BACKGROUND
+    """Descriptions of what is to be heard when none of the sounds in `prompts` is."""
+
+
+class RuleConfig(Section, frozen=True):
+    """When one sound counts as detected; what is left out comes from the preset."""
+
+    label: Label
+    """The name it is published under."""
+    classes: tuple[str, ...] = ()
+    """The model's classes that mean this sound, the highest counts; by default the class called `label`."""
+    preset: Preset = "sustained"
+    on: Probability | None = None
+    off: Probability | None = None
+    strong: Annotated[float, Meta(ge=0.0, le=2.0)] | None = None
+    smoothing: Seconds | None = None
+    votes: Annotated[int, Meta(ge=1, le=1000)] | None = None
+    min_duration: Seconds | None = None
+    hold: Seconds | None = None
+    cooldown: Seconds | None = None
+
+
+DEFAULT_RULES = (
+    RuleConfig(label="Smoke alarm", classes=("Smoke alarm", "Smoke detector, smoke alarm", "Fire alarm")),
+    RuleConfig(label="Siren", classes=("Emergency siren", "Siren", "Civil defense siren", "Police car (siren)")),
+    RuleConfig(label="Alarm", classes=("Alarm sounding", "Alarm clock ringing", "Alarm", "Alarm clock")),
+    RuleConfig(label="Glass breaking", classes=("Glass breaking", "Shatter", "Breaking"), preset="impulsive"),
+    RuleConfig(label="Baby crying", classes=("Baby crying", "Baby cry, infant cry", "Crying, sobbing")),
+    RuleConfig(label="Dog", classes=("Dog barking", "Bark", "Dog", "Howl"), preset="repetitive"),
+    RuleConfig(label="Cat", classes=("Cat meowing", "Meow", "Cat"), preset="repetitive"),
+    RuleConfig(label="Doorbell", classes=("Doorbell ringing", "Doorbell", "Ding-dong"), preset="impulsive"),
+    RuleConfig(label="Knock", classes=("Knocking on a door", "Knock"), preset="impulsive"),
+    RuleConfig(label="Telephone", classes=("Telephone ringing", "Telephone", "Telephone bell ringing", "Ringtone")),
+    RuleConfig(label="Scream", classes=("Person screaming", "Screaming"), preset="repetitive"),
+    RuleConfig(label="Cough", classes=("Coughing", "Sneezing", "Cough", "Sneeze"), preset="repetitive"),
+    RuleConfig(label="Snoring", classes=("Snoring sleeper", "Snoring"), preset="repetitive"),
+    RuleConfig(label="Water", classes=("Water running", "Flushing a toilet", "Water tap, faucet", "Toilet flush")),
+    RuleConfig(label="Speech", classes=("Speech",)),
+    RuleConfig(label="Music", classes=("Music",)),
+)
+
+
+class DetectionConfig(Section, frozen=True):
+    """Which sounds are detected."""
+
+    rules: tuple[RuleConfig, ...] = DEFAULT_RULES
+
+    def __post_init__(self) -> None:
+        if twin := _twin([rule.label for rule in self.rules]):
+            raise ValueError(f"label {twin!r} stands twice in rules; give each rule its own label")
+
+
+class ProfileSoundConfig(Section, frozen=True):
+    """What a profile does to one sound; what is left out stays as its rule says."""
+
+    label: Label
+    """A rule's label."""
+    enabled: bool = True
+    """Whether it is detected at all."""
+    on: Probability | None = None
+    """The score from which it is on."""
+
+
+class ProfileConfig(Section, frozen=True):
+    """A way to listen that can be chosen while the monitor runs."""
+
+    name: Name
+    sounds: tuple[ProfileSoundConfig, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.name == DEFAULT_PROFILE:
+            raise ValueError(f"{self.name!r} is the name of the rules as they stand; give the profile another")
+        if twin := _twin([sound.label for sound in self.sounds]):
+            raise ValueError(f"label {twin!r} stands twice in profile {self.name!r}")
+
+
+class EventsConfig(Section, frozen=True):
+    """The event log."""
+
+    path: str | None = None
+    """SQLite file; by default events.db in the state directory."""
+    keep_days: Annotated[int, Meta(ge=1, le=36500)] = 365
+    """Older events are deleted."""
+    max_mb: Annotated[int, Meta(ge=1, le=1_000_000)] = 100
+    """Millions of bytes that the file may have; beyond that the oldest events are deleted."""
+
+    def __post_init__(self) -> None:
+        self._expand_home("path")
+
+
+class TlsConfig(Section, frozen=True):
+    """An encrypted connection to the broker."""
+
+    enabled: bool = False
+    ca_file: str | None = None
+    """PEM file of the authority that signed the broker's certificate; by default the system's."""
+    cert_file: str | None = None
+    """PEM client certificate, where the broker wants one."""
+    key_file: str | None = None
+    """PEM key of the client certificate."""
+
+    def __post_init__(self) -> None:
+        if not self.enabled and (self.ca_file or self.cert_file or self.key_file):
+            raise ValueError("certificates are named, but the connection is not encrypted: set enabled to true")
+        if self.key_file and not self.cert_file:
+            raise ValueError("key_file is set without its cert_file")
+        self._expand_home("ca_file", "cert_file", "key_file")
+
+
+class MqttConfig(Section, frozen=True):
+    """The broker. Off unless `host` is set."""
+
+    host: str | None = None
+    port: Annotated[int, Meta(ge=1, le=65535)] | None = None
+    """By default 1883, with TLS 8883."""
+    protocol: Literal["3.1.1", "5"] = "3.1.1"
+    """Version of MQTT; every broker knows 3.1.1."""
+    transport: Literal["tcp", "websockets"] = "tcp"
+    path: Annotated[str, Meta(pattern="^/", max_length=200)] = "/mqtt"
+    """Where the broker takes WebSockets."""
+    username: str | None = None
+    password: str | None = None
+    password_file: str | None = None
+    """File that holds the password, for example a systemd credential."""
+    topic: Annotated[str, Meta(pattern=TOPIC, max_length=200)] = "sound-monitor"
+    """First part of every topic."""
+    keepalive: Annotated[int, Meta(ge=5, le=3600)] = 6
+    """Seconds; a broker that falls silent is noticed within twice this time."""
+    live_interval: Annotated[float, Meta(ge=0.1, le=3600.0)] = 1.0
+    """Least seconds between two messages of live top labels of a source."""
+    level: bool = False
+    """Publish each source's level, when it has changed."""
+    discovery: bool = True
+    """Announce this box to Home Assistant."""
+    discovery_prefix: Annotated[str, Meta(pattern=TOPIC, max_length=200)] = "homeassistant"
+    """First part of the topics that Home Assistant looks for devices in."""
+    tls: TlsConfig = TlsConfig()
+
+    def __post_init__(self) -> None:
+        if self.password is not None and self.password_file is not None:
+            raise ValueError("set password or password_file, not both")
+        if self.username is None and (self.password is not None or self.password_file is not None):
+            raise ValueError("a password is set without a username")
+        self._expand_home("password_file")
+
+
+class LoggingConfig(Section, frozen=True):
+    """What the program says on stderr."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+
+
+class Config(Section, frozen=True):
+    """The whole configuration file."""
+
+    node: Name | None = None
+    """Name of this box in topics and messages; by default the host's name."""
+    sources: tuple[SourceConfig, ...] = ()
+    """By default the default microphone; where there is none, and neither a broker nor a service, a demonstration."""
+    audio: AudioConfig = AudioConfig()
+    model: ModelConfig = ModelConfig()
+    detection: DetectionConfig = DetectionConfig()
+    profiles: tuple[ProfileConfig, ...] = ()
+    """Ways to listen, chosen over MQTT, beside the rules as they are configured."""
+    events: EventsConfig = EventsConfig()
+    mqtt: MqttConfig = MqttConfig()
+    logging: LoggingConfig = LoggingConfig()
+
+    def __post_init__(self) -> None:
+        if twin := _twin([profile.name for profile in self.profiles]):
+            raise ValueError(f"profile {twin!r} stands twice in profiles; give each its own name")
+        if self.model.prompts and self.detection.rules == DEFAULT_RULES:
+            rules = tuple(RuleConfig(label=name) for name in self.model.prompts)
+            structs.force_setattr(self, "detection", DetectionConfig(rules=rules))
+
+    @property
+    def node_name(self) -> str:
+        """The configured name, or the host's, in characters that a topic can carry."""
+        return self.node or re.sub(r"[^A-Za-z0-9_-]+", "-", socket.gethostname()).strip("-") or "monitor"

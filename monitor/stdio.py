@@ -1,0 +1,147 @@
+"""Standard output and error: lines that never hold up their writer, and descriptor 2, which C libraries print on."""
+
+import contextlib
+import logging
+import os
+import queue
+import re
+import select
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import IO
+
+from monitor.errors import StorageError
+
+log = logging.getLogger(__name__)
+
+SHOWN_AFTERWARDS = 8192
+"""Bytes of what was printed on stderr meanwhile that `stderr_aside` shows at the end."""
+
+PORTAUDIO_NOISE = re.compile(rb"ALSA lib |Expression '|jack|cannot connect to server|connect\(2\)|\s*$", re.IGNORECASE)
+
+_swapping = threading.Lock()
+"""Held while descriptor 2 is replaced: a concurrent swap would restore the wrong file."""
+
+
+class LineOutlet:
+    """Writes lines from a thread of its own; when the reader stalls, or the disk is full, lines go and are counted."""
+
+    def __init__(self, descriptor: int, capacity: int = 10_000, on_broken: Callable[[], object] | None = None) -> None:
+        """`on_broken` is called, in the thread, when the reader has gone away."""
+        self.dropped = 0
+        """Lines that were not written; of those that wait, the oldest go first."""
+        self.broken = False
+        """The reader has gone away."""
+        self._descriptor, self._on_broken = descriptor, on_broken
+        self._lines: queue.Queue[str] = queue.Queue(capacity)
+        self._thread = threading.Thread(target=self._work, name="outlet", daemon=True)
+        self._thread.start()
+
+    def write(self, line: str) -> None:
+        """Queue one line, without its end; never blocks."""
+        while True:
+            try:
+                return self._lines.put_nowait(line)
+            except queue.Full:
+                with contextlib.suppress(queue.Empty):
+                    self._lines.get_nowait()
+                    self._lines.task_done()
+                    self.dropped += 1
+
+    def flush(self, seconds: float) -> int:
+        """Wait until everything is written, but no longer than this; returns how many lines so far were not."""
+        end = time.monotonic() + seconds
+        while self._lines.unfinished_tasks and self._thread.is_alive() and time.monotonic() < end:
+            time.sleep(0.005)
+        return self.dropped + self._lines.unfinished_tasks
+
+    def _work(self) -> None:
+        while True:
+            line = self._lines.get()
+            try:
+                self._put(f"{line}\n".encode(errors="replace"))
+            except BrokenPipeError:
+                self.broken = True
+                if self._on_broken is not None:
+                    self._on_broken()
+                return
+            except OSError:
+                self.dropped += 1
+            self._lines.task_done()
+
+    def _put(self, data: bytes) -> None:
+        while data:
+            try:
+                data = data[os.write(self._descriptor, data) :]
+            except BlockingIOError:  # whoever gave us the descriptor has made it non-blocking
+                select.select((), (self._descriptor,), ())
+
+
+class OutletHandler(logging.Handler):
+    """Log records to a `LineOutlet`: a stalled terminal or journal must not stop the monitor."""
+
+    def __init__(self, outlet: LineOutlet) -> None:
+        super().__init__()
+        self._outlet = outlet
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Format and queue one record; like all handlers, it does not fail because of a record that cannot be."""
+        try:
+            self._outlet.write(self.format(record))
+        except Exception:
+            self.handleError(record)
+
+
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """Catch what arrives on file descriptor 2; the audio libraries' part goes to the log, the rest on to stderr."""
+    with _swapping, tempfile.TemporaryFile() as caught:
+        stderr = os.dup(2)
+        os.dup2(caught.fileno(), 2)
+        try:
+            yield
+        finally:
+            os.dup2(stderr, 2)
+            os.close(stderr)
+            caught.seek(0)
+            for line in caught:
+                if PORTAUDIO_NOISE.match(line):
+                    log.debug("%s", line.decode(errors="replace").strip())
+                else:
+                    os.write(2, line)
+
+
+@contextlib.contextmanager
+def stderr_aside(log_file: Path | None) -> Iterator[None]:
+    """Send what arrives on descriptor 2 to `log_file`; without one, show the end of it afterwards.
+
+    PortAudio and ALSA print there at will, across the display. A descriptor that is not a terminal is left alone.
+    Raises `StorageError`.
+    """
+    with _open_log(log_file) as log:
+        with _swapping:
+            terminal = os.dup(2)
+            if os.isatty(terminal):
+                os.dup2(log.fileno(), 2)
+        try:
+            yield
+        finally:
+            with _swapping:
+                os.dup2(terminal, 2)
+            os.close(terminal)
+            if log_file is None:
+                log.seek(max(0, log.seek(0, os.SEEK_END) - SHOWN_AFTERWARDS))
+                os.write(2, log.read())
+
+
+def _open_log(log_file: Path | None) -> IO[bytes]:
+    if log_file is None:
+        return tempfile.TemporaryFile()
+    try:
+        log_file.parent.mkdir(parents=True, exist_ok=True)
+        return log_file.open("w+b")
+    except OSError as error:
+        raise StorageError(f"cannot write the log {log_file}: {error.strerror}; make its folder writable") from error

@@ -1,0 +1,157 @@
+"""AST, the Audio Spectrogram Transformer: overlapping patches of a log-mel spectrogram through a vision transformer.
+
+Source: Gong, Chung, Glass, AST: Audio Spectrogram Transformer (2021), and the authors' code.
+"""
+
+import re
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F  # noqa: N812 - its usual name
+
+from monitor.zoo.build.checkpoint import load_strict
+from monitor.zoo.families.audioset import labels
+from monitor.zoo.family import Family, StateDict
+from monitor.zoo.layers.kaldi import KaldiSpectrum
+from monitor.zoo.layers.log_mel import LogMel
+from monitor.zoo.layers.mel import kaldi_bank, used_bins
+from monitor.zoo.layers.vit import Block, Size, size_of, split_qkv
+from monitor.zoo.quantization import Quantization
+
+RATE = 16_000
+FRAME, HOP = 400, 160
+BANDS = 128
+FLOOR = 2**-23
+"""Least power in a band: float32's epsilon, as in Kaldi."""
+
+MEAN, SPREAD = -4.2677393, 2 * 4.5689974
+"""Of the log-mel values over AudioSet; the spread is two standard deviations."""
+
+PATCH, STRIDE = 16, 10
+ROWS = (BANDS - PATCH) // STRIDE + 1
+COLUMNS = 101
+"""Patches in the 1024 frames that the network was trained on, along the bands and in time."""
+
+TOKENS = 2
+"""Before the patches: the class token and the distillation token, which are all that the head reads."""
+
+EPSILON = 1e-12
+"""Of each LayerNorm, as published in transformers; 1e-6 in the authors' code makes no difference in float32."""
+
+RENAMED = tuple(
+    (re.compile(pattern), name)
+    for pattern, name in (
+        (r"^module\.(v\.)?", ""),
+        (r"^audio_spectrogram_transformer\.(embeddings\.)?", ""),
+        (r"^distillation_token$", "dist_token"),
+        (r"^position_embeddings$", "pos_embed"),
+        (r"^patch_embeddings\.projection\.", "patch_embed.proj."),
+        (r"^(encoder\.layer|layers)\.", "blocks."),
+        (r"\.attention\.(attention\.)?([qkv])(uery|ey|alue|_proj)\.", r".attn.\2."),
+        (r"\.attention\.(output\.dense|o_proj)\.", ".attn.proj."),
+        (r"\.intermediate\.dense\.", ".mlp.fc1."),
+        (r"\.output\.dense\.", ".mlp.fc2."),
+        (r"\.layernorm_before\.", ".norm1."),
+        (r"\.layernorm_after\.", ".norm2."),
+        (r"^layernorm\.", "norm."),
+        (r"^classifier\.layernorm\.", "mlp_head.0."),
+        (r"^classifier\.dense\.", "mlp_head.1."),
+    )
+)
+"""Keys of the authors' file and of both generations of transformers' files, to the names here."""
+
+UNUSED = ("head.", "head_dist.")
+"""Heads for ImageNet that the authors' file still holds."""
+
+
+class Ast(nn.Module):
+    """The whole network, front end included, for windows of any one length."""
+
+    def __init__(self, size: Size, classes: int) -> None:
+        super().__init__()
+        width = size.width
+        self.frontend = _front_end()
+        self.cls_token = nn.Parameter(torch.zeros(1, 1, width))
+        self.dist_token = nn.Parameter(torch.zeros(1, 1, width))
+        self.pos_embed = nn.Parameter(torch.zeros(1, TOKENS + ROWS * COLUMNS, width))
+        self.patch_embed = nn.ModuleDict({"proj": nn.Conv2d(1, width, PATCH, STRIDE)})
+        self.blocks = nn.ModuleList(Block(width, size.hidden, EPSILON) for _ in range(size.depth))
+        self.norm = nn.LayerNorm(width, EPSILON)
+        self.mlp_head = nn.Sequential(nn.LayerNorm(width, EPSILON), nn.Linear(width, classes))
+
+    def forward(self, waveform: Tensor) -> tuple[Tensor, Tensor]:
+        """float32[batch, samples] at 16 kHz to float32[batch, classes] in [0, 1] and float32[batch, width]."""
+        mel = self.frontend(waveform).transpose(1, 2)
+        patches = self.patch_embed["proj"](mel[:, None]).flatten(2).transpose(1, 2)
+        tokens = torch.cat((self.cls_token, self.dist_token), 1).expand(patches.shape[0], -1, -1)
+        x = torch.cat((tokens, patches), 1) + self.pos_embed
+        for block in self.blocks[:-1]:
+            x = block(x)
+        x = self.blocks[-1](x, first=TOKENS)  # nobody reads what becomes of the patches
+        embedding = self.norm(x).mean(1)
+        return self.mlp_head(embedding).sigmoid(), embedding
+
+
+def build(state: StateDict, window: int) -> Ast:
+    """The network of the published weights, for windows of `window` samples.
+
+    At 10.24 s it answers as transformers' ASTForAudioClassification does behind its ASTFeatureExtractor. For another
+    length the position table is cut or stretched as the authors do it, rather than the window filled up with silence:
+    a shorter window costs less. Raises `ModelError`.
+    """
+    state = _renamed(state)
+    network = Ast(size_of(state), len(labels()))
+    load_strict(network, state, UNUSED)
+    network.pos_embed = nn.Parameter(positions(network.pos_embed.detach(), _columns(window)))
+    return network.eval()
+
+
+def positions(table: Tensor, columns: int) -> Tensor:
+    """The position table float32[1, TOKENS + ROWS * COLUMNS, width] for another number of patches in time.
+
+    A shorter one is cut from the middle, a longer one interpolated: the authors' rule.
+    """
+    grid = table[:, TOKENS:].transpose(1, 2).reshape(1, -1, ROWS, COLUMNS)
+    if columns <= COLUMNS:
+        start = COLUMNS // 2 - columns // 2
+        grid = grid[..., start : start + columns]
+    else:
+        grid = F.interpolate(grid, (ROWS, columns), mode="bilinear")
+    return torch.cat((table[:, :TOKENS], grid.flatten(2).transpose(1, 2)), 1)
+
+
+def _columns(window: int) -> int:
+    """Whole patches in time that `window` samples fill."""
+    frames = (window - FRAME) // HOP + 1
+    return (frames - PATCH) // STRIDE + 1
+
+
+def _front_end() -> LogMel:
+    """Normalised log-mel values. The last 8 of 1024 frames, two of them padding at 10.24 s, reach no patch."""
+    bank = kaldi_bank(RATE, 512, BANDS, 20, RATE / 2)
+    mel = LogMel(KaldiSpectrum(FRAME, 512, HOP, used_bins(bank)), bank, floor=FLOOR, scale=1 / SPREAD, pad=0)
+    mel.shift -= MEAN / SPREAD
+    return mel
+
+
+def _renamed(state: StateDict) -> StateDict:
+    renamed = {}
+    for key, value in state.items():
+        for pattern, name in RENAMED:
+            key = pattern.sub(name, key)
+        renamed[key] = value
+    return split_qkv(renamed)
+
+
+FAMILY = Family(
+    name="ast",
+    sample_rate=RATE,
+    window=163_840,
+    shortest=FRAME + (PATCH - 1) * HOP,
+    labels=labels,
+    build=build,
+    licence="BSD-3-Clause",
+    source="https://github.com/YuanGongND/ast",
+    description="Audio Spectrogram Transformer: AudioSet mAP 0.459 as published; 87 M parameters",
+    quantization=Quantization("dynamic", keep=("frontend", "mlp_head")),
+)

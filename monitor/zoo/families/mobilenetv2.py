@@ -1,0 +1,88 @@
+"""MobileNetV2 of the PANNs: narrow maps between blocks that widen, filter, and narrow again."""
+
+from collections.abc import Sequence
+
+from torch import Tensor, nn
+
+from monitor.zoo.families.panns import Panns, family
+from monitor.zoo.layers.folding import fold_sequence
+
+Stage = tuple[int, int, int, int]
+"""How many times wider inside, channels out, blocks, and the factor that the first of them shrinks both axes by."""
+
+STAGES: tuple[Stage, ...] = (
+    (1, 16, 1, 1),
+    (6, 24, 2, 2),
+    (6, 32, 3, 2),
+    (6, 64, 4, 2),
+    (6, 96, 3, 2),
+    (6, 160, 3, 1),
+    (6, 320, 1, 1),
+)
+
+FIRST, LAST = 32, 1280
+"""Channels of the convolutions before and after the stages."""
+
+DIMS = 1024
+"""Values of the embedding."""
+
+
+class Bottleneck(nn.Module):
+    """Widen, filter each channel, and narrow; what comes in is added where it fits what comes out."""
+
+    def __init__(self, channels: int, width: int, wider: int, shrink: int) -> None:
+        """`channels` in, `width` out, `wider` times as many inside."""
+        super().__init__()
+        inside = channels * wider
+        widen = (nn.Conv2d(channels, inside, 1, bias=False), nn.BatchNorm2d(inside), nn.ReLU6())
+        self.conv = nn.Sequential(
+            *(widen if wider > 1 else ()),
+            nn.Conv2d(inside, inside, 3, padding=1, groups=inside, bias=False),
+            nn.AvgPool2d(shrink),
+            nn.BatchNorm2d(inside),
+            nn.ReLU6(),
+            nn.Conv2d(inside, width, 1, bias=False),
+            nn.BatchNorm2d(width),
+        )
+        self.adds = shrink == 1 and channels == width
+
+    def forward(self, x: Tensor) -> Tensor:
+        """float32[batch, channels, frames, bands] to float32[batch, width, frames // shrink, bands // shrink]."""
+        narrow: Tensor = self.conv(x)
+        return x + narrow if self.adds else narrow
+
+
+class MobileNetV2(Panns):
+    """A convolution, stages of bottlenecks, and a pointwise convolution."""
+
+    def __init__(
+        self, first: int = FIRST, stages: Sequence[Stage] = STAGES, last: int = LAST, dims: int = DIMS
+    ) -> None:
+        """`first` and `last`: channels before and after the `stages`; `dims` of the embedding."""
+        super().__init__(last, dims)
+        conv = nn.Conv2d(1, first, 3, padding=1, bias=False)
+        layers: list[nn.Module] = [nn.Sequential(conv, nn.AvgPool2d(2), nn.BatchNorm2d(first), nn.ReLU6())]
+        channels = first
+        for wider, width, blocks, shrink in stages:
+            for block in range(blocks):
+                layers.append(Bottleneck(channels, width, wider, shrink if block == 0 else 1))
+                channels = width
+        layers.append(nn.Sequential(nn.Conv2d(channels, last, 1, bias=False), nn.BatchNorm2d(last), nn.ReLU6()))
+        self.features = nn.Sequential(*layers)
+
+    def extract(self, mel: Tensor) -> Tensor:
+        """As `Panns.extract`."""
+        features: Tensor = self.features(mel)
+        return features
+
+    def fold(self) -> None:
+        """As `Panns.fold`."""
+        super().fold()
+        for number, layer in enumerate(self.features):
+            if isinstance(layer, Bottleneck):
+                layer.conv = fold_sequence(layer.conv)
+            else:
+                self.features[number] = fold_sequence(layer)
+
+
+FAMILY = family("panns-mobilenetv2", MobileNetV2, 0.383)

@@ -1,0 +1,157 @@
+"""YAMNet: MobileNet v1 over 0.975 s of sound, as Google publishes it in TensorFlow Lite.
+
+Source: Plakal and Ellis, YAMNet (github.com/tensorflow/models, research/audioset/yamnet), Apache-2.0. The published
+file holds 8-bit weights; they are taken as the float numbers that they stand for. Its front end approximates the
+documented one with a Fourier basis and a mel bank of 255 levels; here it is exact.
+"""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional as F  # noqa: N812 - its usual name
+
+from monitor.errors import ModelError
+from monitor.zoo.build.checkpoint import load_strict
+from monitor.zoo.build.tflite import Layer, read_layers
+from monitor.zoo.families import audioset
+from monitor.zoo.family import Family, StateDict
+from monitor.zoo.layers.log_mel import Spectrum
+from monitor.zoo.layers.mel import kaldi_bank, used_bins
+from monitor.zoo.quantization import Quantization
+
+SAMPLE_RATE = 16_000
+"""Hertz"""
+WINDOW = 15_600
+"""Samples: 96 frames of 25 ms, 10 ms apart."""
+FRAME, HOP, FFT, BANDS = 400, 160, 512, 64
+OFFSET = 0.001
+"""Added to a band's magnitude before the logarithm."""
+STEM = 32
+BLOCKS = (
+    (64, 1), (128, 2), (128, 1), (256, 2), (256, 1), (512, 2),
+    (512, 1), (512, 1), (512, 1), (512, 1), (512, 1), (1024, 2), (1024, 1),
+)  # fmt: skip
+"""Channels and stride of each separable convolution."""
+LEFT_OUT = frozenset(
+    {
+        "Male speech, man speaking", "Female speech, woman speaking", "Battle cry", "Male singing", "Female singing",
+        "Funny music",
+    }
+)  # fmt: skip
+"""The classes of AudioSet that YAMNet was not trained on."""
+DELICATE = ("layers.22", "layers.23", "layers.24")
+"""Stay float in int8: more than half of its error arises in them, where channels peak up to 500 times apart."""
+
+
+def labels() -> tuple[str, ...]:
+    """The 521 classes, in AudioSet's order."""
+    return tuple(name for name in audioset.labels() if name not in LEFT_OUT)
+
+
+class LogMel(nn.Module):
+    """Logarithm of the magnitude, not the power, in HTK mel bands from 125 to 7,500 Hz."""
+
+    bank: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        bank = kaldi_bank(SAMPLE_RATE, FFT, BANDS, 125, 7_500)
+        used = used_bins(bank)
+        hann = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(FRAME) / FRAME)
+        self.spectrum = Spectrum(hann, FFT, HOP, used)
+        self.register_buffer("bank", torch.from_numpy(bank[used]), persistent=False)
+
+    def forward(self, waveform: Tensor) -> Tensor:
+        """float32[batch, 15600] to float32[batch, 96, 64]."""
+        (power,) = self.spectrum(waveform)
+        magnitudes: Tensor = power.sqrt() @ self.bank
+        return (magnitudes + OFFSET).log()
+
+
+class Convolution(nn.Conv2d):
+    """A convolution padded as TensorFlow does, with a ReLU: at stride 2 a row and a column after, none before."""
+
+    def __init__(self, channels: int, out: int, size: int, stride: int = 1, *, depthwise: bool = False) -> None:
+        padding = size // 2 if stride == 1 else 0
+        super().__init__(channels, out, size, stride, padding, groups=channels if depthwise else 1)
+
+    def forward(self, image: Tensor) -> Tensor:
+        """float32[batch, channels, height, width], both even at stride 2."""
+        if self.stride[0] == 2:
+            image = F.pad(image, (0, 1, 0, 1))
+        return super().forward(image).relu()
+
+
+class Yamnet(nn.Module):
+    """The network with its front end."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.frontend = LogMel()
+        layers, channels = [Convolution(1, STEM, 3, 2)], STEM
+        for out, stride in BLOCKS:
+            layers += [
+                Convolution(channels, channels, 3, stride, depthwise=True),
+                Convolution(channels, out, 1),
+            ]
+            channels = out
+        self.layers = nn.Sequential(*layers)
+        self.head = nn.Linear(channels, len(labels()))
+
+    def forward(self, waveform: Tensor) -> tuple[Tensor, Tensor]:
+        """float32[batch, 15600] to probabilities float32[batch, 521] and embeddings float32[batch, 1024]."""
+        return self.classify(self.frontend(waveform))
+
+    def classify(self, mel: Tensor) -> tuple[Tensor, Tensor]:
+        """The same, of log-mel float32[batch, 96, 64]."""
+        embedding = self.layers(mel[:, None]).mean(dim=(2, 3))
+        return self.head(embedding).sigmoid(), embedding
+
+
+def read(path: Path) -> StateDict:
+    """The weights in the published TFLite file. Raises `ModelError`."""
+    found = read_layers(path)
+    first = next((number for number, layer in enumerate(found) if layer.kind != "dense"), 0)
+    layers = found[first:]  # before it stand the Fourier basis and the mel bank
+    wanted = ["convolution", *("depthwise", "convolution") * len(BLOCKS), "dense"]
+    if [layer.kind for layer in layers] != wanted:
+        raise ModelError(f"{path}: not YAMNet: it has other layers")
+    names = [*(f"layers.{number}" for number in range(len(wanted) - 1)), "head"]
+    state = {}
+    for name, layer in zip(names, layers, strict=True):
+        state[name + ".weight"] = torch.from_numpy(_as_torch(layer))
+        state[name + ".bias"] = torch.from_numpy(layer.bias)
+    return state
+
+
+def _as_torch(layer: Layer) -> NDArray[np.float32]:
+    """Weights in PyTorch's layout: [out, in, height, width]."""
+    order = {"convolution": (0, 3, 1, 2), "depthwise": (3, 0, 1, 2), "dense": (0, 1)}[layer.kind]
+    return np.ascontiguousarray(layer.weight.transpose(order))
+
+
+def build(state: StateDict, window: int) -> nn.Module:
+    """The network with these weights. Raises `ModelError`."""
+    if window != WINDOW:
+        raise ModelError(f"YAMNet takes windows of {WINDOW} samples, not of {window}")
+    network = Yamnet()
+    load_strict(network, state)
+    return network.eval()
+
+
+FAMILY = Family(
+    name="yamnet",
+    sample_rate=SAMPLE_RATE,
+    window=WINDOW,
+    shortest=WINDOW,
+    labels=labels,
+    read=read,
+    build=build,
+    licence="Apache-2.0",
+    source="Google, YAMNet: github.com/tensorflow/models/tree/master/research/audioset/yamnet",
+    description="MobileNet v1 over a log-mel spectrogram: 521 AudioSet sounds from windows of 0.975 s at 16 kHz",
+    quantization=Quantization("static", keep=DELICATE, equalise=True),
+)

@@ -1,0 +1,1 @@
+"""Front ends and blocks that several families share."""

@@ -1,0 +1,75 @@
+"""Layers that a neighbour can take over without a change of the function: fewer passes over the same numbers."""
+
+from typing import TypeVar, cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+from monitor.zoo.layers.log_mel import LogMel
+
+
+class MelNorm(nn.BatchNorm2d):
+    """Batch norm of each mel band, over float32[batch, frames, bands]."""
+
+    def forward(self, mel: Tensor) -> Tensor:
+        """The same shape."""
+        return super().forward(mel.transpose(1, 2)[..., None])[..., 0].transpose(1, 2)
+
+
+Conv = nn.Conv1d | nn.Conv2d
+Layer = TypeVar("Layer", bound=Conv)
+Norm = nn.BatchNorm1d | nn.BatchNorm2d
+
+
+def fold_norm(conv: Layer, norm: nn.Module) -> Layer:
+    """The convolution that also does what the batch norm `norm` does after it."""
+    return fuse_conv_bn_eval(conv, cast(Norm, norm))
+
+
+def fold_mel_norm(frontend: LogMel, norm: MelNorm) -> None:
+    """Let the front end's scale and shift do what `norm` does after it."""
+    mean, variance = cast(Tensor, norm.running_mean), cast(Tensor, norm.running_var)
+    factor = norm.weight * torch.rsqrt(variance + norm.eps)
+    frontend.scale *= factor
+    frontend.shift.copy_((frontend.shift - mean) * factor + norm.bias)
+
+
+def fold_sequence(layers: nn.Module) -> nn.Sequential:
+    """Average pools and batch norms behind a convolution, as in Conv, AvgPool, BatchNorm, ReLU, become part of it."""
+    folded: list[nn.Module] = []
+    for layer in layers.children():
+        before = folded[-1] if folded else None
+        if isinstance(layer, nn.AvgPool2d) and isinstance(before, nn.Conv2d):
+            folded[-1] = fold_pool(before, layer)
+        elif isinstance(layer, nn.BatchNorm2d) and isinstance(before, nn.Conv2d):
+            folded[-1] = fuse_conv_bn_eval(before, layer)
+        else:
+            folded.append(layer)
+    return nn.Sequential(*folded)
+
+
+def fold_pool(conv: nn.Conv2d, pool: nn.AvgPool2d) -> nn.Conv2d:
+    """A padded convolution of stride 1, without bias, and the average pool after it as one with the pool's stride.
+
+    The mean of shifted filters is one larger filter: 3x3 and a pool of 2 make 4x4 with stride 2. Exact, also at the
+    edges, where both see the same zeros and leave out the same remainder.
+    """
+    shifts = cast(int, pool.kernel_size)
+    rows, columns = conv.kernel_size
+    size = (rows + shifts - 1, columns + shifts - 1)
+    weight = conv.weight.new_zeros(*conv.weight.shape[:2], *size)
+    for down in range(shifts):
+        for right in range(shifts):
+            weight[:, :, down : down + rows, right : right + columns] += conv.weight / shifts**2
+    merged = nn.Conv2d(
+        conv.in_channels,
+        conv.out_channels,
+        size,
+        stride=shifts,
+        padding=(rows // 2, columns // 2),
+        groups=conv.groups,
+        bias=False,
+    )
+    merged.weight = nn.Parameter(weight)
+    return merged.eval()

@@ -1,0 +1,113 @@
+"""A model that is told in words what to listen for."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from monitor.classify.classifier import Classifier
+from monitor.classify.open import open_model
+from monitor.classify.prompted import PromptedModel
+from monitor.config.schema import ModelConfig
+from monitor.errors import ModelError
+from monitor.messages import Samples, Window
+from tests.parts.tiny_clap import RATE, WINDOW, write_tiny_clap
+from tests.parts.tiny_model import write_tiny_model
+
+PROMPTS = {"my doorbell": ("up", "an up up up"), "knock": ("down",)}
+BACKGROUND = ("silence", "anything else")
+
+
+@pytest.fixture(autouse=True)
+def _cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A cache of its own."""
+    monkeypatch.delenv("CACHE_DIRECTORY", raising=False)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """A model that tells clicks up from clicks down."""
+    return write_tiny_clap(tmp_path / "clicks.onnx")
+
+
+def clicks(*heights: float) -> Samples:
+    """A window for each, float32[n, WINDOW], with one click so high."""
+    waveforms = np.zeros((len(heights), WINDOW), np.float32)
+    waveforms[:, 100] = heights
+    return waveforms
+
+
+def test_it_hears_what_it_is_told(path: Path) -> None:
+    """Each sound by its descriptions, silence as none of them."""
+    model = PromptedModel(path, PROMPTS, BACKGROUND)
+    probabilities, embeddings = model.run(clicks(0.9, -0.9, 0.0))
+    np.testing.assert_array_equal(probabilities > 0.5, [[True, False], [False, True], [False, False]])
+    assert embeddings is not None
+    np.testing.assert_allclose(np.linalg.norm(embeddings, axis=1), 1.0, rtol=1e-6)
+
+
+def test_the_names_are_its_classes(path: Path) -> None:
+    """In the order of the configuration; the rest of its card is the file's."""
+    card = PromptedModel(path, PROMPTS, BACKGROUND).card
+    assert card.labels == ("my doorbell", "knock")
+    assert (card.family, card.sample_rate, card.window, card.has_embedding) == ("clap", RATE, WINDOW, True)
+
+
+def test_each_row_has_the_answer_that_it_gets_alone(path: Path) -> None:
+    """In batches of any size, beside silence."""
+    model = PromptedModel(path, PROMPTS, BACKGROUND)
+    waveforms = clicks(0.9, 0.0, -0.1, 0.3, 0.0)
+    alone = np.concatenate([model.run(row[None])[0] for row in waveforms])
+    for rows in (2, 3, 5):
+        np.testing.assert_allclose(model.run(waveforms[:rows])[0], alone[:rows], rtol=1e-5)
+
+
+def test_the_scale_sharpens(path: Path) -> None:
+    """It is the file's own."""
+    faint = clicks(0.06)
+    sharp = PromptedModel(write_tiny_clap(path.with_name("sharp.onnx"), scale="100"), PROMPTS, BACKGROUND)
+    blunt = PromptedModel(write_tiny_clap(path.with_name("blunt.onnx"), scale="1"), PROMPTS, BACKGROUND)
+    assert sharp.run(faint)[0][0, 0] > 0.9 > 0.5 > blunt.run(faint)[0][0, 0]
+
+
+async def test_it_runs_in_the_pipeline(path: Path) -> None:
+    """Opened by the configuration, as any other model."""
+    config = ModelConfig(name=str(path), prompts=PROMPTS, background=BACKGROUND)
+    classifier = Classifier(open_model(config), batch=4)
+    at = datetime(2026, 1, 1, tzinfo=UTC)
+    windows = [Window("room", 0, 0, RATE, waveform, at) for waveform in clicks(-0.9, 0.0)]
+    try:
+        scores = await classifier.run(windows)
+    finally:
+        classifier.close()
+    assert [list(score.probabilities > 0.5) for score in scores] == [[False, True], [False, False]]
+
+
+@pytest.mark.parametrize(
+    ("entries", "said"),
+    [
+        ({"scale": None}, "metadata scale is None"),
+        ({"scale": "nan"}, "metadata scale is 'nan'"),
+        ({"scale": "-1"}, "metadata scale is '-1'"),
+        ({"text": None}, "made without the text tower"),
+        ({"text": "../clicks"}, "metadata text must be the name"),
+        ({"text": "other"}, "other.text: needed beside the model"),
+        ({"text_sha256": None}, "clicks.text: damaged"),
+        ({"window": None}, "its metadata lacks window"),
+    ],
+)
+def test_metadata_that_makes_no_sense_is_refused(path: Path, entries: dict[str, str | None], said: str) -> None:
+    """With what is wrong."""
+    write_tiny_clap(path, **entries)
+    with pytest.raises(ModelError, match=said):
+        PromptedModel(path, PROMPTS, BACKGROUND)
+
+
+def test_a_file_without_embeddings_is_refused(tmp_path: Path) -> None:
+    """Although its metadata asks for prompts."""
+    path = write_tiny_model(tmp_path / "loud.onnx", prompts="required", labels=())
+    path.write_bytes(path.read_bytes().replace(b"embedding", b"embeddinh"))
+    with pytest.raises(ModelError, match="an output 'embedding'"):
+        PromptedModel(path, PROMPTS, BACKGROUND)

@@ -1,0 +1,288 @@
+"""Reading the configuration file: what is taken, and what is said of what is not."""
+
+import time
+from pathlib import Path
+
+import pytest
+import yaml
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from monitor.config.load import LIMIT, load, parse
+from monitor.config.schema import Config, Section
+from monitor.errors import ConfigError
+from tests.parts.cli import Program
+
+
+def refusal(text: str) -> str:
+    """What is said of this configuration."""
+    with pytest.raises(ConfigError) as caught:
+        parse(text, "my.yaml")
+    return str(caught.value)
+
+
+def parsed_or_refused(text: str) -> str:
+    """What is said of it, whether it is taken or not."""
+    try:
+        return repr(parse(text).node)
+    except ConfigError as error:
+        return str(error)
+
+
+@pytest.mark.parametrize("text", ["", "# nothing\n", "---\n", "null", "{}", "\ufeff", "audio:\nmqtt:\n  # host: x\n"])
+def test_what_is_not_given_has_its_default(text: str) -> None:
+    """An empty file, an empty section, a key without a value."""
+    assert parse(text) == Config()
+
+
+def test_text_stays_text() -> None:
+    """A password of digits keeps its zeros; `on` and `off` are keys; `no` and dates are words."""
+    config = parse("""
+        node: no
+        mqtt: {password: 0123, username: 2026-01-01}
+        detection: {rules: [{label: off, on: 0.7, off: 0.1}]}
+    """)
+    assert (config.node, config.mqtt.password, config.mqtt.username) == ("no", "0123", "2026-01-01")
+    rule = config.detection.rules[0]
+    assert (rule.label, rule.on, rule.off) == ("off", 0.7, 0.1)
+
+
+def test_values_take_their_keys_types() -> None:
+    """Numbers with or without a point, quoted or not; true and false."""
+    config = parse("""
+        sources: [{input: a.wav, loop: true}, {input: b.wav, loop: FALSE}]
+        audio: {stall_timeout: 5}
+        model: {hop: 5e-1, threads: "2"}
+    """)
+    assert [source.loop for source in config.sources] == [True, False]
+    assert (config.audio.stall_timeout, config.model.hop, config.model.threads) == (5.0, 0.5, 2)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("adio: {}", "my.yaml:1: adio: unknown key; did you mean 'audio'?"),
+        (
+            "audio:\n  # a\n  stal_timeout: 3",
+            "my.yaml:3: audio.stal_timeout: unknown key; did you mean 'stall_timeout'?",
+        ),
+        ("mqtt:\n  tls:\n    enable: true", "my.yaml:3: mqtt.tls.enable: unknown key; did you mean 'enabled'?"),
+        (
+            "detection:\n  rules:\n    - label: a\n    - label: b\n      vote: 1",
+            "my.yaml:5: detection.rules.1.vote: unknown key; did you mean 'votes'?",
+        ),
+        ("mqtt:\n  hots:", "my.yaml:2: mqtt.hots: unknown key; did you mean 'host'?"),
+        ("logging: {colour: red}", "my.yaml:1: logging.colour: unknown key; known here: level"),
+        ("sources:\n  - name: x", "my.yaml:2: sources.0: missing key input"),
+        ("audio:\n  stall_timeout: soon", "my.yaml:2: audio.stall_timeout: expected a number, not 'soon'"),
+        ("audio: {stall_timeout: 0.1}", "my.yaml:1: audio.stall_timeout: expected a number >= 0.5, not '0.1'"),
+        ("model: {hop: nan}", "my.yaml:1: model.hop: expected a number >= 0.01, not 'nan'"),
+        ("model: {threads: 1.5}", "my.yaml:1: model.threads: expected a whole number, not '1.5'"),
+        ("mqtt: {port: 70000}", "my.yaml:1: mqtt.port: expected a whole number <= 65535, not '70000'"),
+        ("sources: [{input: a, loop: yes}]", "my.yaml:1: sources.0.loop: expected true or false, not 'yes'"),
+        (
+            "model:\n  provider: gpu",
+            "my.yaml:2: model.provider: expected one of auto, cpu, cuda, tensorrt, openvino, not 'gpu'",
+        ),
+        (
+            "detection: {rules: [{label: a, preset: short}]}",
+            "my.yaml:1: detection.rules.0.preset: expected one of impulsive, repetitive, sustained, not 'short'",
+        ),
+        ("node: my box", "my.yaml:1: node: expected letters, digits, - and _ only, not 'my box'"),
+        ('node: "box\\n"', "my.yaml:1: node: expected letters, digits, - and _ only, not 'box\\n'"),
+        ("node: ''", "my.yaml:1: node: expected letters, digits, - and _ only, not ''"),
+        (
+            "mqtt: {topic: a/#}",
+            "my.yaml:1: mqtt.topic: expected a topic without + and #, and no / at its ends, not 'a/#'",
+        ),
+        (
+            "mqtt: {topic: a/}",
+            "my.yaml:1: mqtt.topic: expected a topic without + and #, and no / at its ends, not 'a/'",
+        ),
+        (
+            'detection: {rules: [{label: "a\\tb"}]}',
+            "my.yaml:1: detection.rules.0.label: expected a name without control characters, not 'a\\tb'",
+        ),
+        ("detection: {rules: {a: b}}", "my.yaml:1: detection.rules: expected a list"),
+        ("audio: 5", "my.yaml:1: audio: expected keys with values, not '5'"),
+        ("just a sentence", "my.yaml: top level: expected keys with values, not 'just a sentence'"),
+        (
+            "node: x\ndetection:\n  rules: [{label: Dog}, {label: Dog}]",
+            "my.yaml:2: detection: label 'Dog' stands twice in rules; give each rule its own label",
+        ),
+        (
+            "profiles: [{name: night}, {name: night}]",
+            "my.yaml: top level: profile 'night' stands twice in profiles; give each its own name",
+        ),
+        (
+            "profiles:\n  - name: night\n    sounds: [{label: Dog}, {label: Dog}]",
+            "my.yaml:2: profiles.0: label 'Dog' stands twice in profile 'night'",
+        ),
+        (
+            "profiles: [{name: default}]",
+            "my.yaml:1: profiles.0: 'default' is the name of the rules as they stand; give the profile another",
+        ),
+        (
+            "profiles: [{name: night, sounds: [{label: Dog, on: 8}]}]",
+            "my.yaml:1: profiles.0.sounds.0.on: expected a number <= 1.0, not '8'",
+        ),
+        (
+            "profiles: [{name: night, sounds: [{label: Dog, of: 0.8}]}]",
+            "my.yaml:1: profiles.0.sounds.0.of: unknown key; did you mean 'on'?",
+        ),
+        ("model: {prompts: [glass]}", "my.yaml:1: model.prompts: expected keys with values"),
+        ("model:\n  prompts: {glass: breaking}", "my.yaml:2: model.prompts: expected a list"),
+        ("model:\n  prompts: {glass: []}", "my.yaml:2: model.prompts: expected a list of length >= 1"),
+        ("model:\n  prompts: {'': [a]}", "my.yaml:2: model.prompts: expected a name without control characters"),
+        ("model:\n  background: []", "my.yaml:2: model.background: expected a list of length >= 1"),
+        ("mqtt: {password: a, password_file: b}", "my.yaml:1: mqtt: set password or password_file, not both"),
+        ("mqtt: {password: a}", "my.yaml:1: mqtt: a password is set without a username"),
+        (
+            "mqtt:\n  tls: {ca_file: ca.pem}",
+            "my.yaml:2: mqtt.tls: certificates are named, but the connection is not encrypted: set enabled to true",
+        ),
+        ("mqtt: {tls: {enabled: true, key_file: k}}", "my.yaml:1: mqtt.tls: key_file is set without its cert_file"),
+    ],
+)
+def test_what_is_wrong_is_said_with_its_place(text: str, said: str) -> None:
+    """File, line, key, what was expected and what stands there."""
+    assert refusal(text) == said
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("node: x\nnode: y", "my.yaml:2: not valid YAML: key 'node' stands twice"),
+        ("audio:\n  deaf_after: 3\n  deaf_after: 3", "my.yaml:3: not valid YAML: key 'deaf_after' stands twice"),
+        ("node: x\n audio: {}", "my.yaml:2: not valid YAML: mapping values are not allowed here"),
+        ("node: x\n---\nnode: y", "my.yaml:2: not valid YAML: but found another document"),
+        ("mqtt: {password: !secret mqtt}", "could not determine a constructor for the tag '!secret'"),
+        ("mqtt: {password: !!python/object/apply:os.getcwd []}", "could not determine a constructor"),
+        ("model: !!map 5", "my.yaml:1: not valid YAML: expected keys with values"),
+        ("? [a]\n: b", "my.yaml:1: not valid YAML: a key must be a word"),
+        ("node: \0", "my.yaml: not valid YAML: unacceptable character #x0000"),
+    ],
+)
+def test_what_is_not_our_yaml_is_said_with_its_line(text: str, said: str) -> None:
+    """Broken YAML, tags, keys that stand twice."""
+    assert said in refusal(text)
+
+
+def test_the_billion_laughs_are_not_heard() -> None:
+    """Aliases, by which a few lines can stand for any amount of data, are refused."""
+    bomb = "a: &a [x, x]\n" + "".join(
+        f"{b}: &{b} [*{a}, *{a}]\n" for a, b in zip("abcdefghi", "bcdefghij", strict=True)
+    )
+    assert refusal(bomb).startswith("my.yaml:2: not valid YAML: an alias (*name) is not understood here")
+    assert "alias" in refusal("audio: &a {deaf_after: 5}\nmodel:\n  <<: *a")
+
+
+@pytest.mark.parametrize("opening", ["[", "{a: ", "- ", "? "])
+def test_deep_nesting_is_refused(opening: str) -> None:
+    """And not followed until memory or patience is at its end."""
+    begun = time.monotonic()
+    assert "nested too deeply" in refusal(opening * (LIMIT // len(opening)))
+    assert time.monotonic() - begun < 20
+
+
+def test_a_long_number_is_not_repeated_in_full() -> None:
+    """The message stays readable."""
+    assert len(refusal(f"model: {{threads: {'9' * 5000}}}")) < 200
+
+
+@given(st.text())
+@example("2001-99-99")
+@example("!!float x")
+@example("node: [*a]")
+def test_no_text_breaks_the_reader(text: str) -> None:
+    """It gives a configuration or a `ConfigError`, nothing else."""
+    assert parsed_or_refused(text)
+
+
+WORDS = st.sampled_from([*Config.__struct_fields__, "rules", "label", "tls", "hop", "input", "x", "a.b", "0", "[1]"])
+VALUES = (
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text() | WORDS | st.dates() | st.binary(max_size=9)
+)
+TREES = st.recursive(VALUES, lambda inner: st.lists(inner) | st.dictionaries(WORDS, inner), max_leaves=20)
+
+
+@given(st.dictionaries(WORDS, TREES))
+def test_no_structure_breaks_the_reader(data: dict[str, object]) -> None:
+    """Whatever YAML can say gives a configuration or a `ConfigError` of one line."""
+    assert "\n" not in parsed_or_refused(yaml.safe_dump(data))
+
+
+TOP = ("node", "sources", "profiles")
+"""Keys of the top level that are no sections."""
+
+
+@given(st.data())
+def test_each_key_refuses_what_is_no_value_for_it(data: st.DataObject) -> None:
+    """A list of lists is never a value, and the message names the key."""
+    section = data.draw(st.sampled_from([name for name in Config.__struct_fields__ if name not in TOP]))
+    kind = type(getattr(Config(), section))
+    assert issubclass(kind, Section)
+    key = data.draw(st.sampled_from(kind.__struct_fields__))
+    assert refusal(f"{section}:\n  {key}: [[[]]]").startswith(f"my.yaml:2: {section}.{key}")
+
+
+def test_a_file_is_read(tmp_path: Path) -> None:
+    """By its path; errors name it."""
+    path = tmp_path / "my.yaml"
+    path.write_text("node: kitchen")
+    assert load(str(path)).node == "kitchen"
+    path.write_text("node: [")
+    with pytest.raises(ConfigError, match=r"my\.yaml:1: not valid YAML"):
+        load(str(path))
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"node: \xff", "not UTF-8 text: invalid start byte at byte 6"),
+        ("node: büro".encode("utf-16"), "not UTF-8 text"),
+        (b"# \n" * LIMIT, "longer than 128 KiB; is it a configuration at all?"),
+    ],
+)
+def test_a_file_of_another_kind_is_refused(tmp_path: Path, content: bytes, said: str) -> None:
+    """Not text, or far too long."""
+    path = tmp_path / "my.yaml"
+    path.write_bytes(content)
+    with pytest.raises(ConfigError, match=said):
+        load(str(path))
+
+
+def test_a_file_that_cannot_be_read_is_said(tmp_path: Path) -> None:
+    """One that is missing, and a folder."""
+    with pytest.raises(ConfigError, match=r"cannot read configuration .*nowhere\.yaml: No such file or directory"):
+        load(str(tmp_path / "nowhere.yaml"))
+    with pytest.raises(ConfigError, match="Is a directory"):
+        load(str(tmp_path))
+
+
+def test_a_device_without_end_is_not_read_to_its_end() -> None:
+    """/dev/zero is refused at once."""
+    with pytest.raises(ConfigError, match="longer than"):
+        load("/dev/zero")
+
+
+def test_the_program_says_it_in_one_line_and_with_its_code(program: Program) -> None:
+    """Exit code 78, one plain message, for every command that reads a configuration."""
+    (program.folder / "my.yaml").write_text("audio:\n  deaf: 3")
+    for command in (["run"], ["analyze", "a.wav"], ["check"], ["tui"]):
+        done = program.run(*command, "-c", "my.yaml")
+        assert (done.code, done.out) == (78, "")
+        assert done.err == "sound-monitor: my.yaml:2: audio.deaf: unknown key; did you mean 'deaf_after'?\n"
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (b"node: a b", "sound-monitor: stdin:1: node: expected letters, digits, - and _ only, not 'a b'\n"),
+        (b"\xff", "sound-monitor: stdin: not UTF-8 text: invalid start byte at byte 0\n"),
+    ],
+)
+def test_the_configuration_may_come_from_standard_input(program: Program, given: bytes, said: str) -> None:
+    """`-c -` reads it there, and errors call it stdin."""
+    done = program.run("run", "-c", "-", given=given)
+    assert (done.code, done.err) == (78, said)

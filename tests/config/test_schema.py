@@ -1,0 +1,110 @@
+"""What can be configured, and that config.yaml tells all of it."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import get_args, get_type_hints
+
+import msgspec
+import pytest
+import yaml
+
+from monitor.config.load import load, parse
+from monitor.config.schema import Config, EventsConfig, Section, TlsConfig
+from monitor.detect.rules import PRESETS
+
+SHIPPED = Path(__file__).parents[2] / "config.yaml"
+
+
+def with_examples() -> str:
+    """The shipped file with each key switched on that has no default; but only one of the two passwords."""
+    switched_on = re.sub(r"^( *)#(?= *(?:- )?[a-z_]+:(?: |$))", r"\1", SHIPPED.read_text(), flags=re.MULTILINE)
+    return re.sub(r"^ *password: .*\n", "", switched_on, flags=re.MULTILINE)
+
+
+def keys(section: type[Section], path: str = "") -> Iterator[str]:
+    """The path of every key that there is."""
+    for key, hint in get_type_hints(section).items():
+        yield path + key
+        for kind in (hint, *get_args(hint)):
+            if isinstance(kind, type) and issubclass(kind, Section):
+                yield from keys(kind, f"{path}{key}.")
+
+
+def keys_in(node: yaml.Node | None, path: str = "") -> Iterator[str]:
+    """The path of every key that stands in a document."""
+    if isinstance(node, yaml.SequenceNode):
+        for item in node.value:
+            yield from keys_in(item, path)
+    elif isinstance(node, yaml.MappingNode):
+        for key, value in node.value:
+            yield path + key.value
+            yield from keys_in(value, f"{path}{key.value}.")
+
+
+def test_the_shipped_file_is_the_defaults() -> None:
+    """config.yaml changes nothing as it is."""
+    assert load(str(SHIPPED)) == Config()
+
+
+def test_the_shipped_file_names_every_key() -> None:
+    """Each key of each section stands in config.yaml, switched on or off, and no other but the user's own sounds."""
+    named = {key for key in keys_in(yaml.compose(with_examples())) if not key.startswith("model.prompts.")}
+    assert named == set(keys(Config)) - {"mqtt.password"}
+    assert "#password: " in SHIPPED.read_text()
+
+
+def test_the_examples_in_the_shipped_file_are_valid() -> None:
+    """What is switched off in config.yaml can be switched on as it is."""
+    config = parse(with_examples().replace("enabled: false", "enabled: true"))
+    assert config.node == "hallway"
+    assert len(config.sources) == 4
+    assert config.sources[1].loop
+    assert config.detection.rules[-1].classes == ("Beep, bleep",)
+
+
+def test_the_shipped_file_tells_what_the_presets_fill_in() -> None:
+    """The table of presets in config.yaml is the one that rules are resolved with."""
+    columns = ("on", "off", "strong", "smoothing", "votes", "min_duration", "hold", "cooldown")
+    told = re.findall(
+        r"^#   (impulsive|repetitive|sustained)  .*?  ((?: *[0-9.]+){8})$", SHIPPED.read_text(), re.MULTILINE
+    )
+    numbers = {preset: [float(number) for number in row.split()] for preset, row in told}
+    assert numbers == {
+        preset: [float(getattr(values, column)) for column in columns] for preset, values in PRESETS.items()
+    }
+
+
+def test_sounds_that_are_described_are_detected() -> None:
+    """In place of the default rules, also where those are written out; but a list of one's own stands."""
+    prompts = "{prompts: {Speech: [people talking], glass: [a glass breaking]}}"
+    assert [rule.label for rule in parse(f"model: {prompts}").detection.rules] == ["Speech", "glass"]
+    shipped = re.sub(r"^  #(?=prompts)", "  ", SHIPPED.read_text(), flags=re.MULTILINE)
+    assert [rule.label for rule in parse(shipped).detection.rules] == ["glass", "my doorbell"]
+    own = parse(f"model: {prompts}\ndetection: {{rules: [{{label: Bang, classes: [glass]}}]}}")
+    assert [rule.label for rule in own.detection.rules] == ["Bang"]
+
+
+def test_sections_are_frozen() -> None:
+    """A configuration does not change while the program runs."""
+    with pytest.raises(AttributeError):
+        Config().audio.deaf_after = 1.0  # type: ignore[misc]
+
+
+def test_a_tilde_is_the_home_directory(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every path that a user may write begins at home with ~; one of a user who does not exist stays as it is."""
+    monkeypatch.setenv("HOME", "/home/me")
+    assert EventsConfig(path="~/events.db").path == "/home/me/events.db"
+    assert EventsConfig(path="~nobody-of-this-name/x").path == "~nobody-of-this-name/x"
+    assert parse("mqtt: {username: me, password_file: ~/pw}").mqtt.password_file == str(Path("/home/me/pw"))
+    tls = TlsConfig(enabled=True, ca_file="~/ca", cert_file="~/cert", key_file="~/key")
+    assert (tls.ca_file, tls.cert_file, tls.key_file) == ("/home/me/ca", "/home/me/cert", "/home/me/key")
+
+
+@pytest.mark.parametrize(("host", "name"), [("box.local", "box-local"), ("büro", "b-ro"), ("--", "monitor")])
+def test_the_node_is_named_like_the_host(monkeypatch: pytest.MonkeyPatch, host: str, name: str) -> None:
+    """In characters that a topic can carry; unless it has a name of its own."""
+    monkeypatch.setattr("socket.gethostname", lambda: host)
+    assert Config().node_name == name
+    assert msgspec.convert({"node": name}, Config).node_name == name
+    assert Config(node="mine").node_name == "mine"

@@ -1,0 +1,190 @@
+"""Settings: what is chosen at run time, and the rules that follow."""
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from monitor.config.schema import ProfileConfig, ProfileSoundConfig, RuleConfig
+from monitor.control.settings import Change, Choices, Settings, with_threshold
+from monitor.detect.rules import resolve
+from monitor.errors import ConfigError
+from monitor.messages import Rule
+
+LABELS = ("Dog", "Speech", "Glass")
+RULES = resolve(
+    (
+        RuleConfig(label="Dog", preset="repetitive", on=0.6, off=0.4),
+        RuleConfig(label="Speech"),
+        RuleConfig(label="Glass", preset="impulsive"),
+    ),
+    LABELS,
+    window=0.975,
+    hop=0.25,
+)
+NIGHT = ProfileConfig(
+    name="night",
+    sounds=(ProfileSoundConfig(label="Speech", enabled=False), ProfileSoundConfig(label="Dog", on=0.8)),
+)
+
+
+def settings(*profiles: ProfileConfig) -> Settings:
+    """Three sounds, and by default one profile beside the default."""
+    return Settings(RULES, profiles or (NIGHT, ProfileConfig(name="away")), ["Cat"])
+
+
+def in_force(chosen: Settings) -> dict[str, float]:
+    """The thresholds of what is detected."""
+    return {rule.label: rule.on for rule in chosen.rules}
+
+
+def test_by_default_all_is_as_configured() -> None:
+    """The rules themselves, not paused."""
+    assert settings().rules == RULES
+    assert settings().profiles == ("default", "night", "away")
+    assert not settings().choices.paused
+
+
+def test_a_profile_changes_some_sounds() -> None:
+    """One is off, one has another threshold, one is as its rule says; and back."""
+    chosen = settings()
+    chosen.choose("night")
+    assert in_force(chosen) == {"Dog": 0.8, "Glass": 0.5}
+    assert not chosen.sound("Speech").enabled
+    chosen.choose("default")
+    assert chosen.rules == RULES
+
+
+def test_a_change_belongs_to_its_profile() -> None:
+    """It is found again when the profile is chosen again, and no other profile knows of it."""
+    chosen = settings()
+    chosen.choose("night")
+    chosen.enable("Speech", True)
+    chosen.set_threshold("Dog", 0.3)
+    assert chosen.sound("Dog").rule == with_threshold(RULES[0], 0.3)
+    chosen.set_threshold("Dog", 0.9)
+    chosen.choose("away")
+    assert chosen.rules == RULES
+    chosen.choose("night")
+    assert in_force(chosen) == {"Dog": 0.9, "Speech": 0.5, "Glass": 0.5}
+
+
+def test_going_back_to_what_is_configured_leaves_no_change() -> None:
+    """So that a later change of the configuration has its effect."""
+    chosen = settings()
+    chosen.enable("Dog", False)
+    chosen.set_threshold("Dog", 0.3)
+    chosen.set_threshold("Speech", 0.3)
+    chosen.enable("Dog", True)
+    assert chosen.choices.changes == {"default": {"Dog": Change(on=0.3), "Speech": Change(on=0.3)}}
+    chosen.set_threshold("Dog", 0.6)
+    chosen.set_threshold("Speech", 0.5)
+    assert chosen.choices == Choices()
+
+
+@pytest.mark.parametrize(
+    ("profile", "words"),
+    [
+        (("Dg", None), "profiles: x: there is no rule for 'Dg'; did you mean 'Dog'?"),
+        (("Washing machine", None), "there is no rule for 'Washing machine'; there are Dog, Speech, Glass"),
+        (("Speech", 1.0), "profiles: x: 'Speech' could never fire from 1 on: smoothing lets its score reach"),
+    ],
+)
+def test_a_profile_that_makes_no_sense_is_refused(profile: tuple[str, float | None], words: str) -> None:
+    """With its name; but a default rule that the model has no class for may be named."""
+    label, on = profile
+    with pytest.raises(ConfigError) as caught:
+        settings(ProfileConfig(name="x", sounds=(ProfileSoundConfig(label=label, on=on),)))
+    assert words in str(caught.value)
+    settings(ProfileConfig(name="x", sounds=(ProfileSoundConfig(label="Cat", on=0.9),)))
+
+
+def test_what_is_restored_is_in_force_again() -> None:
+    """All that was chosen, from the same choices."""
+    first, second = settings(), settings()
+    first.enable("Glass", False)
+    first.choose("night")
+    first.set_threshold("Dog", 0.7)
+    first.pause(True)
+    assert second.restore(first.choices) == []
+    assert second.choices == first.choices
+    assert second.rules == first.rules
+
+
+@pytest.mark.parametrize(
+    ("choices", "problem"),
+    [
+        (
+            Choices(profile="gone"),
+            "there is no profile 'gone': choose one of default, night, away; default is in force",
+        ),
+        (Choices(changes={"default": {"Cow": Change(enabled=False)}}), "there is no rule for 'Cow'"),
+        (Choices(changes={"default": {"Dog": Change(on=-1.0)}}), "the threshold of 'Dog' must lie between 0 and 1"),
+        (Choices(changes={"gone": {"Dog": Change(on=0.3)}}), "there is no profile 'gone'"),
+    ],
+)
+def test_what_no_longer_fits_is_left_out_and_said(choices: Choices, problem: str) -> None:
+    """A profile or sound that the configuration has lost; the rest is restored."""
+    chosen = settings()
+    rest = {"night": {"Dog": Change(on=0.7)}}
+    (said,) = chosen.restore(Choices(True, choices.profile, {**choices.changes, **rest}))
+    assert problem in said
+    assert chosen.choices == Choices(True, "default", rest)
+    assert chosen.rules == RULES
+
+
+@pytest.mark.parametrize(
+    ("on", "off", "strong"),
+    [(0.6, 0.4, 0.85), (0.9, 0.4, 0.9), (0.3, 0.2, 0.85), (0.0, 0.0, 0.85)],
+)
+def test_off_and_strong_make_room_for_a_threshold(on: float, off: float, strong: float) -> None:
+    """`off` keeps its proportion below the rule's threshold; `strong` is never below the new one."""
+    rule = with_threshold(RULES[0], on)
+    assert (rule.on, rule.off, rule.strong) == pytest.approx((on, off, strong))
+
+
+@given(
+    rule=st.sampled_from(RULES),
+    on=st.floats() | st.floats(0, 1),
+)
+def test_a_threshold_is_refused_or_makes_a_rule_that_holds_together(rule: Rule, on: float) -> None:
+    """By the same conditions as in the configuration."""
+    try:
+        changed = with_threshold(rule, on)
+    except ValueError:
+        assert not 0 <= on <= rule.reach
+    else:
+        assert 0 <= changed.off <= changed.on <= changed.strong
+        assert changed.on <= changed.reach
+
+
+def test_rules_know_how_far_a_score_can_rise() -> None:
+    """Without smoothing up to 1, with smoothing less."""
+    assert RULES[2].reach == 1.0
+    assert 0.99 < RULES[1].reach < 1.0
+
+
+ACTIONS = st.one_of(
+    st.tuples(st.just("pause"), st.booleans()),
+    st.tuples(st.just("choose"), st.sampled_from(["default", "night", "away"])),
+    st.tuples(st.just("enable"), st.sampled_from(LABELS), st.booleans()),
+    st.tuples(st.just("set_threshold"), st.sampled_from(LABELS), st.sampled_from([0.0, 0.3, 0.5, 0.6, 0.8])),
+)
+
+
+@given(st.lists(ACTIONS, max_size=20))
+def test_whatever_was_chosen_outlasts_a_restart(actions: list[tuple[Any, ...]]) -> None:
+    """The choices alone bring everything back, and the last word on a sound is what holds in its profile."""
+    chosen, again = settings(), settings()
+    for name, *arguments in actions:
+        getattr(chosen, name)(*arguments)
+        if name == "set_threshold":
+            assert chosen.sound(arguments[0]).rule.on == arguments[1]
+        if name == "enable":
+            assert chosen.sound(arguments[0]).enabled == arguments[1]
+    assert again.restore(chosen.choices) == []
+    for profile in chosen.profiles:
+        chosen.choose(profile)
+        again.choose(profile)
+        assert again.rules == chosen.rules

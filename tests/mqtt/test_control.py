@@ -1,0 +1,245 @@
+"""Commands over MQTT: what is obeyed, how it is answered, and that nothing else has any effect."""
+
+import asyncio
+from dataclasses import dataclass, field
+
+import aiomqtt
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from monitor.config.schema import MqttConfig, ProfileConfig, ProfileSoundConfig
+from monitor.control.settings import Choices, Settings
+from monitor.messages import Rule
+from monitor.mqtt import control as commands_module
+from monitor.mqtt.control import BURST, COMPLAINTS, LONGEST, Commands
+from monitor.mqtt.controls import controls
+from monitor.mqtt.topics import Topics
+from tests.mqtt.examples import BASE, eventually, listening, publishing
+from tests.parts.broker import Broker
+
+TOPICS = Topics("sound-monitor", "box")
+NIGHT = ProfileConfig(name="night", sounds=(ProfileSoundConfig(label="Dog", enabled=False, on=0.8),))
+
+
+def rule(label: str, reach: float = 1.0) -> Rule:
+    """As the presets make them."""
+    return Rule(label, (0,), 0.5, 0.25, 0.9, 0.4, 3, 0.5, 1.5, 2.0, reach)
+
+
+@dataclass
+class Desk:
+    """Commands at work without a broker, and what they have sent and applied."""
+
+    settings: Settings = field(
+        default_factory=lambda: Settings([rule("Dog"), rule("Smoke alarm", 0.9)], [NIGHT], ["Dog"])
+    )
+    applied: list[Choices] = field(default_factory=list)
+    sent: dict[str, bytes] = field(default_factory=dict)
+    """Newest payload by topic below `setting`."""
+
+    def __post_init__(self) -> None:
+        set_by = controls(TOPICS.prefix, TOPICS.node, self.settings.labels, self.settings.profiles)
+        self.commands = Commands(TOPICS, set_by, self.settings, self.apply)
+
+    async def apply(self) -> None:
+        """Take note of what is in force; nobody has been told of it yet."""
+        assert not self.sent
+        self.applied.append(self.settings.choices)
+
+    async def send(self, topic: str, payload: bytes, retain: bool) -> None:
+        """Take note of an answer."""
+        assert retain
+        self.sent[topic.removeprefix(f"{BASE}/setting/")] = payload
+
+    async def connect(self) -> dict[str, bytes]:
+        """What is told on a new connection."""
+        self.sent.clear()
+        await self.commands.connected(self.send)
+        return dict(self.sent)
+
+    async def command(self, path: str, payload: bytes, retained: bool = False) -> dict[str, bytes]:
+        """Give a command on a topic below `set`; returns the answers."""
+        self.sent.clear()
+        await self.commands.received(f"{BASE}/set/{path}", payload, retained, self.send)
+        return dict(self.sent)
+
+
+async def test_a_connection_is_told_all_that_is_in_force() -> None:
+    """Every setting has its state."""
+    assert await Desk().connect() == {
+        "pause": b"OFF",
+        "profile": b"default",
+        "dog/enabled": b"ON",
+        "dog/threshold": b"0.5",
+        "smoke_alarm/enabled": b"ON",
+        "smoke_alarm/threshold": b"0.5",
+    }
+
+
+@pytest.mark.parametrize(
+    ("path", "payload", "state"),
+    [
+        ("pause", b"ON", b"ON"),
+        ("pause", b" on\n", b"ON"),
+        ("dog/enabled", b"OFF", b"OFF"),
+        ("dog/threshold", b"0.73", b"0.73"),
+        ("dog/threshold", b"1", b"1"),
+        ("dog/threshold", b".333333", b"0.3333"),
+        ("smoke_alarm/threshold", b"0.90", b"0.9"),
+    ],
+)
+async def test_a_command_is_applied_and_then_answered(path: str, payload: bytes, state: bytes) -> None:
+    """With the new state, and no other; a new connection hears it too."""
+    desk = Desk()
+    assert await desk.command(path, payload) == {path: state}
+    assert desk.applied == [desk.settings.choices] != [Choices()]
+    assert (await desk.connect())[path] == state
+
+
+async def test_a_profile_answers_with_all_that_it_changes() -> None:
+    """The profile, and the settings that are others now."""
+    desk = Desk()
+    night = {"profile": b"night", "dog/enabled": b"OFF", "dog/threshold": b"0.8"}
+    assert await desk.command("profile", b"night") == night
+    assert [rule.label for rule in desk.settings.rules] == ["Smoke alarm"]
+
+
+async def test_a_command_that_changes_nothing_is_answered_all_the_same() -> None:
+    """Whoever gave it waits for that; but there is nothing to apply."""
+    desk = Desk()
+    assert await desk.command("dog/threshold", b"0.5") == {"dog/threshold": b"0.5"}
+    assert desk.applied == []
+
+
+@pytest.mark.parametrize(
+    ("path", "payload", "why"),
+    [
+        ("pause", b"yes", "expected ON or OFF, not 'yes'"),
+        ("pause", b"O" * (LONGEST + 1), "more than 64 bytes"),
+        ("pause", b"\xff", "can't decode"),
+        ("profile", b"day", "there is no profile 'day': choose one of default, night"),
+        ("dog/enabled", b"1", "expected ON or OFF"),
+        ("dog/threshold", b"nan", "expected a number from 0 to 1, not 'nan'"),
+        ("dog/threshold", b"-0.1", "expected a number"),
+        ("dog/threshold", b"1e-1", "expected a number"),
+        ("dog/threshold", "٣".encode(), "expected a number"),
+        ("dog/threshold", b"1.01", "must lie between 0 and 1"),
+        ("smoke_alarm/threshold", b"0.95", "could never fire from 0.95 on: smoothing lets its score reach 0.90"),
+        ("cat/enabled", b"OFF", "there is no such command"),
+        ("pause/now", b"ON", "there is no such command"),
+    ],
+)
+async def test_what_is_no_command_changes_nothing_and_is_said_once(
+    path: str, payload: bytes, why: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """However often it comes."""
+    desk = Desk()
+    for _ in range(3):
+        assert await desk.command(path, payload) == {}
+    assert desk.settings.choices == Choices()
+    assert desk.applied == []
+    (record,) = caplog.records
+    assert why in record.getMessage()
+    assert f"set/{path}'" in record.getMessage()
+
+
+async def test_a_retained_command_is_ignored_and_said(caplog: pytest.LogCaptureFixture) -> None:
+    """It was given at another time, and would fire again at each connection; clearing it is no command either."""
+    desk = Desk()
+    for _ in range(3):
+        assert await desk.command("pause", b"ON", retained=True) == {}
+    assert await desk.command("pause", b"") == {}
+    assert not desk.settings.choices.paused
+    (record,) = caplog.records
+    assert "it is retained; clear it" in record.getMessage()
+
+
+async def test_complaints_come_to_an_end(caplog: pytest.LogCaptureFixture) -> None:
+    """Ever new garbage does not fill the log."""
+    desk = Desk()
+    for number in range(3 * COMPLAINTS):
+        await desk.command(f"x{number}" * 1000, b"?" * 10_000)
+    assert len(caplog.records) == COMPLAINTS
+    assert caplog.records[-1].getMessage().endswith("no more such lines")
+    assert max(len(record.getMessage()) for record in caplog.records) < 200
+
+
+async def test_commands_that_come_too_fast_are_ignored(monkeypatch: pytest.MonkeyPatch) -> None:
+    """After a burst; garbage does not count, and after a while all is well again."""
+    monkeypatch.setattr(commands_module, "RATE", 1e-6)
+    desk = Desk()
+    for _ in range(2 * BURST):
+        await desk.command("pause", b"?")
+    for number in range(2 * BURST):
+        await desk.command("pause", b"OFF" if number % 2 else b"ON")
+    assert len(desk.applied) == BURST
+    monkeypatch.setattr(commands_module, "RATE", 1e3)
+    await asyncio.sleep(0.01)
+    assert await desk.command("pause", b"ON") == {"pause": b"ON"}
+
+
+PATHS = st.sampled_from(["pause", "profile", "dog/enabled", "dog/threshold", "smoke_alarm/threshold", "", "/", "dog"])
+PAYLOADS = st.sampled_from([b"ON", b"off", b"0.7", b"night", b"default", b"2"]) | st.binary(max_size=80)
+
+
+@given(st.lists(st.tuples(PATHS | st.text(), PAYLOADS | st.text().map(str.encode), st.booleans()), max_size=30))
+async def test_whatever_comes_only_commands_change_anything(given: list[tuple[str, bytes, bool]]) -> None:
+    """Nothing raises; what is unanswered changed nothing, and what is told is always what is in force."""
+    desk = Desk()
+    told = await desk.connect()
+    for path, payload, retained in given:
+        before = desk.settings.choices
+        answer = await desk.command(path, payload, retained)
+        told |= answer
+        if not answer:
+            assert desk.settings.choices == before
+        else:
+            assert path in answer
+            assert not retained
+    assert told == await desk.connect()
+
+
+@given(PAYLOADS | st.floats().map(lambda number: repr(number).encode()))
+async def test_a_threshold_is_a_plain_number_that_the_rule_can_reach(payload: bytes) -> None:
+    """Whatever else comes changes nothing."""
+    desk = Desk()
+    answer = await desk.command("smoke_alarm/threshold", payload)
+    if answer:
+        assert 0 <= float(payload) <= 0.90005
+        assert float(answer["smoke_alarm/threshold"]) == pytest.approx(float(payload), abs=5.1e-5)
+    else:
+        assert desk.settings.choices == Choices()
+
+
+async def test_at_a_real_broker_commands_are_obeyed_and_answered(config: MqttConfig, broker: Broker) -> None:
+    """The answer is retained, whoever comes later hears it; a retained command of the past is not obeyed."""
+    desk = Desk()
+    async with aiomqtt.Client("127.0.0.1", broker.port) as client:
+        await client.publish(f"{BASE}/set/pause", b"ON", qos=1, retain=True)
+        async with publishing(config, desk.commands), listening(broker.port) as ear:
+            await eventually(lambda: ear.last("setting/dog/threshold") == b"0.5")
+            await client.publish(f"{BASE}/set/dog/threshold", b"0.75", qos=1)
+            await eventually(lambda: ear.last("setting/dog/threshold") == b"0.75")
+            assert ear.last("setting/pause") == b"OFF"
+            assert not desk.settings.choices.paused
+            async with listening(broker.port) as late:
+                await eventually(lambda: late.last("setting/dog/threshold") == b"0.75")
+                assert late.last("setting/pause") == b"OFF"
+
+
+async def test_settings_are_told_again_when_the_broker_has_forgotten_them(config: MqttConfig, broker: Broker) -> None:
+    """After a power cut; and commands are obeyed on the new connection."""
+    desk = Desk()
+    async with publishing(config, desk.commands):
+        async with listening(broker.port) as ear:
+            await eventually(lambda: ear.last("setting/pause") == b"OFF")
+            await ear.client.publish(f"{BASE}/set/profile", b"night", qos=1)
+            await eventually(lambda: ear.last("setting/profile") == b"night")
+        broker.kill9()
+        broker.start()
+        async with listening(broker.port) as ear:
+            await eventually(lambda: ear.last("setting/profile") == b"night")
+            await eventually(lambda: ear.last("setting/dog/enabled") == b"OFF")
+            await ear.client.publish(f"{BASE}/set/profile", b"default", qos=1)
+            await eventually(lambda: ear.last("setting/profile") == b"default")

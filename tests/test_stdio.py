@@ -1,0 +1,186 @@
+"""Lines to a pipe whose reader may sleep or leave."""
+
+import fcntl
+import logging
+import os
+import resource
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from monitor.errors import StorageError
+from monitor.stdio import LineOutlet, OutletHandler, quiet, stderr_aside
+
+
+@dataclass
+class Pipe:
+    """Two file descriptors."""
+
+    reader: int
+    writer: int
+
+    def read_all(self) -> list[str]:
+        """Every line until the writing end is closed."""
+        with os.fdopen(os.dup(self.reader), encoding="utf-8") as file:
+            return file.read().splitlines()
+
+
+@pytest.fixture
+def pipe() -> Iterator[Pipe]:
+    """A pipe that holds 4 KiB; what the test leaves open of it is closed."""
+    pipe = Pipe(*os.pipe())
+    fcntl.fcntl(pipe.writer, fcntl.F_SETPIPE_SZ, 4096)
+    yield pipe
+    for descriptor in (pipe.reader, pipe.writer):
+        try:
+            os.close(descriptor)
+        except OSError:
+            continue
+
+
+def wait_for(condition: Callable[[], object]) -> None:
+    """Until it holds."""
+    end = time.monotonic() + 10
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.005)
+
+
+def test_lines_come_out_whole_and_in_order(pipe: Pipe) -> None:
+    """Each with its end; nothing is lost to a reader that reads."""
+    outlet = LineOutlet(pipe.writer)
+    for number in range(5000):
+        outlet.write(f"line {number} ä")
+    reader = threading.Thread(target=lambda: got.extend(pipe.read_all()))
+    got: list[str] = []
+    reader.start()
+    outlet.flush(10)
+    os.close(pipe.writer)
+    reader.join(10)
+    assert got == [f"line {number} ä" for number in range(5000)]
+    assert (outlet.dropped, outlet.broken) == (0, False)
+
+
+def test_a_reader_that_sleeps_holds_nobody_up(pipe: Pipe) -> None:
+    """The oldest lines that wait are dropped and counted; every line is either written, waiting or dropped."""
+    outlet = LineOutlet(pipe.writer, capacity=10)
+    done = threading.Event()
+
+    def write() -> None:
+        for number in range(1000):
+            outlet.write(f"{number:1000}")
+        done.set()
+
+    threading.Thread(target=write, daemon=True).start()
+    assert done.wait(10)
+    assert outlet.flush(0.05) > outlet.dropped > 800
+    assert not outlet.broken
+    reader = threading.Thread(target=lambda: got.extend(pipe.read_all()))
+    got: list[str] = []
+    reader.start()
+    outlet.flush(10)
+    os.close(pipe.writer)
+    reader.join(10)
+    numbers = [int(line) for line in got]
+    assert numbers == sorted(numbers)
+    assert numbers[-10:] == list(range(990, 1000))
+    assert len(numbers) + outlet.dropped == 1000
+
+
+def test_a_reader_that_has_left_is_told_of(pipe: Pipe) -> None:
+    """Once, by `broken` and a call; later lines do no harm."""
+    calls: list[str] = []
+    outlet = LineOutlet(pipe.writer, capacity=5, on_broken=lambda: calls.append("broken"))
+    os.close(pipe.reader)
+    outlet.write("one")
+    wait_for(lambda: calls)
+    for number in range(100):
+        outlet.write(str(number))
+    outlet.flush(10)  # returns at once: nobody will write them
+    assert outlet.broken
+    assert calls == ["broken"]
+
+
+def test_a_full_disk_is_no_end(tmp_path: Path) -> None:
+    """Lines that do not fit on it are dropped and counted, and later ones are written again."""
+    path = tmp_path / "lines"
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT)
+    outlet = LineOutlet(descriptor)
+    outlet.write("before")
+    outlet.flush(10)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (7, hard))  # no file can grow beyond its first bytes
+    try:
+        outlet.write("during")
+        wait_for(lambda: outlet.dropped)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    outlet.write("after")
+    assert outlet.flush(10) == 1
+    os.close(descriptor)
+    assert path.read_text() == "before\nafter\n"
+    assert (outlet.dropped, outlet.broken) == (1, False)
+
+
+def test_a_descriptor_that_does_not_block_is_waited_for(pipe: Pipe) -> None:
+    """Some programs hand down such a stdout; nothing is lost on it."""
+    os.set_blocking(pipe.writer, False)
+    outlet = LineOutlet(pipe.writer)
+    for number in range(300):
+        outlet.write(f"{number:1000}")
+    outlet.flush(0.1)
+    reader = threading.Thread(target=lambda: got.extend(pipe.read_all()))
+    got: list[str] = []
+    reader.start()
+    outlet.flush(10)
+    os.close(pipe.writer)
+    reader.join(10)
+    assert [int(line) for line in got] == list(range(300))
+    assert (outlet.dropped, outlet.broken) == (0, False)
+
+
+def test_log_records_go_through_it(pipe: Pipe) -> None:
+    """Formatted, one a line; a record that cannot be formatted does not stop the one who logs."""
+    outlet = LineOutlet(pipe.writer)
+    logger = logging.Logger("test")
+    handler = OutletHandler(outlet)
+    handler.setFormatter(logging.Formatter("%(levelname)s: %(message)s"))
+    logger.addHandler(handler)
+    logger.warning("the %s is deaf", "kitchen")
+    logging.raiseExceptions, before = False, logging.raiseExceptions
+    logger.warning("%d", "no number")
+    logging.raiseExceptions = before
+    logger.warning("done")
+    outlet.flush(10)
+    os.close(pipe.writer)
+    assert pipe.read_all() == ["WARNING: the kitchen is deaf", "WARNING: done"]
+
+
+def test_noise_goes_to_the_log_and_the_rest_to_stderr(
+    capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    """The audio libraries' lines are logged for debugging; what others write arrives whole."""
+    caplog.set_level(logging.DEBUG)
+    with quiet():
+        os.write(2, b"ALSA lib pcm.c:1: Unknown PCM\nExpression 'ret' failed\nWARNING: disk full\nJackShm: no\n\n")
+    os.write(2, b"after\n")
+    assert capfd.readouterr().err == "WARNING: disk full\nafter\n"
+    assert "Unknown PCM" in caplog.text
+
+
+def test_stderr_comes_back_after_an_error(capfd: pytest.CaptureFixture[str]) -> None:
+    """An exception in the block leaves stderr as it was."""
+    with pytest.raises(ValueError, match="no"), quiet():
+        raise ValueError("no")
+    os.write(2, b"after\n")
+    assert capfd.readouterr().err == "after\n"
+
+
+def test_a_log_that_cannot_be_written_is_said(tmp_path: Path) -> None:
+    """Here it is a folder."""
+    with pytest.raises(StorageError, match=f"cannot write the log {tmp_path}"), stderr_aside(tmp_path):
+        pytest.fail("entered")

@@ -1,0 +1,139 @@
+"""Getting a file over HTTP."""
+
+import hashlib
+import re
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from monitor.errors import DownloadError, ModelError, StorageError
+from monitor.zoo.build import download as module
+from monitor.zoo.build.download import download
+from tests.parts.web import Site, serving
+
+CONTENT = bytes(range(256)) * 4000
+DIGEST = f"sha256:{hashlib.sha256(CONTENT).hexdigest()}"
+
+
+@pytest.fixture
+def site() -> Iterator[Site]:
+    """A server with one file of 1 MB."""
+    with serving(Site({"/model.pth": CONTENT})) as site:
+        yield site
+
+
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No waiting between two attempts."""
+    monkeypatch.setattr("time.sleep", lambda _: None)
+
+
+def get(site: Site, target: Path, size: int | None = len(CONTENT), digest: str | None = DIGEST) -> list[int]:
+    """Download; returns what the progress said."""
+    said: list[int] = []
+
+    def progress(done: int, total: int | None) -> None:
+        assert total == len(CONTENT)
+        said.append(done)
+
+    download(f"{site.address}/model.pth", target, size, digest, progress)
+    return said
+
+
+def test_a_file_comes_whole_and_alone(site: Site, tmp_path: Path) -> None:
+    """Into a folder that is made for it; the progress ends at its size."""
+    target = tmp_path / "cache" / "model.pth"
+    said = get(site, target)
+    assert target.read_bytes() == CONTENT
+    assert [path.name for path in target.parent.iterdir()] == ["model.pth"]
+    assert said[-1] == len(CONTENT)
+    assert said == sorted(said)
+
+
+def test_a_broken_connection_is_gone_on_with(site: Site, tmp_path: Path) -> None:
+    """From the byte at which it broke, in the same call."""
+    site.limit = 300_000
+    get(site, tmp_path / "model.pth")
+    assert (tmp_path / "model.pth").read_bytes() == CONTENT
+    assert site.ranges == [None, "bytes=300000-"]
+
+
+def test_an_interrupted_download_goes_on_later(site: Site, tmp_path: Path) -> None:
+    """What Ctrl-C left is not fetched again."""
+
+    def interrupt(done: int, _: int | None) -> None:
+        if done > 400_000:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        download(f"{site.address}/model.pth", tmp_path / "model.pth", None, None, interrupt)
+    assert not (tmp_path / "model.pth").exists()
+    there = (tmp_path / "model.pth.part").stat().st_size
+    assert get(site, tmp_path / "model.pth")[0] == there > 400_000
+    assert (tmp_path / "model.pth").read_bytes() == CONTENT
+
+
+@pytest.mark.parametrize("tag", ['"second"', None])
+def test_another_version_is_not_mixed_with_the_first(site: Site, tmp_path: Path, tag: str | None) -> None:
+    """Nor is one that cannot be told from it: it is fetched from the start."""
+    (tmp_path / "model.pth.part").write_bytes(b"old" * 1000)
+    (tmp_path / "model.pth.version").write_text('"first"')
+    site.tag = tag
+    assert get(site, tmp_path / "model.pth")[0] == 0
+    assert (tmp_path / "model.pth").read_bytes() == CONTENT
+
+
+def test_more_than_there_is_is_no_beginning_of_it(site: Site, tmp_path: Path) -> None:
+    """What the server calls too long is thrown away."""
+    (tmp_path / "model.pth.part").write_bytes(bytes(len(CONTENT)))
+    (tmp_path / "model.pth.version").write_text('"first"')
+    get(site, tmp_path / "model.pth")
+    assert (tmp_path / "model.pth").read_bytes() == CONTENT
+
+
+@pytest.mark.parametrize(
+    ("size", "digest", "said"),
+    [(None, "sha256:00", "its sha256 is "), (None, "md5:00", "its md5 is "), (7, None, "gave 1024000 bytes, 7 were")],
+)
+def test_another_file_than_was_published_is_refused(
+    site: Site, tmp_path: Path, size: int | None, digest: str | None, said: str
+) -> None:
+    """And nothing of it stays."""
+    with pytest.raises(ModelError, match=said):
+        get(site, tmp_path / "model.pth", size, digest)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_that_is_gone(site: Site, tmp_path: Path) -> None:
+    """The server's own words; not asked again."""
+    site.files.clear()
+    with pytest.raises(DownloadError, match=re.escape("/model.pth: the server says 404 Not Found")):
+        get(site, tmp_path / "model.pth")
+    assert len(site.ranges) == 1
+
+
+def test_no_server_there(tmp_path: Path) -> None:
+    """The reason is named."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))  # bound, not listening
+        site = Site(address=f"http://127.0.0.1:{taken.getsockname()[1]}")
+        with pytest.raises(DownloadError, match=r"Connection refused$"):
+            get(site, tmp_path / "model.pth")
+
+
+def test_a_disk_with_no_room(site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Is said before anything is written; nothing stays."""
+    monkeypatch.setattr("shutil.disk_usage", lambda _: type("Usage", (), {"free": 1000}))
+    with pytest.raises(StorageError, match=r"model\.pth\.part: 1 MB are needed, the disk has fewer left"):
+        get(site, tmp_path / "model.pth")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_disk_that_fills_up(site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was written is given back."""
+    monkeypatch.setattr(module, "_copy", lambda *_: Path("/dev/full").write_bytes(b"more"))
+    with pytest.raises(StorageError, match="No space left on device"):
+        get(site, tmp_path / "model.pth")
+    assert list(tmp_path.iterdir()) == []

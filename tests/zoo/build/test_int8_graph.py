@@ -1,0 +1,31 @@
+"""What of a graph becomes int8."""
+
+from monitor.zoo.build.int8_graph import nodes_to_quantize
+from tests.zoo.small_graph import small_model
+
+
+def test_layers_and_what_stays_between() -> None:
+    """Every layer behind the front end is chosen, and what follows convolutions; not what works on float."""
+    names = nodes_to_quantize(small_model(), ("frontend",))
+
+    assert names == [
+        f"node_{name}"
+        for name in (
+            ["stem", "stem_relu", "deep", "deep_relu", "point", "point_relu", "left", "left_clip", "sum", "logits"]
+        )
+    ]
+
+
+def test_a_sum_with_float_is_float() -> None:
+    """What is added to float answers is not rounded for it."""
+    names = nodes_to_quantize(small_model(), ("frontend", "left"))
+
+    assert "node_point_relu" in names
+    assert "node_left_clip" not in names
+    assert "node_sum" not in names
+
+
+def test_a_module_is_not_its_namesake() -> None:
+    """A module is named whole: to keep `lef` does not keep `left`."""
+    assert "node_left" in nodes_to_quantize(small_model(), ("frontend", "lef"))
+    assert "node_left" not in nodes_to_quantize(small_model(), ("frontend", "left"))

@@ -1,0 +1,148 @@
+"""The PANNs: what their authors' code answers, from the published weights, for any batch and length."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import pytest
+import torch
+from torch import Tensor, nn
+
+from monitor.errors import ModelError
+from monitor.zoo.build.export import export, metadata_for, sounds
+from monitor.zoo.catalogue import load_family
+from monitor.zoo.families.cnn14 import Cnn14
+from monitor.zoo.families.mobilenetv1 import MobileNetV1
+from monitor.zoo.families.mobilenetv2 import MobileNetV2
+from monitor.zoo.families.panns import SHORTEST, Panns, fold, load
+from monitor.zoo.families.wavegram import WavegramLogmelCnn14
+from tests.zoo import published
+from tests.zoo.seeded import GOLDEN, clip, golden_keys, state_dict
+
+OFFICIAL = {
+    "panns-cnn14": "Cnn14",
+    "panns-wavegram-logmel-cnn14": "Wavegram_Logmel_Cnn14",
+    "panns-mobilenetv1": "MobileNetV1",
+    "panns-mobilenetv2": "MobileNetV2",
+}
+
+
+@dataclass(frozen=True)
+class Small:
+    """A narrow network of a family, and the same written down independently."""
+
+    make: Callable[[], Panns]
+    truth: Callable[[published.State, Tensor], published.Answer]
+
+
+SMALL = {
+    "cnn14": Small(lambda: Cnn14((8, 8, 16, 16, 24, 24)), published.cnn14),
+    "wavegram": Small(
+        lambda: WavegramLogmelCnn14((8, 8, 16, 16, 24, 24), (8, 8, 16, 64)), published.wavegram_logmel_cnn14
+    ),
+    "mobilenetv1": Small(
+        lambda: MobileNetV1(((8, 2), (16, 1), (16, 2), (24, 2), (24, 2), (32, 2))),
+        lambda state, waveform: published.mobilenetv1(state, waveform, (2, 1, 2, 2, 2, 2)),
+    ),
+    "mobilenetv2": Small(
+        lambda: MobileNetV2(8, ((1, 8, 1, 1), (3, 12, 2, 2), (3, 16, 2, 2), (3, 16, 1, 2), (3, 24, 1, 2)), 40, 32),
+        lambda state, waveform: published.mobilenetv2(state, waveform, (1, 2, 1, 2, 1, 2, 2)),
+    ),
+}
+
+
+def loaded(small: Small, salt: int) -> tuple[nn.Module, published.State]:
+    """The network with seeded weights, and these."""
+    network = small.make()
+    state = state_dict({key: tuple(value.shape) for key, value in network.state_dict().items()}, salt)
+    return load(network, state), state
+
+
+@pytest.mark.parametrize("name", OFFICIAL)
+@torch.no_grad()
+def test_a_full_size_network_gives_the_official_answer(name: str) -> None:
+    """From the keys of the official state dict, nothing missing and nothing left over, before and after folding."""
+    golden = np.load(GOLDEN / f"{OFFICIAL[name]}.1.npz")
+    family = load_family(name)
+    network = family.build(state_dict(golden_keys(OFFICIAL[name])), family.window)
+    waveforms = torch.from_numpy(np.stack([clip(1), clip(2)]))
+    for alike in (network, family.fold(network)):
+        probabilities, embedding = alike(waveforms)
+        assert probabilities.numpy() == pytest.approx(golden["probabilities"], abs=5e-5)
+        assert embedding.numpy() == pytest.approx(golden["embedding"], abs=5e-4)
+
+
+@pytest.mark.parametrize("name", SMALL)
+@pytest.mark.parametrize("salt", [2, 3])
+@torch.no_grad()
+def test_a_narrow_network_answers_as_the_description_says(name: str, salt: int) -> None:
+    """Other weights than the golden ones; the pools leave a remainder at this length."""
+    network, state = loaded(SMALL[name], salt)
+    waveforms = torch.from_numpy(sounds(5, 320 * 66))
+    expected, features = SMALL[name].truth(state, waveforms)
+    for alike in (network, fold(network)):
+        probabilities, embedding = alike(waveforms)
+        torch.testing.assert_close(probabilities.double(), expected, rtol=0, atol=1e-5)
+        torch.testing.assert_close(embedding.double(), features, rtol=0, atol=1e-4)
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_the_file_answers_each_row_as_if_alone(name: str, tmp_path: Path) -> None:
+    """At any batch, silence among the rows, and from the shortest window on where the family allows it."""
+    network, state = loaded(SMALL[name], 4)
+    window = 320 * 34
+    variable = name != "wavegram"
+    metadata = metadata_for(name, family=name, sample_rate=32_000, window=window, labels=["a"], licence="l", source="s")
+    path = tmp_path / "small.onnx"
+    assert export(fold(network), path, metadata, window=window, shortest=SHORTEST if variable else None) < 1e-5
+    session = onnxruntime.InferenceSession(str(path))
+    for samples in (SHORTEST, 320 * 40 + 17) if variable else (window,):
+        waveforms = sounds(3, samples)
+        answer, _ = session.run(None, {"waveform": waveforms})
+        with torch.no_grad():
+            expected, _ = SMALL[name].truth(state, torch.from_numpy(waveforms))
+        assert answer == pytest.approx(expected.numpy(), abs=1e-5)
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_folding_leaves_the_exact_network_alone(name: str) -> None:
+    """The answer of the exact one is what the folded one's is judged by."""
+    network, _ = loaded(SMALL[name], 5)
+    before = {key: value.clone() for key, value in network.state_dict().items()}
+    folded = fold(network)
+    after = network.state_dict()
+    assert all(torch.equal(before[key], after[key]) for key in before)
+    assert not any(isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d) for module in folded.modules())
+
+
+def test_the_published_front_end_is_passed_over() -> None:
+    """The constants of the log-mel stand in the published files among the weights."""
+    network, state = loaded(SMALL["cnn14"], 6)
+    constants = {
+        "spectrogram_extractor.stft.conv_real.weight": torch.zeros(513, 1, 1024),
+        "spectrogram_extractor.stft.conv_imag.weight": torch.zeros(513, 1, 1024),
+        "logmel_extractor.melW": torch.zeros(513, 64),
+    }
+    assert load(SMALL["cnn14"].make(), {**state, **constants}).state_dict().keys() == network.state_dict().keys()
+
+
+def test_the_namesake_for_another_rate_is_refused() -> None:
+    """Its weights have the same names and shapes; its front end has not."""
+    _, state = loaded(SMALL["cnn14"], 6)
+    namesake = {**state, "spectrogram_extractor.stft.conv_real.weight": torch.zeros(257, 1, 512)}
+    with pytest.raises(ModelError, match="only the networks for 32000 Hz"):
+        load(SMALL["cnn14"].make(), namesake)
+
+
+def test_the_checkpoint_of_another_family_is_refused() -> None:
+    """The message names keys of both."""
+    with pytest.raises(ModelError, match=r"lacks conv_block1\.conv1\.weight.* also holds features\.0\.0\.weight"):
+        load_family("panns-cnn14").build(state_dict(golden_keys("MobileNetV1")), 320_000)
+
+
+def test_a_window_that_the_wavegram_cannot_be_drawn_of_is_refused() -> None:
+    """Before any weight is looked at."""
+    with pytest.raises(ModelError, match=r"multiples of 640 \(20 ms"):
+        load_family("panns-wavegram-logmel-cnn14").build({}, 32_000 - 320)
