@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from monitor.classify.classifier import Classifier
-from monitor.classify.native import Session
+from monitor.classify.native import NativeModel
 from monitor.config.schema import RuleConfig
 from monitor.detect.rules import resolve
 from monitor.errors import SourceError
@@ -23,7 +23,7 @@ WINDOW, HOP = 15_600, 4_000
 @pytest.fixture
 async def classifier(tmp_path: Path) -> AsyncIterator[Classifier]:
     """The tiny model, in batches of a number that nothing is a multiple of."""
-    classifier = Classifier(Session(write_tiny_model(tmp_path / "tiny.onnx")), batch=7)
+    classifier = Classifier(NativeModel(write_tiny_model(tmp_path / "tiny.onnx")), batch=7)
     yield classifier
     classifier.close()
 
@@ -101,7 +101,7 @@ async def test_scores_are_the_models_own(classifier: Classifier, tmp_path: Path)
     np.testing.assert_allclose(scores.times, (WINDOW + HOP * np.arange(windows)) / RATE)
     filled = np.concatenate((np.trunc(audio * 32767) / 32768, np.zeros(WINDOW))).astype(np.float32)
     alone = np.stack([filled[HOP * k : HOP * k + WINDOW] for k in range(windows)])
-    expected, statistics = Session(Path(classifier.card.path)).run(alone)
+    expected, statistics = NativeModel(Path(classifier.card.path)).run(alone)
     assert statistics is not None
     np.testing.assert_allclose(scores.probabilities, expected, atol=1e-4)
     np.testing.assert_allclose(scores.embeddings, statistics, atol=1e-4)

@@ -15,7 +15,7 @@ from monitor.audio.feeder import Feeder
 from monitor.audio.listener import Listener
 from monitor.audio.windows import Grid
 from monitor.classify.classifier import Classifier
-from monitor.classify.native import Session
+from monitor.classify.native import NativeModel
 from monitor.config.schema import AudioConfig, RuleConfig
 from monitor.detect.rules import resolve
 from monitor.errors import SourceError
@@ -39,7 +39,7 @@ class Run:
     """What a pipeline told of some sources, each a float32[n, 1] at 16 kHz."""
 
     def __init__(self, model: Path, audio: dict[str, Samples], fails: Sequence[str] = ()) -> None:
-        self.session = Session(write_tiny_model(model))
+        self.session = NativeModel(write_tiny_model(model))
         self.audio, self.fails = audio, fails
         self.recorded: list[Detection] = []
         self.told: list[Detection] = []
@@ -147,7 +147,7 @@ async def test_snapshots_tell_level_and_top_labels(tmp_path: Path) -> None:
         assert scores == sorted(scores, reverse=True)
 
 
-class SlowSession(Session):
+class SlowNativeModel(NativeModel):
     """A model that takes 0.15 s for every batch, whatever its size."""
 
     def run(self, waveforms: Samples) -> tuple[Samples, Samples | None]:
@@ -157,7 +157,7 @@ class SlowSession(Session):
 
 async def test_overload_drops_whole_hops_and_stays_current(tmp_path: Path) -> None:
     """With a model slower than real time windows are skipped and counted, and the answers do not grow old."""
-    session = SlowSession(write_tiny_model(tmp_path / "tiny.onnx"))
+    session = SlowNativeModel(write_tiny_model(tmp_path / "tiny.onnx"))
     grid = Grid(RATE, session.card.window, HOP // 4)
     classifier, hub, lags = Classifier(session, batch=1), Hub(), []
     audio = burst(1.0, 6.0)

@@ -8,8 +8,7 @@ import numpy as np
 from monitor.classify.features import FRONT_ENDS
 from monitor.classify.foreign_card import InputSheet, Sheet, read_sheet
 from monitor.classify.graph import FLOAT, Graph, Shape
-from monitor.classify.model import Answer, run_rows
-from monitor.classify.trial import try_out
+from monitor.classify.model import Answer, run_rows, try_out
 from monitor.errors import ModelError
 from monitor.messages import ModelCard, Samples
 

@@ -2,11 +2,16 @@
 
 import contextlib
 import logging
-from collections.abc import Iterator, Sequence
+import os
+import resource
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-from monitor.classify.binding import Arrays, BoundRunner
-from monitor.classify.guard import bounded_memory, bounded_time
+import numpy as np
+from numpy.typing import NDArray
+
 from monitor.classify.onnx_file import read_onnx
 from monitor.errors import ModelError
 from monitor.messages import Samples
@@ -22,6 +27,14 @@ FLOAT = "tensor(float)"
 
 Shape = tuple[int | str | None, ...]
 """A number is fixed; a name, or None, is free."""
+
+Arrays = Mapping[str, NDArray[np.generic]]
+"""By the name of the input."""
+
+MEMORY = 8 * 2**30
+"""Bytes that loading and a first run may add; less on a small machine."""
+PATIENCE = 300.0
+"""Seconds that a first run may take; the largest transformers need a minute of it on a small or busy machine."""
 
 
 class Graph:
@@ -104,3 +117,86 @@ def _start(path: Path, provider: str, threads: int) -> ort.InferenceSession:
     except Exception as error:  # ONNX Runtime's errors have no common base
         refused = "not a model that ONNX Runtime can load" if provider == "cpu" else f"cannot be loaded on {provider}"
         raise ModelError(f"{path}: {refused}: {plain(error)}") from error
+
+
+@dataclass(frozen=True, slots=True)
+class _Buffers:
+    """One set, on the device."""
+
+    binding: ort.IOBinding
+    inputs: Mapping[str, ort.OrtValue]
+    outputs: Sequence[ort.OrtValue]
+
+
+class BoundRunner:
+    """Runs one session. Each new shape allocates, so callers keep to few."""
+
+    def __init__(self, session: ort.InferenceSession, device: str) -> None:
+        """`device`: where the buffers lie, as ONNX Runtime calls it: cuda, cpu."""
+        self._session = session
+        self._device = device
+        self._made: dict[tuple[object, ...], _Buffers] = {}
+
+    def run(self, outputs: Sequence[str], feeds: Arrays, options: ort.RunOptions) -> list[Samples]:
+        """The outputs, in this order, copied from the device."""
+        key = (*outputs, *(array.shape for array in feeds.values()))
+        buffers = self._made.get(key)
+        if buffers is None:
+            buffers = self._made[key] = self._make(outputs, feeds, options)
+        for name, array in feeds.items():
+            buffers.inputs[name].update_inplace(array)
+        self._session.run_with_iobinding(buffers.binding, options)
+        return [np.array(value.numpy()) for value in buffers.outputs]
+
+    def _make(self, outputs: Sequence[str], feeds: Arrays, options: ort.RunOptions) -> _Buffers:
+        """Allocate the inputs; the first run allocates the outputs, of which only it tells the shapes."""
+        binding = self._session.io_binding()
+        inputs: dict[str, ort.OrtValue] = {}
+        for name, array in feeds.items():
+            inputs[name] = ort.OrtValue.ortvalue_from_shape_and_type(array.shape, array.dtype.type, self._device, 0)
+            inputs[name].update_inplace(array)
+            binding.bind_ortvalue_input(name, inputs[name])
+        for name in outputs:
+            binding.bind_output(name, self._device)
+        self._session.run_with_iobinding(binding, options)
+        values = binding.get_outputs()
+        binding.clear_binding_outputs()
+        for name, value in zip(outputs, values, strict=True):
+            binding.bind_ortvalue_output(name, value)
+        return _Buffers(binding, inputs, values)
+
+
+@contextlib.contextmanager
+def bounded_memory() -> Iterator[None]:
+    """Let allocations fail that go beyond half of the machine's memory, or `MEMORY`; the whole process feels it."""
+    page = os.sysconf("SC_PAGE_SIZE")
+    budget = min(MEMORY, os.sysconf("SC_PHYS_PAGES") * page // 2)
+    soft, hard = resource.getrlimit(resource.RLIMIT_AS)
+    try:
+        limit = int(Path("/proc/self/statm").read_text().split()[0]) * page + budget
+    except OSError:  # not Linux
+        yield
+        return
+    if soft != resource.RLIM_INFINITY:
+        limit = min(limit, soft)
+    resource.setrlimit(resource.RLIMIT_AS, (limit, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
+
+
+@contextlib.contextmanager
+def bounded_time(terminate: Callable[[], None]) -> Iterator[None]:
+    """Call `terminate` when `PATIENCE` is over; what that breaks off raises `TimeoutError` instead."""
+    timer = threading.Timer(PATIENCE, terminate)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    except Exception as error:
+        if timer.finished.is_set():
+            raise TimeoutError(f"it takes longer than {PATIENCE:g} s") from error
+        raise
+    finally:
+        timer.cancel()

@@ -5,13 +5,12 @@ from pathlib import Path
 
 from monitor.classify.card import read_card
 from monitor.classify.graph import FLOAT, Graph
-from monitor.classify.model import Answer, run_rows
-from monitor.classify.trial import try_out
+from monitor.classify.model import Answer, run_rows, try_out
 from monitor.errors import ModelError
 from monitor.messages import ModelCard, Samples
 
 
-class Session:
+class NativeModel:
     """A loaded model. `run` may be called from any one thread at a time."""
 
     def __init__(self, path: Path, provider: str = "auto", threads: int = 1) -> None:

@@ -1,30 +1,43 @@
-"""Opens a model by its name or path, whatever kind of file it is."""
+"""Find model files, and open a model of any kind."""
 
+import contextlib
 from pathlib import Path
 
 from monitor.classify.card import read_card, takes_prompts
 from monitor.classify.foreign import ForeignModel
 from monitor.classify.foreign_card import read_sheet, sheet_beside
-from monitor.classify.library import find
 from monitor.classify.model import Model
-from monitor.classify.native import Session
+from monitor.classify.native import NativeModel
 from monitor.classify.onnx_file import read_onnx
 from monitor.classify.prompted import PromptedModel
+from monitor.config.paths import model_folders
 from monitor.config.schema import ModelConfig
-from monitor.errors import ConfigError
+from monitor.errors import ConfigError, ModelError, suggestion
+from monitor.files import expand_home
 from monitor.messages import ModelCard
 
 
 def open_model(config: ModelConfig) -> Model:
     """Find, load and check the configured model.
 
-    Raises `ModelError` that says what to do, and `ConfigError` for prompts that are missing or that it does not take.
+    Raises `ModelError`, and `ConfigError` for prompts that are missing or that the model does not take.
     """
-    return _open(find(config.name), config)
+    path = find_model(config.name)
+    sheet = sheet_beside(path)
+    if sheet is None and takes_prompts(read_onnx(path).metadata):
+        return PromptedModel(path, config.prompts, config.background, config.provider, config.threads)
+    if config.prompts:
+        raise ConfigError(
+            f"model.prompts: {path} has classes of its own and takes no prompts: remove them, or choose a model that "
+            "takes prompts, such as clap"
+        )
+    if sheet is not None:
+        return ForeignModel(path, sheet, config.provider, config.threads)
+    return NativeModel(path, config.provider, config.threads)
 
 
-def describe(path: Path) -> ModelCard:
-    """What a model file says about itself, or the card beside it says, without loading it. Raises `ModelError`."""
+def describe_model(path: Path) -> ModelCard:
+    """Return the card of a model file without loading the model. Raises `ModelError`."""
     file = read_onnx(path)
     sheet = sheet_beside(path)
     if sheet is not None:
@@ -32,15 +45,24 @@ def describe(path: Path) -> ModelCard:
     return read_card(path, file.metadata, has_embedding="embedding" in file.outputs)
 
 
-def _open(path: Path, config: ModelConfig) -> Model:
-    sheet = sheet_beside(path)
-    if sheet is None and takes_prompts(read_onnx(path).metadata):
-        return PromptedModel(path, config.prompts, config.background, config.provider, config.threads)
-    if config.prompts:
-        raise ConfigError(
-            f"model.prompts: {path} has classes of its own and takes no prompts: leave them out, or choose a model "
-            "that is told in words what to listen for, such as clap"
-        )
-    if sheet is not None:
-        return ForeignModel(path, sheet, config.provider, config.threads)
-    return Session(path, config.provider, config.threads)
+def model_files() -> list[Path]:
+    """Return all installed model files, sorted by name; of files with the same name, only the first in the search."""
+    found: dict[str, Path] = {}
+    for folder in model_folders():
+        with contextlib.suppress(PermissionError):  # HOME may be another user's
+            for path in sorted(folder.glob("*.onnx")):
+                found.setdefault(path.stem, path)
+    return [found[name] for name in sorted(found)]
+
+
+def find_model(name: str) -> Path:
+    """Return a model's file by its name or path. Raises `ModelError` that suggests an installed model."""
+    if name.endswith(".onnx") or "/" in name:
+        path = expand_home(name)
+        if not path.is_file():
+            raise ModelError(f"model file {name} does not exist")
+        return path
+    installed = {path.stem: path for path in model_files()}
+    if name in installed:
+        return installed[name]
+    raise ModelError(f"unknown model {name!r}; {suggestion(name, installed)}")

@@ -26,7 +26,7 @@ AGAIN = "pull or import the model again"
 
 
 @dataclass(frozen=True, slots=True)
-class TextTower:
+class PromptEncoder:
     """Where a text tower is, and what its files must be."""
 
     graph: Path

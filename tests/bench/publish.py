@@ -18,8 +18,8 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
-from monitor.classify.library import find
-from monitor.classify.native import Session
+from monitor.classify.native import NativeModel
+from monitor.classify.open import find_model
 from monitor.config.schema import Config, MqttConfig
 from monitor.events.log import EventLog
 from monitor.hub import Hub
@@ -35,7 +35,7 @@ class Inference:
     """The model at work without a pause, in a thread as in the program."""
 
     def __init__(self) -> None:
-        self._session = Session(find(Config().model.name))
+        self._session = NativeModel(find_model(Config().model.name))
         self._samples = np.zeros((1, self._session.card.window), np.float32)
         self._times: list[float] = []
         self._ended = threading.Event()

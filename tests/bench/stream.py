@@ -17,8 +17,8 @@ from monitor.audio.resample import Resampler
 from monitor.audio.ring import SampleRing
 from monitor.audio.windows import Grid, Windower
 from monitor.classify.classifier import Classifier
-from monitor.classify.library import find
-from monitor.classify.native import Session
+from monitor.classify.native import NativeModel
+from monitor.classify.open import find_model
 from monitor.config.schema import Config
 from monitor.detect.rules import resolve
 from monitor.messages import Window
@@ -30,7 +30,7 @@ BLOCK = 960
 
 def stages(model: str, hop_seconds: float) -> dict[str, tuple[Callable[[], object], float]]:
     """Each stage's work and how often a stream needs it in a second."""
-    session = Session(find(model))
+    session = NativeModel(find_model(model))
     card = session.card
     hop = round(hop_seconds * card.sample_rate)
     rules = resolve(Config().detection.rules, card.labels, card.window / card.sample_rate, hop_seconds)

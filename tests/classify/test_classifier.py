@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from monitor.classify.classifier import Classifier
-from monitor.classify.native import Session
+from monitor.classify.native import NativeModel
 from monitor.errors import ModelError
 from monitor.messages import Samples, Window
 from tests.parts.slow_model import write_slow_model
@@ -32,12 +32,12 @@ def _noise(random: np.random.Generator, level: float) -> Samples:
 
 
 @pytest.fixture
-def session(tmp_path: Path) -> Session:
+def session(tmp_path: Path) -> NativeModel:
     """The tiny model, loaded."""
-    return Session(write_tiny_model(tmp_path / "ears.onnx"))
+    return NativeModel(write_tiny_model(tmp_path / "ears.onnx"))
 
 
-async def test_scores_come_in_the_order_of_their_windows(session: Session) -> None:
+async def test_scores_come_in_the_order_of_their_windows(session: NativeModel) -> None:
     """Over several batches and one that is not full, each with its window's source and place."""
     classifier = Classifier(session, batch=4)
     given = windows(0.9, 0.0, 0.9, 0.0, 0.0, 0.9, 0.9, 0.0, 0.9, 0.0)
@@ -49,7 +49,7 @@ async def test_scores_come_in_the_order_of_their_windows(session: Session) -> No
         assert score.model == "ears"
 
 
-async def test_a_window_scores_the_same_alone_and_in_company(session: Session) -> None:
+async def test_a_window_scores_the_same_alone_and_in_company(session: NativeModel) -> None:
     """What runs beside it does not touch it."""
     given = windows(0.01, 0.9, 0.03, 0.0, 0.02)
     alone, together = Classifier(session, batch=1), Classifier(session, batch=5)
@@ -62,7 +62,7 @@ async def test_a_window_scores_the_same_alone_and_in_company(session: Session) -
     together.close()
 
 
-async def test_an_answer_that_is_no_number_is_an_error(session: Session) -> None:
+async def test_an_answer_that_is_no_number_is_an_error(session: NativeModel) -> None:
     """A rule that compares with it would be silent for ever."""
     classifier = Classifier(session, batch=4)
     with pytest.raises(ModelError, match="answers with what is no number"):
@@ -70,7 +70,7 @@ async def test_an_answer_that_is_no_number_is_an_error(session: Session) -> None
     classifier.close()
 
 
-async def test_no_windows_no_scores(session: Session) -> None:
+async def test_no_windows_no_scores(session: NativeModel) -> None:
     """Nothing is run for them."""
     classifier = Classifier(session, batch=4)
     assert await classifier.run([]) == []
@@ -78,7 +78,7 @@ async def test_no_windows_no_scores(session: Session) -> None:
     classifier.close()
 
 
-async def test_latencies_are_told(session: Session) -> None:
+async def test_latencies_are_told(session: NativeModel) -> None:
     """The median does not exceed the 95th percentile, and all of them together make the time that it was busy."""
     classifier = Classifier(session, batch=2)
     assert classifier.percentile(0.95) == 0.0
@@ -92,7 +92,7 @@ async def test_latencies_are_told(session: Session) -> None:
 
 async def test_the_event_loop_goes_on_while_a_batch_runs_until_it_is_broken_off(tmp_path: Path) -> None:
     """A loop beside minutes of inference still turns; `terminate` ends it at once, and nothing is left to wait for."""
-    classifier = Classifier(Session(write_slow_model(tmp_path / "slow.onnx")), batch=4)
+    classifier = Classifier(NativeModel(write_slow_model(tmp_path / "slow.onnx")), batch=4)
     running = asyncio.create_task(classifier.run(windows(1.0)))
     turns, end = 0, time.monotonic() + 1.0
     while time.monotonic() < end:

@@ -1,6 +1,8 @@
-"""Which provider a graph runs on, as far as that can be seen without a GPU."""
+"""Graphs: the provider they run on, I/O binding, and the bounds on memory and time; the CPU stands in for a GPU."""
 
 import logging
+import resource
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -8,12 +10,16 @@ import numpy as np
 import pytest
 
 from monitor.classify import graph
-from monitor.classify.graph import Graph
+from monitor.classify.graph import BoundRunner, Graph, bounded_memory, bounded_time
+from monitor.classify.native import NativeModel
 from monitor.errors import ModelError
+from monitor.messages import Samples
 from monitor.onnx import ort
+from tests.parts.slow_model import write_slow_model
 from tests.parts.tiny_model import write_tiny_model
 
 CPU, CUDA, TENSORRT = "CPUExecutionProvider", "CUDAExecutionProvider", "TensorrtExecutionProvider"
+OUTPUTS = ("probabilities", "embedding")
 
 
 class Machine:
@@ -102,3 +108,114 @@ def test_the_cpu_can_be_chosen_on_a_machine_with_a_gpu(path: Path, monkeypatch: 
     machine = Machine(monkeypatch, CUDA, CPU)
     assert Graph(path, "cpu").provider == CPU
     assert machine.asked == [[CPU]]
+
+
+def waveforms(rows: int, seed: int = 0) -> Samples:
+    """Noise of levels that the tiny model is unsure about."""
+    return np.random.default_rng(seed).uniform(-0.05, 0.05, (rows, 15_600)).astype(np.float32)
+
+
+@pytest.fixture
+def session(tmp_path: Path) -> ort.InferenceSession:
+    """The tiny model, loaded."""
+    return ort.InferenceSession(str(write_tiny_model(tmp_path / "x.onnx")), providers=["CPUExecutionProvider"])
+
+
+def test_bound_runs_answer_as_others_do(session: ort.InferenceSession) -> None:
+    """Of each size, again and again; an answer stays as it is when the buffers are used anew."""
+    runner = BoundRunner(session, "cpu")
+    kept = []
+    for seed, rows in enumerate((1, 3, 1, 3, 1)):
+        feeds = {"waveform": waveforms(rows, seed)}
+        kept.append((runner.run(OUTPUTS, feeds, ort.RunOptions()), session.run(OUTPUTS, feeds)))
+    for got, expected in kept:
+        for one, other in zip(got, expected, strict=True):
+            np.testing.assert_array_equal(one, other)
+
+
+def test_buffers_are_made_once_for_each_shape(session: ort.InferenceSession, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Later runs allocate nothing on the device."""
+    made: list[list[int]] = []
+    allocate = ort.OrtValue.ortvalue_from_shape_and_type
+
+    def counted(shape: tuple[int, ...], *others: object) -> ort.OrtValue:
+        made.append(list(shape))
+        return allocate(shape, *others)
+
+    monkeypatch.setattr(ort.OrtValue, "ortvalue_from_shape_and_type", counted)
+    runner = BoundRunner(session, "cpu")
+    for rows in (1, 2, 2, 1, 2):
+        runner.run(OUTPUTS, {"waveform": waveforms(rows)}, ort.RunOptions())
+    assert made == [[1, 15_600], [2, 15_600]]
+
+
+@pytest.fixture
+def on_device(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the CPU be a device with buffers of its own."""
+    monkeypatch.setitem(graph.DEVICES, "CPUExecutionProvider", "cpu")
+
+
+@pytest.mark.usefixtures("on_device")
+def test_a_bound_session_answers_as_another(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """For any number of windows; buffers are made for powers of two only."""
+    bound = NativeModel(path)
+    monkeypatch.delitem(graph.DEVICES, "CPUExecutionProvider")
+    plain = NativeModel(path)
+    for rows in (1, 2, 3, 5, 6, 7, 8):
+        for one, other in zip(bound.run(waveforms(rows)), plain.run(waveforms(rows)), strict=True):
+            assert one is not None
+            assert other is not None
+            np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-6)
+    assert bound._graph._bound is not None
+    sizes = [buffers.inputs["waveform"].shape()[0] for buffers in bound._graph._bound._made.values()]
+    assert sorted(sizes) == [1, 2, 4, 8]
+
+
+@pytest.mark.usefixtures("on_device")
+def test_a_bound_run_can_be_broken_off(tmp_path: Path) -> None:
+    """By the same call as any other."""
+    session = NativeModel(write_slow_model(tmp_path / "slow.onnx"))
+    session.terminate()
+    with pytest.raises(Exception, match="terminate flag"):
+        session.run(np.ones((1, 15_600), np.float32))
+
+
+def test_memory_is_bounded_only_within(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An allocation beyond the bound fails, one below it and one afterwards do not."""
+    monkeypatch.setattr(graph, "MEMORY", 2**28)
+    before = resource.getrlimit(resource.RLIMIT_AS)
+    with bounded_memory():
+        assert np.zeros(2**20, np.uint8).nbytes == 2**20
+        with pytest.raises(MemoryError):
+            np.zeros(2**29, np.uint8)
+    assert resource.getrlimit(resource.RLIMIT_AS) == before
+    assert np.zeros(2**29, np.uint8).nbytes == 2**29
+
+
+def test_the_bound_is_lifted_after_a_failure() -> None:
+    """Whatever went wrong."""
+    before = resource.getrlimit(resource.RLIMIT_AS)
+    with pytest.raises(ValueError, match="wrong"), bounded_memory():
+        raise ValueError("wrong")
+    assert resource.getrlimit(resource.RLIMIT_AS) == before
+
+
+def test_what_takes_too_long_is_broken_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And it is said that it was for this."""
+    monkeypatch.setattr(graph, "PATIENCE", 0.05)
+    told = threading.Event()
+
+    def run() -> None:
+        assert told.wait(10)
+        raise RuntimeError("terminated")
+
+    with pytest.raises(TimeoutError, match=r"it takes longer than 0\.05 s"), bounded_time(told.set):
+        run()
+
+
+def test_what_fails_in_time_fails_as_it_is() -> None:
+    """Nothing is broken off."""
+    told = threading.Event()
+    with pytest.raises(RuntimeError, match="of itself"), bounded_time(told.set):
+        raise RuntimeError("of itself")
+    assert not told.is_set()

@@ -11,7 +11,7 @@ import pytest
 from numpy.typing import NDArray
 from onnx import ModelProto, TensorProto, helper, load_model, save_model
 
-from monitor.classify.native import Session
+from monitor.classify.native import NativeModel
 from monitor.errors import ModelError
 from monitor.messages import Samples
 from tests.parts.tiny_model import write_tiny_model
@@ -53,7 +53,7 @@ def answer(last: str, dtype: int, shape: Sequence[int | str], **attributes: Any)
 def refusal(path: Path) -> str:
     """What is said of this file, without the path at its beginning."""
     with pytest.raises(ModelError) as caught:
-        Session(path)
+        NativeModel(path)
     told, _, why = str(caught.value).partition(": ")
     assert told == str(path)
     assert "\n" not in why
@@ -62,7 +62,7 @@ def refusal(path: Path) -> str:
 
 def test_a_good_file_is_loaded(tmp_path: Path) -> None:
     """It tells its card and the provider that is really in use."""
-    session = Session(write_tiny_model(tmp_path / "ears.onnx"))
+    session = NativeModel(write_tiny_model(tmp_path / "ears.onnx"))
     assert session.provider == "CPUExecutionProvider"
     assert (session.card.name, session.card.labels) == ("ears", ("Loud", "Quiet"))
     assert session.card.has_embedding
@@ -70,7 +70,7 @@ def test_a_good_file_is_loaded(tmp_path: Path) -> None:
 
 def test_waveforms_become_probabilities_and_embeddings(tmp_path: Path) -> None:
     """float32[batch, classes] and float32[batch, dims]; loud and silent are told apart."""
-    session = Session(write_tiny_model(tmp_path / "ears.onnx"))
+    session = NativeModel(write_tiny_model(tmp_path / "ears.onnx"))
     probabilities, embeddings = session.run(np.array([[0.5] * 15600, [0.0] * 15600], np.float32))
     assert embeddings is not None
     assert (probabilities.dtype.name, probabilities.shape) == ("float32", (2, 2))
@@ -80,7 +80,7 @@ def test_waveforms_become_probabilities_and_embeddings(tmp_path: Path) -> None:
 
 def test_the_embedding_may_be_missing(tmp_path: Path) -> None:
     """Then there is none, and the card says so."""
-    session = Session(edited(tmp_path / "ears.onnx", lambda model: model.graph.output.pop()))
+    session = NativeModel(edited(tmp_path / "ears.onnx", lambda model: model.graph.output.pop()))
     assert not session.card.has_embedding
     assert session.run(np.zeros((1, 15600), np.float32))[1] is None
 
@@ -171,8 +171,8 @@ def fixed_batch(size: int) -> Callable[[ModelProto], None]:
 
 def test_a_model_for_one_window_at_a_time_gets_them_in_turn(tmp_path: Path) -> None:
     """The answers are those of the model that takes any number."""
-    whole = Session(write_tiny_model(tmp_path / "whole.onnx"))
-    single = Session(edited(tmp_path / "single.onnx", fixed_batch(1)))
+    whole = NativeModel(write_tiny_model(tmp_path / "whole.onnx"))
+    single = NativeModel(edited(tmp_path / "single.onnx", fixed_batch(1)))
     assert (whole.card.max_batch, single.card.max_batch) == (None, 1)
     waveforms = np.random.default_rng(0).uniform(-0.01, 0.01, (3, 15600)).astype(np.float32)
     for expected, got in zip(whole.run(waveforms), single.run(waveforms), strict=True):
@@ -189,7 +189,7 @@ def test_a_model_for_a_fixed_number_of_windows_is_refused(tmp_path: Path) -> Non
 
 def test_more_windows_than_may_run_together_run_in_parts(tmp_path: Path) -> None:
     """As the metadata says; also where their number is no multiple."""
-    session = Session(write_tiny_model(tmp_path / "x.onnx", max_batch="2"))
+    session = NativeModel(write_tiny_model(tmp_path / "x.onnx", max_batch="2"))
     waveforms = np.random.default_rng(0).uniform(-0.01, 0.01, (5, 15600)).astype(np.float32)
     sizes: list[int] = []
     run = session._graph.run
@@ -214,7 +214,7 @@ def test_windows_that_change_one_another_run_one_by_one(tmp_path: Path, caplog: 
         model.graph.node.insert(2, helper.make_node("ReduceMax", ["own_power"], ["highest"], axes=[0], keepdims=1))
         model.graph.node.insert(3, helper.make_node("Add", ["own_power", "highest"], ["power"]))
 
-    session = Session(edited(tmp_path / "x.onnx", coupled))
+    session = NativeModel(edited(tmp_path / "x.onnx", coupled))
     assert session.card.max_batch == 1
     assert "windows that run together change one another's scores" in caplog.text
     rows = np.array([[0.5] * 15600, [0.0] * 15600], np.float32)
@@ -226,7 +226,7 @@ def test_a_configured_provider_that_is_absent_is_an_error(tmp_path: Path, provid
     """Nothing silently falls back to the CPU."""
     path = write_tiny_model(tmp_path / "x.onnx")
     with pytest.raises(ModelError, match=f"provider {provider} is configured, but .* (knows only|could only load) "):
-        Session(path, provider)
+        NativeModel(path, provider)
 
 
 def test_a_missing_runtime_is_said() -> None:

@@ -25,7 +25,7 @@ from onnx import (
 )
 
 from monitor.classify import onnx_file
-from monitor.classify.native import Session
+from monitor.classify.native import NativeModel
 from monitor.classify.onnx_file import CHILDREN, FUNCTION_FIELDS, NODE_FIELDS, read_onnx
 from monitor.errors import ModelError
 from tests.parts.tiny_model import write_tiny_model
@@ -226,12 +226,12 @@ def test_a_file_that_cannot_be_read_is_refused(tmp_path: Path) -> None:
 FUZZ = """\
 import random, sys
 from pathlib import Path
-from monitor.classify.native import Session
+from monitor.classify.native import NativeModel
 from monitor.errors import ModelError
 
 path, random = Path(sys.argv[1]), random.Random(0)
 good = path.read_bytes()
-Session(path)
+NativeModel(path)
 for _ in range(400):
     data = bytearray(good)
     if random.random() < 0.15:
@@ -241,7 +241,7 @@ for _ in range(400):
         data[place:place + 1] = bytes([random.choice((0, 127, 128, 255, random.randrange(256)))])
     path.write_bytes(data)
     try:
-        Session(path)
+        NativeModel(path)
     except ModelError as error:
         assert "\\n" not in str(error), error
 print("done")
@@ -273,6 +273,6 @@ def greedy(path: Path, entries: int) -> Path:
 
 def test_a_model_that_asks_for_absurd_memory_is_refused(tmp_path: Path) -> None:
     """A hundred gigabytes are not even reserved; a megabyte is nothing."""
-    assert Session(greedy(tmp_path / "x.onnx", 2**18)).card.name == "x"
+    assert NativeModel(greedy(tmp_path / "x.onnx", 2**18)).card.name == "x"
     with pytest.raises(ModelError, match="does not run on windows of its own size: "):
-        Session(greedy(tmp_path / "x.onnx", 25 * 10**9))
+        NativeModel(greedy(tmp_path / "x.onnx", 25 * 10**9))

@@ -1,4 +1,4 @@
-"""Opening a model by its name or path, whatever kind of file it is."""
+"""Finding model files, and opening a model of any kind."""
 
 from pathlib import Path
 
@@ -6,8 +6,9 @@ import pytest
 from onnx import helper, load_model, save_model
 
 from monitor.classify.foreign import ForeignModel
-from monitor.classify.native import Session
-from monitor.classify.open import describe, open_model
+from monitor.classify.native import NativeModel
+from monitor.classify.open import describe_model, find_model, model_files, open_model
+from monitor.config import paths
 from monitor.config.schema import ModelConfig
 from monitor.errors import ConfigError, ModelError
 from tests.parts.foreign_model import write_ced
@@ -36,7 +37,7 @@ def worded(path: Path) -> Path:
 def test_a_model_that_describes_itself_is_opened(tmp_path: Path) -> None:
     """On the provider that is configured."""
     model = open_model(ModelConfig(name=str(write_tiny_model(tmp_path / "ears.onnx")), provider="cpu"))
-    assert isinstance(model, Session)
+    assert isinstance(model, NativeModel)
     assert (model.card.name, model.provider) == ("ears", "CPUExecutionProvider")
 
 
@@ -52,7 +53,9 @@ def test_a_model_with_a_card_beside_it_is_opened_by_that(tmp_path: Path) -> None
 def test_a_model_that_takes_prompts_asks_for_them(tmp_path: Path) -> None:
     """It has no classes of its own, and shows how to describe some."""
     path = worded(tmp_path / "clap.onnx")
-    with pytest.raises(ConfigError, match=r"(?s)told in words.*model: \{name: clap, prompts: \{glass: \[a glass"):
+    with pytest.raises(
+        ConfigError, match=r"(?s)requires a description.*model: \{name: clap, prompts: \{glass: \[a glass"
+    ):
         open_model(ModelConfig(name=str(path)))
 
 
@@ -66,11 +69,77 @@ def test_prompts_for_a_model_that_takes_none_are_refused(tmp_path: Path) -> None
 def test_every_kind_is_described_without_being_loaded(tmp_path: Path) -> None:
     """As the opened model's card says, as far as only trying it out tells more."""
     ears = write_tiny_model(tmp_path / "ears.onnx")
-    assert describe(ears) == open_model(ModelConfig(name=str(ears))).card
+    assert describe_model(ears) == open_model(ModelConfig(name=str(ears))).card
     ced = write_ced(tmp_path / "ced.onnx")
     (tmp_path / "ced.yaml").write_text(CARD)
-    assert describe(ced) == open_model(ModelConfig(name=str(ced))).card
-    assert describe(worded(tmp_path / "clap.onnx")).labels == ()
+    assert describe_model(ced) == open_model(ModelConfig(name=str(ced))).card
+    assert describe_model(worded(tmp_path / "clap.onnx")).labels == ()
     (tmp_path / "bad.onnx").write_bytes(b"no model")
     with pytest.raises(ModelError, match="not an ONNX file"):
-        describe(tmp_path / "bad.onnx")
+        describe_model(tmp_path / "bad.onnx")
+
+
+@pytest.fixture
+def places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, Path, Path]:
+    """The user's folder, the one inside the package and the one beside it, all empty."""
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+    monkeypatch.setattr(paths, "_PACKAGE", tmp_path / "checkout/monitor")
+    (tmp_path / "checkout").mkdir()
+    (tmp_path / "checkout/pyproject.toml").touch()
+    user, package, checkout = paths.model_folders()
+    for folder in (user, package, checkout):
+        folder.mkdir(parents=True)
+    return user, package, checkout
+
+
+def test_the_users_model_goes_before_ours(places: tuple[Path, Path, Path]) -> None:
+    """Of several files with one name the first folder's is found, and it alone is listed."""
+    user, package, checkout = places
+    (checkout / "a.onnx").touch()
+    assert find_model("a") == checkout / "a.onnx"
+    (package / "a.onnx").touch()
+    assert find_model("a") == package / "a.onnx"
+    (user / "a.onnx").touch()
+    assert find_model("a") == user / "a.onnx"
+    assert model_files() == [user / "a.onnx"]
+
+
+def test_models_are_listed_by_name(places: tuple[Path, Path, Path]) -> None:
+    """From all folders together; other files are not models."""
+    user, package, checkout = places
+    for path in (checkout / "b.onnx", user / "c.onnx", package / "a.onnx", user / "notes.txt"):
+        path.touch()
+    assert [path.stem for path in model_files()] == ["a", "b", "c"]
+
+
+def test_a_path_is_taken_as_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With its ending or a slash in it; ~ is the home directory."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine.onnx").touch()
+    (tmp_path / "mine").touch()
+    assert find_model("mine.onnx") == Path("mine.onnx")
+    assert find_model("./mine") == Path("mine")
+    assert find_model("~/mine.onnx") == tmp_path / "mine.onnx"
+
+
+def test_a_missing_file_is_said(tmp_path: Path) -> None:
+    """A folder is no model file either."""
+    with pytest.raises(ModelError, match=r"model file .*/x\.onnx does not exist"):
+        find_model(str(tmp_path / "x.onnx"))
+    with pytest.raises(ModelError, match="does not exist"):
+        find_model(f"{tmp_path}/")
+    with pytest.raises(ModelError, match=r"~nobody-of-this-name/x\.onnx does not exist"):
+        find_model("~nobody-of-this-name/x.onnx")
+
+
+def test_an_unknown_name_leads_to_a_known_one(places: tuple[Path, Path, Path]) -> None:
+    """The nearest, or else all that there are."""
+    with pytest.raises(ModelError, match="unknown model 'ears'; known: none"):
+        find_model("ears")
+    for name in ("convnext", "yamnet"):
+        (places[2] / f"{name}.onnx").touch()
+    with pytest.raises(ModelError, match=r"unknown model 'convnxt'; did you mean 'convnext'\?"):
+        find_model("convnxt")
+    with pytest.raises(ModelError, match="unknown model 'ears'; known: convnext, yamnet"):
+        find_model("ears")

@@ -66,7 +66,7 @@ def test_a_bad_model(program: Program) -> None:
 
 def test_a_missing_model(program: Program) -> None:
     """The nearest there is is named."""
-    assert findings(checked(program, model="tinny"))["model"].endswith("no model called 'tinny'; did you mean tiny?")
+    assert findings(checked(program, model="tinny"))["model"].endswith("unknown model 'tinny'; did you mean 'tiny'?")
 
 
 def test_rules_that_do_not_fit(program: Program) -> None:

@@ -8,8 +8,8 @@ import msgspec
 import pytest
 import yaml
 
-from monitor.classify.library import find
-from monitor.classify.native import Session
+from monitor.classify.native import NativeModel
+from monitor.classify.open import find_model
 from monitor.config.load import parse as parse_config
 from monitor.detect.rules import resolve
 from monitor.messages import Phase, Recorded
@@ -96,6 +96,6 @@ def test_an_automation_uses_what_there_is(automation: dict[str, Any]) -> None:
 def test_a_rule_is_one_that_the_bundled_model_can_meet(block: dict[str, Any]) -> None:
     """Its classes exist, a sound can satisfy it, and the example has it."""
     config = parse_config(yaml.safe_dump(block))
-    card = Session(find(config.model.name)).card
+    card = NativeModel(find_model(config.model.name)).card
     [rule] = resolve(config.detection.rules, card.labels, card.window / card.sample_rate, config.model.hop)
     assert rule.label in EXAMPLE.sounds

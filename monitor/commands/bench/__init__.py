@@ -6,7 +6,7 @@ from argparse import Namespace
 
 import msgspec
 
-from monitor.classify.library import files, find
+from monitor.classify.open import find_model, model_files
 from monitor.commands.bench.figures import Loaded
 from monitor.commands.bench.machine import Pulse, describe
 from monitor.commands.bench.report import print_report
@@ -21,7 +21,7 @@ from monitor.errors import ModelError
 def main(arguments: Namespace) -> int:
     """Print the tables, or JSON; the exit code is 65 where a model could not be loaded."""
     config = _configured(arguments)
-    paths = [find(name) for name in arguments.models] or files()
+    paths = [find_model(name) for name in arguments.models] or model_files()
     pulse = Pulse()
     refused: list[ModelError] = []
     with contextlib.ExitStack() as stack:

@@ -7,8 +7,7 @@ from collections.abc import Sequence
 import yaml
 
 from monitor.classify.graph import Graph
-from monitor.classify.library import find
-from monitor.classify.open import describe
+from monitor.classify.open import describe_model, find_model
 from monitor.commands.models.places import short
 from monitor.commands.table import print_facts
 
@@ -18,8 +17,8 @@ SHOWN = {"format", "name", "family", "sample_rate", "window", "labels", "licence
 
 def main(arguments: Namespace) -> int:
     """Print the card, a line each; raises `ModelError` where it is no model of ours."""
-    path = find(arguments.model)
-    card, graph = describe(path), Graph(path)
+    path = find_model(arguments.model)
+    card, graph = describe_model(path), Graph(path)
     rows = [
         ("name", card.name),
         ("description", card.description),

@@ -3,8 +3,7 @@
 import sys
 from argparse import Namespace
 
-from monitor.classify.library import files, find
-from monitor.classify.open import describe
+from monitor.classify.open import describe_model, find_model, model_files
 from monitor.commands.models.places import short
 from monitor.commands.table import print_table
 from monitor.config.paths import model_folders
@@ -17,9 +16,9 @@ def main(arguments: Namespace) -> int:
         return _labels(arguments.labels)
     rows: list[tuple[str, ...]] = []
     refused: list[ModelError] = []
-    for path in files():
+    for path in model_files():
         try:
-            card = describe(path)
+            card = describe_model(path)
         except ModelError as error:
             refused.append(error)
             continue
@@ -45,8 +44,8 @@ def main(arguments: Namespace) -> int:
 
 
 def _labels(name: str) -> int:
-    path = find(name)
-    labels = describe(path).labels
+    path = find_model(name)
+    labels = describe_model(path).labels
     if not labels:
         print(f"{path.stem} hears what the configuration describes in words: model.prompts", file=sys.stderr)  # noqa: T201
     for label in labels:

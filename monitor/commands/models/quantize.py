@@ -4,9 +4,8 @@ import tempfile
 from argparse import Namespace
 from pathlib import Path
 
-from monitor.classify.library import find
 from monitor.classify.onnx_file import read_onnx
-from monitor.classify.open import describe
+from monitor.classify.open import describe_model, find_model
 from monitor.commands.models.places import installed, short
 from monitor.commands.progress import working
 from monitor.errors import StorageError, UsageError
@@ -18,8 +17,8 @@ from monitor.zoo.quantization import SUFFIX, read_quantization
 
 def main(arguments: Namespace) -> int:
     """Write NAME-int8; raises `ModelError` where the model cannot be quantised."""
-    source = find(arguments.model)
-    card = describe(source)
+    source = find_model(arguments.model)
+    card = describe_model(source)
     how = read_quantization(card.name, read_onnx(source).metadata)
     quantize = load("monitor.zoo.build.quantize", "quantising").quantize
     target = Path(arguments.output) if arguments.output else installed(card.name + SUFFIX)

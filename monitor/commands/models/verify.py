@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 from rich.text import Text
 
-from monitor.classify.library import find
 from monitor.classify.model import Model
 from monitor.classify.onnx_file import read_onnx
+from monitor.classify.open import find_model
 from monitor.commands.models.pull import cached
 from monitor.commands.opening import open_any
 from monitor.commands.progress import working
@@ -47,7 +47,7 @@ class Finding:
 
 def main(arguments: Namespace) -> int:
     """Print the table; the exit code is 65 where something does not hold."""
-    model = open_any(find(arguments.model), ModelConfig(provider="cpu"))
+    model = open_any(find_model(arguments.model), ModelConfig(provider="cpu"))
     card = model.card
     windows = windows_of(arguments.audio, card.sample_rate, card.window) if arguments.audio else scene_of(card)
     named = ", ".join(Path(file).name for file in arguments.audio[:NAMED]) + ", …" * (len(arguments.audio) > NAMED)
@@ -95,7 +95,7 @@ def _drift(model: Model, windows: list[Samples]) -> Finding:
     twin = model.card.name.removesuffix(SUFFIX)
     beside = Path(model.card.path).with_name(f"{twin}.onnx")
     try:
-        float_path = beside if beside.is_file() else find(twin)
+        float_path = beside if beside.is_file() else find_model(twin)
     except ModelError:
         return Finding(None, "float twin", f"not compared: there is no model called {twin!r} at hand")
     return Finding(None, "float twin", drifted(float_path, Path(model.card.path), windows))

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from monitor.classify.open import describe
+from monitor.classify.open import describe_model
 from monitor.messages import Samples
 from monitor.zoo.build.compare import drift, likeness
 
@@ -26,7 +26,7 @@ def largest_difference(given: Sequence[Samples], wanted: Sequence[Samples]) -> f
 
 def drifted(float_path: Path, int8_path: Path, windows: Sequence[Samples]) -> str:
     """How far an 8-bit model's answers to float32[samples] are from the float model's, in words."""
-    if not describe(float_path).labels:
+    if not describe_model(float_path).labels:
         cosines = likeness(float_path, int8_path, windows)
         return (
             f"on {len(cosines)} windows its embeddings point the float model's way by a cosine of {cosines.mean():.4f} "

@@ -45,4 +45,4 @@ def test_an_unknown_model(program: Program) -> None:
     """With those that there are."""
     done = program.run("models", "--labels", "tinny")
     assert (done.code, done.out) == (65, "")
-    assert done.err == "sound-monitor: there is no model called 'tinny'; did you mean tiny?\n"
+    assert done.err == "sound-monitor: unknown model 'tinny'; did you mean 'tiny'?\n"

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from transformers import ASTConfig, ASTFeatureExtractor, ASTForAudioClassification
 
-from monitor.classify.native import Session
+from monitor.classify.native import NativeModel
 from monitor.errors import ModelError
 from monitor.messages import Samples
 from monitor.zoo.build.checkpoint import read_checkpoint
@@ -168,7 +168,7 @@ def test_other_lengths_are_answered(samples: int) -> None:
 
 def test_a_row_of_a_batch_gets_the_answer_that_it_gets_alone(exported: Path) -> None:
     """In the exported file, a silent row among them."""
-    session, network = Session(exported), build(official(1).state_dict(), SECOND)
+    session, network = NativeModel(exported), build(official(1).state_dict(), SECOND)
     waveforms = clips(5, SECOND)
     with torch.no_grad():
         alone = torch.cat([network(torch.from_numpy(row[None]))[0] for row in waveforms])
@@ -180,7 +180,7 @@ def test_int8_takes_one_row_at_a_time_and_keeps_the_front_end_in_float(exported:
     """Its ranges are those of what it is given, so that neighbours in one run would change each other."""
     int8, waveforms = tmp_path / "int8.onnx", clips(5, SECOND)
     quantize(exported, int8, [], FAMILY.quantization)
-    session = Session(int8)
+    session = NativeModel(int8)
     assert session.card.max_batch == 1
     alone = np.concatenate([session.run(row[None])[0] for row in waveforms])
     np.testing.assert_array_equal(session.run(waveforms)[0], alone)

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 - its usual name
 
-from monitor.classify.native import Session
+from monitor.classify.native import NativeModel
 from monitor.errors import ModelError
 from monitor.messages import Samples
 from monitor.zoo.build.compare import drift
@@ -189,7 +189,7 @@ def test_int8_takes_one_row_at_a_time_and_keeps_the_front_end_in_float(exported:
     """Its ranges are those of what it is given, so that neighbours in one run would change each other."""
     int8, waveforms = tmp_path / "int8.onnx", clips(5, 2 * SECOND)
     quantize(exported, int8, [], FAMILY.quantization)
-    session = Session(int8)
+    session = NativeModel(int8)
     assert session.card.max_batch == 1
     alone = np.concatenate([session.run(row[None])[0] for row in waveforms])
     np.testing.assert_array_equal(session.run(waveforms)[0], alone)
