@@ -19,7 +19,7 @@ from monitor.tui.bars import Banner, SourceBar, StatusLines, TitleBar
 from monitor.tui.event_list import EventList
 from monitor.tui.help import Help
 from monitor.tui.state import SourceView, ViewState
-from monitor.tui.widgets import ActiveList, LevelMeter, Scores
+from monitor.tui.widgets import ActiveList, LevelMeter, ScoreList
 
 DRAW_INTERVAL = 0.15
 """Seconds between two looks at the state; a panel is redrawn only when what it shows has changed."""
@@ -78,7 +78,7 @@ class MonitorApp(App[None]):
         self.title_bar = TitleBar()
         self.source_bar = SourceBar()
         self.banner = Banner()
-        self.scores = Scores(id="scores")
+        self.scores = ScoreList(id="scores")
         self.active_list = ActiveList(id="active")
         self.level_meter = LevelMeter(id="level")
         self.event_list = EventList()

@@ -8,7 +8,7 @@ from monitor.messages import Detection, Snapshot
 from monitor.tui import draw
 
 
-class Scores(Widget):
+class ScoreList(Widget):
     """The highest scores of the chosen source; labels that a rule holds on are marked."""
 
     snapshot: reactive[Snapshot | None] = reactive(None)
