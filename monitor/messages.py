@@ -72,19 +72,10 @@ class EpochEnd:
 class Scores:
     """What the model says about one window."""
 
-    source: str
-    model: str
-    epoch: int
-    start: int
-    """Index of the window's first sample within the epoch."""
-    end: int
-    """Index one past the window's last sample."""
     probabilities: Samples
     """float32[classes] in [0, 1]."""
     embedding: Samples | None
-    """float32[dims], where the model has one."""
-    seconds: float
-    """Inference time, this window's share of its batch."""
+    """float32[dims]; None if the model has no embedding."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +96,6 @@ class ModelCard:
     size: int
     """Bytes."""
     path: str
-    has_embedding: bool
     max_batch: int | None = None
     """Most windows that may run together; more would change one another's scores. None where any number may."""
 
@@ -146,7 +136,7 @@ class Phase(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class Transition:
     """A sound began or ended, in the time of its epoch."""
 
     label: str

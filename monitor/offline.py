@@ -16,7 +16,7 @@ from monitor.audio.resample import Resampler
 from monitor.audio.windows import Grid, Windower
 from monitor.classify.classifier import Classifier
 from monitor.detect.tracker import Tracker
-from monitor.messages import Change, ModelCard, Phase, Rule, Samples, Scores, Window
+from monitor.messages import ModelCard, Phase, Rule, Samples, Scores, Transition, Window
 
 
 class Found(msgspec.Struct, frozen=True, kw_only=True):
@@ -74,14 +74,14 @@ async def analyze(
     grid = Grid(card.sample_rate, card.window, max(1, round(hop * card.sample_rate)))
     media = Media(path)
     tracker, book = Tracker(rules, grid.rate, grid.hop), _Book(path, card.name, grid.rate)
-    kept: list[Scores] = []
+    kept: list[tuple[int, Scores]] = []
     windower = Windower(path, 0, grid, _file_time)
     windows = _windows(media, windower, grid.rate)
     while batch := list(islice(windows, classifier.batch)):
         for window, scores in zip(batch, await classifier.run(batch), strict=True):
-            book.enter(tracker.update(scores, window))
+            book.enter(tracker.update(window, scores))
             if keep_scores:
-                kept.append(scores)
+                kept.append((window.end, scores))
         progress(batch[-1].end / grid.rate, media.duration)
     book.enter(tracker.finish(windower.length))
     return Analysis(book.closed(windower.length), _stack(kept, card) if keep_scores else None)
@@ -101,11 +101,12 @@ def _windows(media: Media, windower: Windower, rate: int) -> Iterator[Window]:
         yield window
 
 
-def _stack(scores: Sequence[Scores], card: ModelCard) -> FileScores:
-    embeddings = [score.embedding for score in scores if score.embedding is not None]
+def _stack(kept: Sequence[tuple[int, Scores]], card: ModelCard) -> FileScores:
+    """`kept`: the end of each window, in samples, and its scores."""
+    embeddings = [scores.embedding for _, scores in kept if scores.embedding is not None]
     return FileScores(
-        np.array([score.end / card.sample_rate for score in scores], np.float64),
-        np.array([score.probabilities for score in scores], np.float32).reshape(-1, len(card.labels)),
+        np.array([end / card.sample_rate for end, _ in kept], np.float64),
+        np.array([scores.probabilities for _, scores in kept], np.float32).reshape(-1, len(card.labels)),
         np.stack(embeddings) if embeddings else None,
     )
 
@@ -119,10 +120,10 @@ class _Book:
 
     def __init__(self, file: str, model: str, rate: int) -> None:
         self._file, self._model, self._rate = os.fsencode(file).decode(errors="replace"), model, rate
-        self._open: dict[str, Change] = {}
-        self._pairs: list[tuple[Change, Change]] = []
+        self._open: dict[str, Transition] = {}
+        self._pairs: list[tuple[Transition, Transition]] = []
 
-    def enter(self, changes: Sequence[Change]) -> None:
+    def enter(self, changes: Sequence[Transition]) -> None:
         for change in changes:
             if change.phase is Phase.STARTED:
                 self._open[change.label] = change

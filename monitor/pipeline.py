@@ -13,10 +13,20 @@ from msgspec.structs import replace
 from monitor.audio.level import dbfs
 from monitor.audio.listener import Listener
 from monitor.classify.classifier import Classifier
-from monitor.detect.smoothing import Smoother
-from monitor.detect.tracker import Tracker
+from monitor.detect.tracker import Smoother, Tracker
 from monitor.hub import Hub
-from monitor.messages import Change, Detection, EpochEnd, LabelScore, ModelCard, Phase, Rule, Scores, Snapshot, Window
+from monitor.messages import (
+    Detection,
+    EpochEnd,
+    LabelScore,
+    ModelCard,
+    Phase,
+    Rule,
+    Scores,
+    Snapshot,
+    Transition,
+    Window,
+)
 
 TOP = 12
 """Labels in a snapshot."""
@@ -57,11 +67,11 @@ class SourceTrack:
 
     def judge(self, window: Window, scores: Scores) -> list[Detection]:
         """The detections that begin or end with these scores."""
-        changes: list[Change] = []
+        changes: list[Transition] = []
         if self._revised is not None:
             changes += self._tracker.revise(self._revised)
             self._revised = None
-        changes += self._tracker.update(scores, window)
+        changes += self._tracker.update(window, scores)
         return [self._detection(change, window.utc) for change in changes]
 
     def finish(self, end: EpochEnd) -> list[Detection]:
@@ -84,7 +94,7 @@ class SourceTrack:
             ),
         )
 
-    def _detection(self, change: Change, utc: Callable[[int], datetime]) -> Detection:
+    def _detection(self, change: Transition, utc: Callable[[int], datetime]) -> Detection:
         if change.phase is Phase.STARTED:
             detection = Detection(
                 id=time_ordered_id(),

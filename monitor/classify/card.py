@@ -22,7 +22,7 @@ def takes_prompts(metadata: Mapping[str, str]) -> bool:
     return metadata.get("prompts") == "required"
 
 
-def read_card(path: Path, metadata: Mapping[str, str], *, has_embedding: bool) -> ModelCard:
+def read_card(path: Path, metadata: Mapping[str, str]) -> ModelCard:
     """Make a `ModelCard` of a file's metadata, of which other entries are passed over.
 
     Raises `ModelError` that says what is missing or wrong.
@@ -49,7 +49,6 @@ def read_card(path: Path, metadata: Mapping[str, str], *, has_embedding: bool) -
         licence=metadata["licence"],
         source=metadata["source"],
         description=metadata.get("description", ""),
-        has_embedding=has_embedding,
         **file_facts(path),
     )
 

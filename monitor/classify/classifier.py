@@ -66,18 +66,7 @@ class Classifier:
             raise ModelError(f"{self.card.path}: answers with what is no number; check the file, or the provider")
         spent = time.perf_counter() - begun
         self.busy += spent
-        each = spent / len(windows)
-        self._latencies.extend([each] * len(windows))
+        self._latencies.extend([spent / len(windows)] * len(windows))
         return [
-            Scores(
-                source=window.source,
-                model=self.card.name,
-                epoch=window.epoch,
-                start=window.start,
-                end=window.end,
-                probabilities=probabilities[row],
-                embedding=None if embeddings is None else embeddings[row],
-                seconds=each,
-            )
-            for row, window in enumerate(windows)
+            Scores(probabilities[row], None if embeddings is None else embeddings[row]) for row in range(len(windows))
         ]

@@ -107,7 +107,6 @@ def read_sheet(path: Path, model: Path) -> tuple[Sheet, ModelCard]:
         licence=sheet.licence,
         source=sheet.source,
         description=sheet.description if sheet.description.isprintable() else " ".join(sheet.description.split()),
-        has_embedding=sheet.embedding is not None,
         max_batch=sheet.max_batch,
         **file_facts(model),
     )

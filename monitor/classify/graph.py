@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from monitor.classify.onnx_file import read_onnx
+from monitor.classify.onnx_file import read_metadata
 from monitor.errors import ModelError
 from monitor.messages import Samples
 from monitor.onnx import PROVIDERS, open_session, ort, plain
@@ -42,7 +42,7 @@ class Graph:
 
     def __init__(self, path: Path, provider: str = "auto", threads: int = 1) -> None:
         """Check and load the file. Raises `ModelError`, also when the configured provider cannot be had."""
-        self.metadata = read_onnx(path).metadata
+        self.metadata = read_metadata(path)
         self._session = _load(path, provider, threads)
         self.provider: str = self._session.get_providers()[0]
         """The execution provider that ONNX Runtime really uses."""

@@ -18,7 +18,7 @@ class NativeModel:
         self._graph = graph = Graph(path, provider, threads)
         self.provider: str = graph.provider
         """The execution provider that ONNX Runtime really uses."""
-        card = read_card(path, graph.metadata, has_embedding="embedding" in graph.outputs)
+        card = read_card(path, graph.metadata)
         if set(graph.inputs) != {"waveform"} or "probabilities" not in graph.outputs:
             raise ModelError(
                 f"{path}: expected an input 'waveform' and an output 'probabilities', "

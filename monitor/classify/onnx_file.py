@@ -7,7 +7,6 @@ field numbers from onnx.proto3): what is not needed is passed over unread, whate
 
 import mmap
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
@@ -25,7 +24,7 @@ VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5
 
 CHILDREN: Mapping[str, Mapping[int, str]] = {
     "model": {7: "graph", 14: "metadata", 20: "training", 25: "function"},
-    "graph": {1: "node", 5: "tensor", 11: "input", 12: "output", 15: "sparse"},
+    "graph": {1: "node", 5: "tensor", 15: "sparse"},
     "node": {5: "attribute"},
     "attribute": {5: "tensor", 6: "graph", 10: "tensor", 11: "graph", 22: "sparse", 23: "sparse"},
     "function": {7: "node", 11: "attribute"},
@@ -48,17 +47,8 @@ class DamagedError(Exception):
     """The bytes are no such message."""
 
 
-@dataclass(frozen=True, slots=True)
-class OnnxFile:
-    """What a file says about itself."""
-
-    metadata: Mapping[str, str]
-    outputs: tuple[str, ...]
-    """Names of the graph's outputs."""
-
-
-def read_onnx(path: Path) -> OnnxFile:
-    """Read and check a file. Raises `ModelError` where it cannot be read, is damaged, or reaches outside itself."""
+def read_metadata(path: Path) -> dict[str, str]:
+    """Check a file and return its metadata. Raises `ModelError` if it is unreadable, damaged or names other files."""
     try:
         with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
             reader = _Reader(path, data)
@@ -72,7 +62,7 @@ def read_onnx(path: Path) -> OnnxFile:
         raise ModelError(f"{path}: not an ONNX file, or damaged: it holds no graph")
     if nodes > MAX_NODES:
         raise ModelError(f"{path}: its graph has {nodes} nodes; more than {MAX_NODES} are not loaded")
-    return OnnxFile(reader.metadata, tuple(reader.outputs))
+    return reader.metadata
 
 
 class _Reader:
@@ -83,7 +73,6 @@ class _Reader:
         self._data = data
         self.graphs = 0
         self.metadata: dict[str, str] = {}
-        self.outputs: list[str] = []
         self._metadata_bytes = 0
         self._nodes: dict[Operator[str], list[Operator[str]]] = {}
         """What each function consists of, and the graph, which is called like no function."""
@@ -100,9 +89,6 @@ class _Reader:
                 self._look(kind, number, value)
             elif child == "metadata":
                 self._read_metadata(*value)
-            elif child in {"input", "output"}:
-                if child == "output" and depth == 1:
-                    self.outputs += [self._text(v) for n, v in _fields(self._data, *value) if n == 1]
             else:
                 self.graphs += depth == 0 and child == "graph"
                 if child == "function":

@@ -8,7 +8,7 @@ from monitor.classify.foreign import ForeignModel
 from monitor.classify.foreign_card import read_sheet, sheet_beside
 from monitor.classify.model import Model
 from monitor.classify.native import NativeModel
-from monitor.classify.onnx_file import read_onnx
+from monitor.classify.onnx_file import read_metadata
 from monitor.classify.prompted import PromptedModel
 from monitor.config.paths import model_folders
 from monitor.config.schema import ModelConfig
@@ -24,7 +24,7 @@ def open_model(config: ModelConfig) -> Model:
     """
     path = find_model(config.name)
     sheet = sheet_beside(path)
-    if sheet is None and takes_prompts(read_onnx(path).metadata):
+    if sheet is None and takes_prompts(read_metadata(path)):
         return PromptedModel(path, config.prompts, config.background, config.provider, config.threads)
     if config.prompts:
         raise ConfigError(
@@ -38,11 +38,11 @@ def open_model(config: ModelConfig) -> Model:
 
 def describe_model(path: Path) -> ModelCard:
     """Return the card of a model file without loading the model. Raises `ModelError`."""
-    file = read_onnx(path)
+    metadata = read_metadata(path)
     sheet = sheet_beside(path)
     if sheet is not None:
         return read_sheet(sheet, path)[1]
-    return read_card(path, file.metadata, has_embedding="embedding" in file.outputs)
+    return read_card(path, metadata)
 
 
 def model_files() -> list[Path]:

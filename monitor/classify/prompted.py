@@ -45,7 +45,7 @@ class PromptedModel:
         """The execution provider in use."""
         if set(graph.inputs) != {"waveform"} or graph.outputs.get("embedding", ("",))[0] != FLOAT:
             raise ModelError(f"{path}: expected an input 'waveform' and an output 'embedding' of {FLOAT}")
-        card = read_card(path, {**graph.metadata, "labels": json.dumps(list(prompts))}, has_embedding=True)
+        card = read_card(path, {**graph.metadata, "labels": json.dumps(list(prompts))})
         self._open_set = _open_set(path, graph.metadata, prompts, background)
         self._most = try_out(graph, card, self._infer, card.max_batch)
         self.card: ModelCard = replace(card, max_batch=self._most)

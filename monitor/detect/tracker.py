@@ -12,8 +12,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from monitor.detect.onset import find_onset
-from monitor.detect.smoothing import Smoother
-from monitor.messages import Change, Phase, Rule, Samples, Scores, Window
+from monitor.messages import Phase, Rule, Samples, Scores, Transition, Window
 
 
 @dataclass(slots=True)
@@ -48,7 +47,7 @@ class Tracker:
         """Labels of the rules that are on."""
         return frozenset(rule.label for rule, state in zip(self._rules, self._states, strict=True) if state.active)
 
-    def revise(self, rules: Sequence[Rule]) -> list[Change]:
+    def revise(self, rules: Sequence[Rule]) -> list[Transition]:
         """Go on with these rules, each label once. What is on and has no rule any more ends; a rule that stays keeps
         its smoothed score, and what is on stays on; one that has changed gathers its votes anew."""
         end, scores = self._end, self._smoother.value
@@ -67,15 +66,15 @@ class Tracker:
             if state.active and end is not None
         ]
 
-    def update(self, scores: Scores, window: Window) -> list[Change]:
-        """What these scores of this window change. Windows of one epoch must come in order."""
-        elapsed = self._hop if self._end is None else scores.end - self._end
-        self._end, self._window = scores.end, len(window.samples)
+    def update(self, window: Window, scores: Scores) -> list[Transition]:
+        """Return what the scores of this window change. Windows of one epoch must come in order."""
+        elapsed = self._hop if self._end is None else window.end - self._end
+        self._end, self._window = window.end, len(window.samples)
         if not self._rules:
             return []
         raw: Samples = np.maximum.reduceat(scores.probabilities[self._classes], self._firsts)
         smoothed = self._smoother.update(raw, elapsed / self._rate)
-        changes: list[Change] = []
+        changes: list[Transition] = []
         for i in self._awake(raw):
             rule, state = self._rules[i], self._states[i]
             change = self._step(rule, state, float(raw[i]), float(smoothed[i]), window)
@@ -83,7 +82,7 @@ class Tracker:
                 changes.append(change)
         return changes
 
-    def finish(self, end: int) -> list[Change]:
+    def finish(self, end: int) -> list[Transition]:
         """The epoch is over at sample `end`: what is still on ends with it."""
         changes = [
             self._ended(rule, state, self._cut_off(state, end), score)
@@ -109,7 +108,7 @@ class Tracker:
         loud = raw >= self._on
         return [i for i, state in enumerate(self._states) if loud[i] or state.start is not None]
 
-    def _step(self, rule: Rule, state: _State, raw: float, smoothed: float, window: Window) -> Change | None:
+    def _step(self, rule: Rule, state: _State, raw: float, smoothed: float, window: Window) -> Transition | None:
         end = window.end
         if raw >= rule.on:
             if state.start is None:
@@ -125,7 +124,7 @@ class Tracker:
         self._forget_votes(rule, state, window)
         if state.start is not None and end > state.quiet_until and self._convinced(rule, state, raw, smoothed, end):
             state.active = True
-            return Change(
+            return Transition(
                 rule.label,
                 Phase.STARTED,
                 state.start,
@@ -162,9 +161,9 @@ class Tracker:
         """Where a sound ends that is no longer followed after `end`: there, if the last window still told of it."""
         return end if state.heard == self._end else self._offset(state)
 
-    def _ended(self, rule: Rule, state: _State, end: int, smoothed: float) -> Change:
+    def _ended(self, rule: Rule, state: _State, end: int, smoothed: float) -> Transition:
         start = state.start if state.start is not None else end
-        change = Change(
+        change = Transition(
             rule.label,
             Phase.ENDED,
             start,
@@ -176,3 +175,17 @@ class Tracker:
         state.votes.clear()
         state.quiet_until = end + round(rule.cooldown * self._rate)
         return change
+
+
+class Smoother:
+    """First-order low-pass of scores, `s += (1 - exp(-dt / tau)) * (p - s)`, starting from silence."""
+
+    def __init__(self, time_constants: Samples) -> None:
+        """float32[n] seconds; 0 follows at once."""
+        self._tau = np.maximum(time_constants, 1e-9)
+        self.value: Samples = np.zeros_like(time_constants)
+
+    def update(self, scores: Samples, dt: float) -> Samples:
+        """Take float32[n] scores that come `dt` seconds after the last; returns the smoothed ones."""
+        self.value = self.value + (1 - np.exp(-dt / self._tau)).astype(np.float32) * (scores - self.value)
+        return self.value

@@ -33,7 +33,7 @@ def path(tmp_path: Path) -> Path:
 def refusal(path: Path, **changes: str) -> str:
     """What is said of metadata with these changes, without the path at its beginning."""
     with pytest.raises(ModelError) as caught:
-        read_card(path, METADATA | changes, has_embedding=False)
+        read_card(path, METADATA | changes)
     told, _, why = str(caught.value).partition(": ")
     assert told == str(path)
     return why
@@ -41,29 +41,29 @@ def refusal(path: Path, **changes: str) -> str:
 
 def test_a_card_tells_all_of_it(path: Path) -> None:
     """Types as they are used, and the file's own size and hash."""
-    card = read_card(path, METADATA, has_embedding=True)
+    card = read_card(path, METADATA)
     assert (card.name, card.family, card.sample_rate, card.window) == ("ears", "test", 16000, 15600)
     assert card.labels == ("Dog", "Cat")
     assert (card.licence, card.source, card.description) == ("MIT", "here", "hears")
     assert (card.sha256, card.size) == (hashlib.sha256(b"model").hexdigest(), 5)
-    assert (card.path, card.has_embedding) == (str(path), True)
+    assert card.path == str(path)
 
 
 def test_a_description_may_be_missing(path: Path) -> None:
     """It is no reason to refuse a file."""
-    assert read_card(path, {key: METADATA[key] for key in REQUIRED}, has_embedding=False).description == ""
+    assert read_card(path, {key: METADATA[key] for key in REQUIRED}).description == ""
 
 
 def test_a_card_tells_how_many_windows_may_run_together(path: Path) -> None:
     """By default any number."""
-    assert read_card(path, METADATA, has_embedding=False).max_batch is None
-    assert read_card(path, METADATA | {"max_batch": "1"}, has_embedding=False).max_batch == 1
+    assert read_card(path, METADATA).max_batch is None
+    assert read_card(path, METADATA | {"max_batch": "1"}).max_batch == 1
 
 
 def test_other_entries_are_passed_over(path: Path) -> None:
     """What a later version or another tool writes does no harm."""
     more = {"thresholds": "[0.1, {", "": "nothing", "pkg_torch.onnx": "\x00" * 1000}
-    assert read_card(path, METADATA | more, has_embedding=False) == read_card(path, METADATA, has_embedding=False)
+    assert read_card(path, METADATA | more) == read_card(path, METADATA)
 
 
 @pytest.mark.parametrize("key", REQUIRED)
@@ -75,13 +75,13 @@ def test_each_missing_entry_is_named(path: Path, key: str) -> None:
     )
     assert refusal(path, **{key: ""}) == said
     with pytest.raises(ModelError, match=re.escape(said)):
-        read_card(path, {k: v for k, v in METADATA.items() if k != key}, has_embedding=False)
+        read_card(path, {k: v for k, v in METADATA.items() if k != key})
 
 
 def test_all_missing_entries_are_named_at_once(path: Path) -> None:
     """An ONNX file of another project lacks them all."""
     with pytest.raises(ModelError, match=f"lacks {', '.join(REQUIRED)};"):
-        read_card(path, {}, has_embedding=False)
+        read_card(path, {})
 
 
 @pytest.mark.parametrize(

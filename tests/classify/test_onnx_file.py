@@ -26,7 +26,7 @@ from onnx import (
 
 from monitor.classify import onnx_file
 from monitor.classify.native import NativeModel
-from monitor.classify.onnx_file import CHILDREN, FUNCTION_FIELDS, NODE_FIELDS, read_onnx
+from monitor.classify.onnx_file import CHILDREN, FUNCTION_FIELDS, NODE_FIELDS, read_metadata
 from monitor.errors import ModelError
 from tests.parts.tiny_model import write_tiny_model
 
@@ -39,7 +39,7 @@ def refusal(path: Path, edit: Edit) -> str:
     edit(model)
     save_model(model, str(path))
     with pytest.raises(ModelError) as caught:
-        read_onnx(path)
+        read_metadata(path)
     told, _, why = str(caught.value).partition(": ")
     assert told == str(path)
     return why
@@ -62,12 +62,11 @@ def holding(node: NodeProto) -> GraphProto:
     return GraphProto(name="inner", node=[node])
 
 
-def test_a_file_tells_its_metadata_and_outputs(tmp_path: Path) -> None:
-    """As ONNX Runtime would."""
-    file = read_onnx(write_tiny_model(tmp_path / "ears.onnx", description="hört Geräusche"))
-    assert file.outputs == ("probabilities", "embedding")
-    assert (file.metadata["name"], file.metadata["description"]) == ("ears", "hört Geräusche")
-    assert json.loads(file.metadata["labels"]) == ["Loud", "Quiet"]
+def test_the_metadata_is_read(tmp_path: Path) -> None:
+    """As ONNX Runtime reads it."""
+    metadata = read_metadata(write_tiny_model(tmp_path / "ears.onnx", description="hört Geräusche"))
+    assert (metadata["name"], metadata["description"]) == ("ears", "hört Geräusche")
+    assert json.loads(metadata["labels"]) == ["Loud", "Quiet"]
 
 
 def test_the_numbers_are_those_of_onnx() -> None:
@@ -168,15 +167,6 @@ def test_the_standard_domain_has_two_names(tmp_path: Path) -> None:
     assert "calls itself" in refusal(tmp_path / "x.onnx", edit)
 
 
-def test_outputs_of_inner_graphs_are_not_those_of_the_file(tmp_path: Path) -> None:
-    """They stand within a node."""
-    model = load_model(str(write_tiny_model(tmp_path / "x.onnx")))
-    inner = GraphProto(output=[helper.make_tensor_value_info("inner", TensorProto.FLOAT, [])])
-    model.graph.node.append(then(inner))
-    save_model(model, str(tmp_path / "x.onnx"))
-    assert read_onnx(tmp_path / "x.onnx").outputs == ("probabilities", "embedding")
-
-
 def test_a_function_may_be_called_like_an_operator(tmp_path: Path) -> None:
     """Of another domain: it does not call itself."""
     model = load_model(str(write_tiny_model(tmp_path / "x.onnx")))
@@ -184,7 +174,7 @@ def test_a_function_may_be_called_like_an_operator(tmp_path: Path) -> None:
     model.functions[0].node[0].op_type = "Neg"
     model.functions[0].node[0].domain = "ai.onnx"
     save_model(model, str(tmp_path / "x.onnx"))
-    assert read_onnx(tmp_path / "x.onnx").outputs[0] == "probabilities"
+    assert read_metadata(tmp_path / "x.onnx")["name"] == "x"
 
 
 def test_graphs_within_graphs_without_end_are_refused(tmp_path: Path) -> None:
@@ -214,13 +204,13 @@ def test_a_file_that_is_no_model_is_refused(tmp_path: Path, content: bytes) -> N
     path = tmp_path / "x.onnx"
     path.write_bytes(content)
     with pytest.raises(ModelError, match=r"x\.onnx: not an ONNX file, or damaged: "):
-        read_onnx(path)
+        read_metadata(path)
 
 
 def test_a_file_that_cannot_be_read_is_refused(tmp_path: Path) -> None:
     """It says why."""
     with pytest.raises(ModelError, match="cannot be read: Is a directory"):
-        read_onnx(tmp_path)
+        read_metadata(tmp_path)
 
 
 FUZZ = """\

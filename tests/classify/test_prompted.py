@@ -56,7 +56,7 @@ def test_the_names_are_its_classes(path: Path) -> None:
     """In the order of the configuration; the rest of its card is the file's."""
     card = PromptedModel(path, PROMPTS, BACKGROUND).card
     assert card.labels == ("my doorbell", "knock")
-    assert (card.family, card.sample_rate, card.window, card.has_embedding) == ("clap", RATE, WINDOW, True)
+    assert (card.family, card.sample_rate, card.window) == ("clap", RATE, WINDOW)
 
 
 def test_each_row_has_the_answer_that_it_gets_alone(path: Path) -> None:

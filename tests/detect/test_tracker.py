@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from monitor.detect.tracker import Tracker
-from monitor.messages import Change, Phase, Rule, Scores, Window
+from monitor.messages import Phase, Rule, Scores, Transition, Window
 
 RATE, WINDOW, HOP = 1000, 1000, 250
 SILENCE = np.zeros(WINDOW, np.float32)
@@ -22,7 +22,9 @@ SHARP = Rule(
 )
 
 
-def feed(tracker: Tracker, scores: Sequence[float | None], column: int = 0, at: int = 0) -> list[tuple[int, Change]]:
+def feed(
+    tracker: Tracker, scores: Sequence[float | None], column: int = 0, at: int = 0
+) -> list[tuple[int, Transition]]:
     """Give one score a hop (None: that window was dropped); returns changes with the hop they came at."""
     out = []
     for n, score in enumerate(scores, at):
@@ -31,8 +33,8 @@ def feed(tracker: Tracker, scores: Sequence[float | None], column: int = 0, at: 
         probabilities = np.zeros(2, np.float32)
         probabilities[column] = score
         window = Window("s", 0, n * HOP, RATE, SILENCE, datetime.now(UTC))
-        answer = Scores("s", "m", 0, window.start, window.end, probabilities, None, 0.0)
-        out += [(n, change) for change in tracker.update(answer, window)]
+        answer = Scores(probabilities, None)
+        out += [(n, change) for change in tracker.update(window, answer)]
     return out
 
 
@@ -98,8 +100,8 @@ def test_finds_the_onset_inside_the_window() -> None:
     samples = np.random.default_rng(0).normal(0, 1e-3, WINDOW).astype(np.float32)
     samples[700:] += 0.3 * np.sign(np.sin(np.arange(300)))
     window = Window("s", 0, 5000, RATE, samples, datetime.now(UTC))
-    answer = Scores("s", "m", 0, 5000, 6000, np.array([0.95, 0], np.float32), None, 0.0)
-    (change,) = Tracker([WEAK], RATE, HOP).update(answer, window)
+    answer = Scores(np.array([0.95, 0], np.float32), None)
+    (change,) = Tracker([WEAK], RATE, HOP).update(window, answer)
     assert change.start == pytest.approx(5700, abs=20)
 
 

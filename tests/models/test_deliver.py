@@ -104,7 +104,7 @@ def test_to_deliver_leaves_the_network_as_it_is() -> None:
 
 def test_the_file_tells_all_about_itself(made: Any) -> None:
     metadata = {entry.key: entry.value for entry in onnx.load(made.path).metadata_props}
-    card = read_card(made.path, metadata, has_embedding=True)
+    card = read_card(made.path, metadata)
     assert (card.name, card.family, card.sample_rate, card.window) == ("lean", "lean", 16_000, 15_600)
     assert card.labels == (*LABELS, *EVENT_NAMES)
     assert "not a life-safety device" in card.description.lower()

@@ -4,7 +4,7 @@ import tempfile
 from argparse import Namespace
 from pathlib import Path
 
-from monitor.classify.onnx_file import read_onnx
+from monitor.classify.onnx_file import read_metadata
 from monitor.classify.open import describe_model, find_model
 from monitor.commands.models.places import installed, short
 from monitor.commands.progress import working
@@ -19,7 +19,7 @@ def main(arguments: Namespace) -> int:
     """Write NAME-int8; raises `ModelError` where the model cannot be quantised."""
     source = find_model(arguments.model)
     card = describe_model(source)
-    how = read_quantization(card.name, read_onnx(source).metadata)
+    how = read_quantization(card.name, read_metadata(source))
     quantize = load("monitor.zoo.build.quantize", "quantising").quantize
     target = Path(arguments.output) if arguments.output else installed(card.name + SUFFIX)
     if target.suffix != ".onnx":

@@ -11,7 +11,7 @@ import numpy as np
 from rich.text import Text
 
 from monitor.classify.model import Model
-from monitor.classify.onnx_file import read_onnx
+from monitor.classify.onnx_file import read_metadata
 from monitor.classify.open import find_model
 from monitor.commands.models.pull import cached
 from monitor.commands.opening import open_any
@@ -82,7 +82,7 @@ def _parity(model: Model, windows: Samples, checkpoint: Path | None) -> Finding:
     with working(f"asking the network of {path.name} about {len(windows)} windows"):
         wanted = answers(family.build(family.read(path), card.window), windows)
         difference = largest_difference(alone(model.run, windows)[-len(wanted) :], wanted)
-    half = read_onnx(Path(card.path)).metadata.get("precision") == "half"
+    half = read_metadata(Path(card.path)).get("precision") == "half"
     return Finding(
         difference <= (HALF_PARITY if half else PARITY),
         "network",
