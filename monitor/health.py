@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 
 from monitor import __version__
-from monitor.audio.listener import Listener
+from monitor.audio.source import Source
 from monitor.classify.classifier import Classifier
 from monitor.messages import BrokerState, Health
 
@@ -18,7 +18,7 @@ class HealthReporter:
     """Makes `Health` messages; knows the broker's state because it is told."""
 
     def __init__(
-        self, node: str, listeners: Sequence[Listener], classifier: Classifier, dropped: Callable[[], int]
+        self, node: str, listeners: Sequence[Source], classifier: Classifier, dropped: Callable[[], int]
     ) -> None:
         """`dropped` tells how many messages slow consumers have lost."""
         self._node, self._listeners, self._classifier, self._dropped = node, listeners, classifier, dropped

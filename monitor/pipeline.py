@@ -11,7 +11,7 @@ import numpy as np
 from msgspec.structs import replace
 
 from monitor.audio.level import dbfs
-from monitor.audio.listener import Listener
+from monitor.audio.source import Source
 from monitor.classify.classifier import Classifier
 from monitor.detect.tracker import Smoother, Tracker
 from monitor.hub import Hub
@@ -36,7 +36,7 @@ LIVE_SMOOTHING = 0.4
 Record = Callable[[Detection], Awaitable[None]]
 
 
-async def due(listeners: Sequence[Listener], most: int) -> AsyncIterator[list[Window | EpochEnd]]:
+async def due(listeners: Sequence[Source], most: int) -> AsyncIterator[list[Window | EpochEnd]]:
     """The next windows of all sources that have one, at most `most` a source, until all sources have ended."""
     while True:
         items = [item for listener in listeners for item in listener.poll(most)]
@@ -119,7 +119,7 @@ class Pipeline:
 
     def __init__(
         self,
-        listeners: Sequence[Listener],
+        listeners: Sequence[Source],
         classifier: Classifier,
         tracks: dict[str, SourceTrack],
         record: Record,

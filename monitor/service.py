@@ -7,8 +7,8 @@ import os
 import signal
 from collections.abc import Awaitable, Callable, Iterator
 
-from monitor.audio.listener import Listener
-from monitor.audio.sources import Kind, default_name, opener, parse_spec
+from monitor.audio.source import Source
+from monitor.audio.spec import SourceKind, default_name, opener, parse_spec
 from monitor.audio.windows import Grid
 from monitor.classify.classifier import Classifier
 from monitor.classify.open import open_model
@@ -159,10 +159,10 @@ class Service:
             self._hub.close()
             log.info(summary(health))
 
-    async def _listen(self, listener: Listener) -> None:
+    async def _listen(self, listener: Source) -> None:
         """A file that fails ends alone; a room that can no longer be heard ends the monitor, to be started afresh."""
         await listener.run()
-        if listener.failure is not None and listener.lasting:
+        if listener.failure is not None and listener.restarts:
             self.stop()
 
     async def _show(self, display: Display, feed: Feed) -> None:
@@ -222,9 +222,9 @@ class Service:
                 loop.remove_signal_handler(number)
 
 
-def listeners(config: Config, grid: Grid) -> list[Listener]:
+def listeners(config: Config, grid: Grid) -> list[Source]:
     """A listener for each configured source, with names that are unique."""
-    named: list[Listener] = []
+    named: list[Source] = []
     for source in config.sources or (default_source(config),):
         spec = parse_spec(source.input)
         name = source.name or default_name(spec)
@@ -235,13 +235,13 @@ def listeners(config: Config, grid: Grid) -> list[Listener]:
                 raise ConfigError(f"sources: the name {name!r} {why}; give each its own")
             name = next(f"{name}-{n}" for n in range(2, len(taken) + 3) if f"{name}-{n}" not in taken)
         named.append(
-            Listener(
+            Source(
                 name,
                 opener(spec, grid.rate, source.loop),
                 grid,
                 config.audio,
-                lasting=spec.restarts(source.loop),
-                room=spec.kind in (Kind.MICROPHONE, Kind.URL),
+                restarts=spec.restarts(source.loop),
+                room=spec.kind in (SourceKind.MICROPHONE, SourceKind.URL),
             )
         )
     return named

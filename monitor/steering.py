@@ -4,7 +4,7 @@ import asyncio
 import logging
 from collections.abc import Collection
 
-from monitor.audio.listener import Listener
+from monitor.audio.source import Source
 from monitor.control.settings import Settings
 from monitor.control.store import SettingsFile
 from monitor.pipeline import SourceTrack
@@ -19,7 +19,7 @@ class Steering:
         self,
         settings: Settings,
         file: SettingsFile,
-        listeners: Collection[Listener],
+        listeners: Collection[Source],
         tracks: Collection[SourceTrack],
     ) -> None:
         self._settings, self._file, self._listeners, self._tracks = settings, file, listeners, tracks

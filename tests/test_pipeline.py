@@ -12,7 +12,7 @@ import pytest
 
 from monitor.audio.capture import Capture, Opener
 from monitor.audio.feeder import Feeder
-from monitor.audio.listener import Listener
+from monitor.audio.source import Source
 from monitor.audio.windows import Grid
 from monitor.classify.classifier import Classifier
 from monitor.classify.native import NativeModel
@@ -50,7 +50,7 @@ class Run:
         rules = resolve((RuleConfig(label="Loud", preset="impulsive"),), card.labels, 0.975, 0.25)
         classifier, hub = Classifier(self.session, batch=4), Hub()
         listeners = [
-            Listener(name, self.opener(name), Grid(RATE, card.window, HOP), AudioConfig(), lasting=False, room=False)
+            Source(name, self.opener(name), Grid(RATE, card.window, HOP), AudioConfig(), restarts=False, room=False)
             for name in self.audio
         ]
         tracks = {name: SourceTrack(name, "node", card, rules, HOP) for name in self.audio}
@@ -166,7 +166,7 @@ async def test_overload_drops_whole_hops_and_stays_current(tmp_path: Path) -> No
         blocks = (block for block in np.array_split(audio, 60))
         return Feeder(blocks, rate=RATE, channels=1, device="file", live=True)
 
-    listener = Listener("s", opener, grid, AudioConfig(), lasting=False, room=False)
+    listener = Source("s", opener, grid, AudioConfig(), restarts=False, room=False)
     rules = resolve((RuleConfig(label="Loud", preset="impulsive"),), session.card.labels, 0.975, 0.0625)
 
     async def record(detection: Detection) -> None:

@@ -31,7 +31,7 @@ def scene() -> Samples:
     return audio.astype(np.float32)[:, None]
 
 
-def blocks() -> Generator[Samples, None, None]:
+def endless_scene() -> Generator[Samples, None, None]:
     """The scene in blocks of a tenth of a second, without end."""
     audio = scene()
     while True:

@@ -17,7 +17,7 @@ from monitor.errors import SourceError
 from monitor.files import expand_home
 from monitor.messages import Samples
 
-logger = logging.getLogger(__name__)
+log = logging.getLogger(__name__)
 
 OPEN_TIMEOUT = 10.0  # seconds until the first audio
 READ_TIMEOUT = 10.0  # seconds without any data
@@ -51,7 +51,7 @@ class Media:
             yield self._first
             yield from self._decoded
         if self._damaged:
-            logger.warning("%s: %d damaged packets could not be decoded", self.name, self._damaged)
+            log.warning("%s: %d damaged packets could not be decoded", self.name, self._damaged)
 
     def close(self) -> None:
         """Give the file or connection back before the end of `blocks`; not while another thread is in it."""

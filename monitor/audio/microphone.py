@@ -6,18 +6,20 @@ and whoever wants something of it waits for a bounded time.
 
 import atexit
 import logging
+import queue
+import threading
 from collections.abc import Callable
+from concurrent.futures import Future
 from functools import cache
 from typing import Any, TypeVar
 
 from monitor.audio.devices import InputDevice, choose
 from monitor.audio.ring import SampleRing
-from monitor.audio.worker import Worker
 from monitor.errors import DriverHangsError, SourceError
 from monitor.messages import Samples
 from monitor.stdio import quiet
 
-logger = logging.getLogger(__name__)
+log = logging.getLogger(__name__)
 
 CAPACITY = 4.0  # seconds of audio in the ring
 BLOCK = 0.05  # seconds a callback
@@ -94,7 +96,7 @@ class Microphone:
             try:
                 _worker().submit(self._free).result(CLOSE_TIMEOUT)
             except TimeoutError:
-                logger.warning("%s: the sound server hangs; the device is freed when it answers", self.device)
+                log.warning("%s: the sound server hangs; the device is freed when it answers", self.device)
 
     def _open(self, wanted: str, rate: int) -> None:
         chosen = choose(wanted, _scan())
@@ -139,6 +141,42 @@ class Microphone:
 
     def _on_finished(self) -> None:
         self._lost = not self._closing
+
+
+class DriverThread:
+    """Does one job after another in a thread of its own; a job that hangs holds up only the jobs behind it."""
+
+    def __init__(self, name: str) -> None:
+        self._jobs: queue.SimpleQueue[tuple[Future[Any], Callable[[], Any]]] = queue.SimpleQueue()
+        threading.Thread(target=self._run, name=name, daemon=True).start()
+
+    def submit(self, job: Callable[[], T]) -> Future[T]:
+        """Have the job done when its turn comes."""
+        future: Future[T] = Future()
+        self._jobs.put((future, job))
+        return future
+
+    def call(self, job: Callable[[], T], timeout: float, abandoned: Callable[[], None] | None = None) -> T:
+        """What `job` returns or raises; `TimeoutError` after so many seconds.
+
+        A job that has not begun by then never will; one that has goes on, and `abandoned` runs in the thread after it.
+        """
+        future = self.submit(job)
+        try:
+            return future.result(timeout)
+        except TimeoutError:
+            if not future.cancel() and abandoned:
+                future.add_done_callback(lambda _: abandoned())
+            raise
+
+    def _run(self) -> None:
+        while True:
+            future, job = self._jobs.get()
+            if future.set_running_or_notify_cancel():
+                try:
+                    future.set_result(job())
+                except Exception as error:
+                    future.set_exception(error)
 
 
 _streams: set[Any] = set()  # touched by the PortAudio thread only
@@ -187,5 +225,5 @@ def _patiently(job: Callable[[], T], abandoned: Callable[[], None] | None = None
 
 
 @cache
-def _worker() -> Worker:
-    return Worker("portaudio")
+def _worker() -> DriverThread:
+    return DriverThread("portaudio")

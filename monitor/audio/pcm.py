@@ -34,7 +34,7 @@ def open_pcm(path: str) -> int:
     return descriptor
 
 
-def blocks(descriptor: int, channels: int) -> Generator[Samples, None, None]:
+def read_pcm(descriptor: int, channels: int) -> Generator[Samples, None, None]:
     """All samples as float32[n, channels] until the end, closing the descriptor; an empty block while none come.
 
     Part of a frame at the very end is left out. Raises `SourceError` when reading fails.
@@ -45,7 +45,7 @@ def blocks(descriptor: int, channels: int) -> Generator[Samples, None, None]:
     try:
         while True:
             if not poll.poll(POLL):
-                yield decode(b"", channels)
+                yield decode_pcm(b"", channels)
                 continue
             data = os.read(descriptor, READ)
             if not data:
@@ -53,13 +53,13 @@ def blocks(descriptor: int, channels: int) -> Generator[Samples, None, None]:
             data = rest + data
             whole = len(data) - len(data) % (2 * channels)
             rest = data[whole:]
-            yield decode(data[:whole], channels)
+            yield decode_pcm(data[:whole], channels)
     except OSError as error:
         raise SourceError(f"pcm: cannot read: {error.strerror}") from error
     finally:
         os.close(descriptor)
 
 
-def decode(data: bytes, channels: int) -> Samples:
+def decode_pcm(data: bytes, channels: int) -> Samples:
     """Whole frames of signed 16-bit little-endian samples as float32[n, channels] in [-1, 1)."""
     return np.frombuffer(data, "<i2").reshape(-1, channels).astype(np.float32) / np.float32(32768)

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 from rich.text import Text
 
+from monitor.audio.capture import open_capture
 from monitor.audio.level import dbfs
-from monitor.audio.opening import open_capture
-from monitor.audio.sources import opener, parse_spec
+from monitor.audio.spec import opener, parse_spec
 from monitor.classify.model import Model
 from monitor.classify.open import open_model
 from monitor.commands.common import configuration

@@ -74,7 +74,7 @@ def test_four_knocks_are_short() -> None:
 
 def test_the_scene_repeats_without_end() -> None:
     """The second round is the first one again."""
-    blocks = demo.blocks()
+    blocks = demo.endless_scene()
     first = np.concatenate([next(blocks) for _ in range(600)])
     assert np.array_equal(first, demo.scene())
     assert np.array_equal(next(blocks), first[:1600])

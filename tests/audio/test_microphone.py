@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 import sounddevice
 
 from monitor.audio import microphone
-from monitor.audio.microphone import Microphone, default_available, list_devices, recorder
+from monitor.audio.microphone import DriverThread, Microphone, default_available, list_devices, recorder
 from monitor.audio.ring import SampleRing
 from monitor.errors import SourceError
 from monitor.messages import Samples
@@ -180,7 +181,7 @@ def test_a_machine_without_portaudio_is_told_what_to_install() -> None:
     script = """
 import ctypes.util
 ctypes.util.find_library = lambda name: None
-from monitor.audio.sources import opener, parse_spec
+from monitor.audio.spec import opener, parse_spec
 from monitor.errors import SourceError
 try:
     opener(parse_spec("mic"), 16000)()
@@ -189,3 +190,26 @@ except SourceError as error:
 """
     result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=True)
     assert "apt-get install libportaudio2" in result.stdout
+
+
+def test_a_job_returns_or_raises_to_its_caller() -> None:
+    """Results and errors come back, and an error does not end the thread."""
+    worker = DriverThread("test")
+    with pytest.raises(ZeroDivisionError):
+        worker.call(lambda: 1 / 0, 10)
+    assert worker.call(threading.current_thread, 10).name == "test"
+
+
+def test_a_hanging_job_is_left_behind_and_undone_when_it_ends() -> None:
+    """Its caller gets a timeout; what waits behind it is not done late; what it did is undone."""
+    worker = DriverThread("test")
+    answered, undone, late = threading.Event(), threading.Event(), threading.Event()
+    with pytest.raises(TimeoutError):
+        worker.call(answered.wait, 0.05, abandoned=undone.set)
+    with pytest.raises(TimeoutError):
+        worker.call(late.set, 0.05)
+    assert not undone.is_set()
+    answered.set()
+    assert undone.wait(10)
+    worker.call(lambda: None, 10)
+    assert not late.is_set()

@@ -22,7 +22,7 @@ def test_samples_are_the_same_however_the_pipe_cuts_them(data: bytes, cuts: list
     """Odd bytes are carried over from one read to the next; part of a frame at the end is left out."""
     edges = [0, *sorted(min(cut, len(data)) for cut in cuts), len(data)]
     reader, writer = os.pipe()
-    blocks = pcm.blocks(reader, channels)
+    blocks = pcm.read_pcm(reader, channels)
     heard = []
     for start, end in itertools.pairwise(edges):
         if start < end:
@@ -39,13 +39,13 @@ def test_samples_are_the_same_however_the_pipe_cuts_them(data: bytes, cuts: list
 
 def test_full_scale_is_one() -> None:
     """The most negative sample is exactly -1."""
-    assert pcm.decode(b"\x00\x80\x00\x40", 1)[:, 0].tolist() == [-1.0, 0.5]
+    assert pcm.decode_pcm(b"\x00\x80\x00\x40", 1)[:, 0].tolist() == [-1.0, 0.5]
 
 
 def test_a_silent_pipe_gives_empty_blocks() -> None:
     """While the writer holds the pipe open and writes nothing, blocks are empty, so that a close is noticed."""
     reader, writer = os.pipe()
-    blocks = pcm.blocks(reader, 2)
+    blocks = pcm.read_pcm(reader, 2)
     assert next(blocks).shape == (0, 2)
     blocks.close()
     os.close(writer)
@@ -57,7 +57,7 @@ def test_a_fifo_is_opened_before_its_writer_comes(tmp_path: Path) -> None:
     """Opening does not block, waiting is not the end, and the end comes when the writer leaves."""
     fifo = tmp_path / "audio"
     os.mkfifo(fifo)
-    blocks = pcm.blocks(pcm.open_pcm(str(fifo)), 1)
+    blocks = pcm.read_pcm(pcm.open_pcm(str(fifo)), 1)
     assert len(next(blocks)) == 0
     writer = threading.Thread(target=fifo.write_bytes, args=(b"\x00\x40" * 5,))
     writer.start()
@@ -69,7 +69,7 @@ def test_a_file_is_read_to_its_end(tmp_path: Path) -> None:
     """A regular file works like a pipe that is always ready."""
     (tmp_path / "raw").write_bytes(b"\x00\x40" * 100_000)
     begun = time.monotonic()
-    assert sum(len(block) for block in pcm.blocks(pcm.open_pcm(str(tmp_path / "raw")), 2)) == 50_000
+    assert sum(len(block) for block in pcm.read_pcm(pcm.open_pcm(str(tmp_path / "raw")), 2)) == 50_000
     assert time.monotonic() - begun < 10
 
 

@@ -2,7 +2,7 @@
 
 import argparse
 
-from monitor.audio.forms import FORMS
+from monitor.audio.spec import FORMS
 from monitor.commands.arguments.parser import EXIT, Commands, add, add_config, add_model, seconds
 
 

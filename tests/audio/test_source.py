@@ -11,11 +11,10 @@ from functools import partial
 import numpy as np
 import pytest
 
-from monitor.audio import listener as listener_module
-from monitor.audio.capture import Capture
-from monitor.audio.listener import Listener
-from monitor.audio.opening import open_capture
+from monitor.audio import source as source_module
+from monitor.audio.capture import Capture, open_capture
 from monitor.audio.ring import SampleRing
+from monitor.audio.source import Source
 from monitor.audio.windows import Grid
 from monitor.config.schema import AudioConfig
 from monitor.errors import DriverHangsError, SourceError
@@ -55,11 +54,11 @@ def noise(n: int) -> Samples:
 
 @asynccontextmanager
 async def listening(
-    opener: Callable[[], Capture], *, lasting: bool = True, room: bool = True, **audio: float
-) -> AsyncIterator[Listener]:
+    opener: Callable[[], Capture], *, restarts: bool = True, room: bool = True, **audio: float
+) -> AsyncIterator[Source]:
     """A running listener, stopped and emptied at the end."""
     config = AudioConfig(**{"stall_timeout": 0.5, "deaf_after": 1.0, "retry_max": 1.0, **audio})
-    listener = Listener("kitchen", opener, GRID, config, lasting=lasting, room=room)
+    listener = Source("kitchen", opener, GRID, config, restarts=restarts, room=room)
     task = asyncio.create_task(listener.run())
     try:
         yield listener
@@ -69,7 +68,7 @@ async def listening(
         await task
 
 
-async def collect(listener: Listener, enough: Callable[[list[Window | EpochEnd]], bool]) -> list[Window | EpochEnd]:
+async def collect(listener: Source, enough: Callable[[list[Window | EpochEnd]], bool]) -> list[Window | EpochEnd]:
     """What the listener hands out until the condition holds."""
     items: list[Window | EpochEnd] = []
     deadline = time.monotonic() + 10
@@ -160,7 +159,7 @@ async def test_keeps_trying_a_device_that_is_away(caplog: pytest.LogCaptureFixtu
 
 async def test_a_driver_that_hangs_for_good_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     """Several unanswered attempts in a row end even a lasting source; an answer in between starts the count again."""
-    monkeypatch.setattr(listener_module, "RETRY_MIN", 0.01)
+    monkeypatch.setattr(source_module, "RETRY_MIN", 0.01)
     outcomes = [DriverHangsError("hangs")] * 4 + [SourceError("away")] + [DriverHangsError("hangs")] * 9
 
     def opener() -> Capture:
@@ -178,7 +177,7 @@ async def test_a_file_that_fails_ends_with_its_failure() -> None:
     def opener() -> Capture:
         raise SourceError("door.wav does not exist")
 
-    async with listening(opener, lasting=False) as listener:
+    async with listening(opener, restarts=False) as listener:
         await until(lambda: listener.done)
         assert str(listener.failure) == "door.wav does not exist"
 
@@ -186,7 +185,7 @@ async def test_a_file_that_fails_ends_with_its_failure() -> None:
 async def test_a_file_that_breaks_off_hands_out_what_it_gave() -> None:
     """What was captured before a failure is still classified."""
     capture = FakeCapture()
-    async with listening(lambda: capture, lasting=False) as listener:
+    async with listening(lambda: capture, restarts=False) as listener:
         capture.play(noise(120))
         capture.failure = SourceError("damaged in the middle")
         items = await collect(listener, lambda items: any(isinstance(item, EpochEnd) for item in items))
@@ -231,7 +230,7 @@ async def test_digital_silence_is_deafness_in_a_room_only() -> None:
 async def test_a_pipe_waits_until_its_windows_are_taken() -> None:
     """Of a lossless source nothing is dropped and no more is read than the reader keeps up with."""
     capture = FakeCapture(live=False)
-    async with listening(lambda: capture, lasting=False) as listener:
+    async with listening(lambda: capture, restarts=False) as listener:
         capture.play(noise(2000))
         first = await collect(listener, lambda items: len(items) >= 1)
         capture.play(noise(1500))
@@ -332,7 +331,7 @@ async def test_a_source_that_starts_paused_is_not_opened() -> None:
         return capture
 
     for resumed in (0, 1):
-        listener = Listener("kitchen", opener, GRID, AudioConfig(), lasting=True, room=True)
+        listener = Source("kitchen", opener, GRID, AudioConfig(), restarts=True, room=True)
         listener.pause(True)
         task = asyncio.create_task(listener.run())
         await until(lambda listener=listener: listener.health().state is SourceState.PAUSED)  # type: ignore[misc]
@@ -375,7 +374,7 @@ async def test_a_microphone_that_is_away_or_opens_slowly_can_be_paused() -> None
 async def test_what_a_file_or_pipe_delivers_while_paused_goes_by_unheard() -> None:
     """It stays open and its writer is not held up; what it says after the pause is a new epoch."""
     capture, after = FakeCapture(live=False), noise(150)
-    async with listening(lambda: capture, lasting=False) as listener:
+    async with listening(lambda: capture, restarts=False) as listener:
         await until(lambda: listener.health().state is SourceState.LISTENING)
         capture.play(noise(100))
         listener.pause(True)
@@ -401,7 +400,7 @@ async def test_what_a_file_or_pipe_delivers_while_paused_goes_by_unheard() -> No
 async def test_a_file_may_end_while_paused() -> None:
     """It has ended then."""
     capture = FakeCapture()
-    async with listening(lambda: capture, lasting=False) as listener:
+    async with listening(lambda: capture, restarts=False) as listener:
         await until(lambda: listener.health().state is SourceState.LISTENING)
         listener.pause(True)
         await collect(listener, lambda _: listener.health().state is SourceState.PAUSED)

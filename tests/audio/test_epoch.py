@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from monitor.audio.clock import Clock
+from monitor.audio.epoch import Clock
 
 
 @pytest.mark.parametrize("ppm", [-100, 0, 100])

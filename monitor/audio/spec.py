@@ -1,25 +1,40 @@
-"""From the words of a user (`mic:USB`, `door.wav`, `rtsp://…`) to an open input."""
+"""Source specifications (`mic:USB`, `door.wav`, `rtsp://…`): how a user names an input, and how to open it.
+
+Importing this module loads no audio library and no NumPy, for `--help` shows `FORMS`.
+"""
+
+from __future__ import annotations
 
 import re
-from collections.abc import Generator
-from dataclasses import dataclass
-from difflib import get_close_matches
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from monitor.audio.capture import Capture, Opener
-from monitor.audio.feeder import Feeder
-from monitor.audio.forms import FORMS
-from monitor.errors import ConfigError, SourceError
-from monitor.messages import Samples
+from monitor.errors import ConfigError, SourceError, suggestion
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+    from monitor.audio.capture import Capture, Opener
+    from monitor.messages import Samples
+
+FORMS = """\
+  mic                         the default microphone
+  mic:NAME                    the microphone whose name contains NAME, or its number (see `sound-monitor devices`)
+  door.wav                    an audio file of any common format, played in real time (--loop repeats it)
+  pcm:-[@RATE[xCHANNELS]]     raw little-endian 16-bit samples on standard input, by default 16000x1
+  pcm:PATH[@RATE[xCHANNELS]]  the same from a FIFO or a file
+  rtsp://... http://...       a network stream, also rtsps, https, rtmp and udp
+  demo                        a scene that the program synthesises: smoke alarm, siren, chime, knocks"""
 
 SCHEMES = ("rtsp", "rtsps", "http", "https", "rtmp", "udp")
 
 CATCH_UP = 1.25  # times real time at most: a stream's burst neither overruns the ring nor adds up to a lag
 
 
-class Kind(StrEnum):
+class SourceKind(StrEnum):
     """What a source is."""
 
     MICROPHONE = "mic"
@@ -33,7 +48,7 @@ class Kind(StrEnum):
 class SourceSpec:
     """One input, understood but not yet opened."""
 
-    kind: Kind
+    kind: SourceKind
     target: str = ""
     """Microphone: part of its name, or its number, empty for the default. Otherwise path or URL; `-` is stdin."""
     rate: int = 16000
@@ -42,8 +57,8 @@ class SourceSpec:
     """Of raw samples."""
 
     def restarts(self, loop: bool) -> bool:
-        """True where a lost source is worth opening again; a file or pipe that failed stays as it is."""
-        return self.kind in (Kind.MICROPHONE, Kind.URL, Kind.DEMO) or (self.kind is Kind.FILE and loop)
+        """Whether to open the source again after a loss: a file only when it loops, a pipe never."""
+        return loop if self.kind is SourceKind.FILE else self.kind is not SourceKind.PCM
 
 
 def parse_spec(text: str) -> SourceSpec:
@@ -56,28 +71,27 @@ def parse_spec(text: str) -> SourceSpec:
     if word == "pcm" and colon:
         return _parse_pcm(text, rest)
     if word == "mic" and (rest or not colon):
-        return SourceSpec(Kind.MICROPHONE, rest)
+        return SourceSpec(SourceKind.MICROPHONE, rest)
     if text == "demo":
-        return SourceSpec(Kind.DEMO)
+        return SourceSpec(SourceKind.DEMO)
     if "." in text or "/" in text:
-        return SourceSpec(Kind.FILE, text)
-    near = get_close_matches(word.lower(), ("mic", "pcm", "demo"), n=1)
-    raise _refused(text, f"is not a source; did you mean {near[0]}?" if near else "is not a source")
+        return SourceSpec(SourceKind.FILE, text)
+    raise _refused(text, f"is not a source; {suggestion(word.lower(), ('mic', 'pcm', 'demo'), cutoff=0.6)}")
 
 
 def default_name(spec: SourceSpec) -> str:
     """A short name for messages and topics, of the characters A-Z a-z 0-9 _ - only."""
     match spec.kind:
-        case Kind.MICROPHONE:
+        case SourceKind.MICROPHONE:
             name = f"mic-{spec.target}"
-        case Kind.FILE:
+        case SourceKind.FILE:
             name = Path(spec.target).stem
-        case Kind.PCM:
+        case SourceKind.PCM:
             name = "stdin" if spec.target == "-" else Path(spec.target).stem
-        case Kind.URL:
+        case SourceKind.URL:
             url = urlsplit(spec.target)
             name = f"{url.hostname or spec.kind}{url.path}"
-        case Kind.DEMO:
+        case SourceKind.DEMO:
             name = "demo"
     return re.sub(r"[^A-Za-z0-9_-]+", "-", name).strip("-")[:64].strip("-") or spec.kind.value
 
@@ -87,25 +101,26 @@ def opener(spec: SourceSpec, rate: int, loop: bool = False) -> Opener:
 
     def open_source() -> Capture:
         match spec.kind:
-            case Kind.MICROPHONE:
+            case SourceKind.MICROPHONE:
                 from monitor.audio.microphone import Microphone  # loads PortAudio
 
                 return Microphone(spec.target, rate)
-            case Kind.FILE | Kind.URL:
+            case SourceKind.FILE | SourceKind.URL:
                 return _open_media(spec, loop)
-            case Kind.PCM:
+            case SourceKind.PCM:
                 return _open_pcm(spec)
-            case Kind.DEMO:
+            case SourceKind.DEMO:
                 return _open_demo()
 
     return open_source
 
 
 def _open_media(spec: SourceSpec, loop: bool) -> Capture:
+    from monitor.audio.feeder import Feeder
     from monitor.audio.media import Media  # loads FFmpeg
 
     media = Media(spec.target)
-    finite = spec.kind is Kind.FILE or media.duration is not None
+    finite = spec.kind is SourceKind.FILE or media.duration is not None
 
     def blocks() -> Generator[Samples, None, None]:
         yield from media.blocks()
@@ -125,17 +140,19 @@ def _open_media(spec: SourceSpec, loop: bool) -> Capture:
 
 
 def _open_pcm(spec: SourceSpec) -> Capture:
-    from monitor.audio import pcm
+    from monitor.audio.feeder import Feeder
+    from monitor.audio.pcm import open_pcm, read_pcm
 
-    blocks = pcm.blocks(pcm.open_pcm(spec.target), spec.channels)
+    blocks = read_pcm(open_pcm(spec.target), spec.channels)
     name = "standard input" if spec.target == "-" else spec.target
     return Feeder(blocks, rate=spec.rate, channels=spec.channels, device=name, live=False)
 
 
 def _open_demo() -> Capture:
     from monitor.audio import demo
+    from monitor.audio.feeder import Feeder
 
-    return Feeder(demo.blocks(), rate=demo.RATE, channels=1, device="demonstration", live=True)
+    return Feeder(demo.endless_scene(), rate=demo.RATE, channels=1, device="demonstration", live=True)
 
 
 def _parse_url(text: str) -> SourceSpec:
@@ -148,13 +165,15 @@ def _parse_url(text: str) -> SourceSpec:
         raise _refused(text, f"has a scheme other than {', '.join(SCHEMES)}")
     if not host and url.scheme != "udp":
         raise _refused(text, "names no host")
-    return SourceSpec(Kind.URL, text)
+    return SourceSpec(SourceKind.URL, text)
 
 
 def _parse_pcm(text: str, rest: str) -> SourceSpec:
     form = re.search(r"@([0-9]{1,6})(?:x([0-9]{1,2}))?$", rest)
     path = rest[: form.start()] if form else rest
-    spec = SourceSpec(Kind.PCM, path, int(form[1]), int(form[2] or 1)) if form else SourceSpec(Kind.PCM, path)
+    spec = SourceSpec(SourceKind.PCM, path)
+    if form:
+        spec = replace(spec, rate=int(form[1]), channels=int(form[2] or 1))
     if not path or (path.startswith("-") and path != "-"):
         raise _refused(text, "names no path, or a rate that is not a number")
     if not 1000 <= spec.rate <= 384000 or not 1 <= spec.channels <= 32:

@@ -2,6 +2,8 @@
 
 import os
 import re
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -13,7 +15,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from monitor.audio.capture import Capture
-from monitor.audio.sources import Kind, SourceSpec, default_name, opener, parse_spec
+from monitor.audio.spec import SourceKind, SourceSpec, default_name, opener, parse_spec
 from monitor.errors import ConfigError, SourceError
 from tests.parts.audio_file import tone, write_audio
 from tests.parts.streams import camera, serving, web
@@ -30,19 +32,19 @@ def wait_for(condition: Callable[[], bool]) -> None:
 @pytest.mark.parametrize(
     ("text", "spec", "name"),
     [
-        ("mic", SourceSpec(Kind.MICROPHONE), "mic"),
-        ("mic:USB Audio: 1", SourceSpec(Kind.MICROPHONE, "USB Audio: 1"), "mic-USB-Audio-1"),
-        ("mic:3", SourceSpec(Kind.MICROPHONE, "3"), "mic-3"),
-        ("demo", SourceSpec(Kind.DEMO), "demo"),
-        ("./demo", SourceSpec(Kind.FILE, "./demo"), "demo"),
-        ("/tmp/Front Door.wav", SourceSpec(Kind.FILE, "/tmp/Front Door.wav"), "Front-Door"),  # noqa: S108
-        ("mic:s/a.wav"[4:], SourceSpec(Kind.FILE, "s/a.wav"), "a"),
-        ("/été/é.wav", SourceSpec(Kind.FILE, "/été/é.wav"), "file"),
-        ("pcm:-", SourceSpec(Kind.PCM, "-"), "stdin"),
-        ("pcm:-@48000", SourceSpec(Kind.PCM, "-", 48000), "stdin"),
-        ("pcm:/run/a@b.fifo@8000x2", SourceSpec(Kind.PCM, "/run/a@b.fifo", 8000, 2), "a-b"),
-        ("rtsp://u:p@cam.lan:554/live", SourceSpec(Kind.URL, "rtsp://u:p@cam.lan:554/live"), "cam-lan-live"),
-        ("udp://@:5004", SourceSpec(Kind.URL, "udp://@:5004"), "url"),
+        ("mic", SourceSpec(SourceKind.MICROPHONE), "mic"),
+        ("mic:USB Audio: 1", SourceSpec(SourceKind.MICROPHONE, "USB Audio: 1"), "mic-USB-Audio-1"),
+        ("mic:3", SourceSpec(SourceKind.MICROPHONE, "3"), "mic-3"),
+        ("demo", SourceSpec(SourceKind.DEMO), "demo"),
+        ("./demo", SourceSpec(SourceKind.FILE, "./demo"), "demo"),
+        ("/tmp/Front Door.wav", SourceSpec(SourceKind.FILE, "/tmp/Front Door.wav"), "Front-Door"),  # noqa: S108
+        ("mic:s/a.wav"[4:], SourceSpec(SourceKind.FILE, "s/a.wav"), "a"),
+        ("/été/é.wav", SourceSpec(SourceKind.FILE, "/été/é.wav"), "file"),
+        ("pcm:-", SourceSpec(SourceKind.PCM, "-"), "stdin"),
+        ("pcm:-@48000", SourceSpec(SourceKind.PCM, "-", 48000), "stdin"),
+        ("pcm:/run/a@b.fifo@8000x2", SourceSpec(SourceKind.PCM, "/run/a@b.fifo", 8000, 2), "a-b"),
+        ("rtsp://u:p@cam.lan:554/live", SourceSpec(SourceKind.URL, "rtsp://u:p@cam.lan:554/live"), "cam-lan-live"),
+        ("udp://@:5004", SourceSpec(SourceKind.URL, "udp://@:5004"), "url"),
     ],
 )
 def test_every_form_is_understood(text: str, spec: SourceSpec, name: str) -> None:
@@ -54,10 +56,10 @@ def test_every_form_is_understood(text: str, spec: SourceSpec, name: str) -> Non
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("mick", r"did you mean mic\?"),
-        ("Demo", r"did you mean demo\?"),
+        ("mick", r"did you mean 'mic'\?"),
+        ("Demo", r"did you mean 'demo'\?"),
         ("", "is not a source"),
-        ("mic:", r"did you mean mic\?"),
+        ("mic:", r"did you mean 'mic'\?"),
         ("pcm:", "names no path"),
         ("pcm:-@fast", "names no path, or a rate"),
         ("pcm:-@999", "outside 1000 to 384000"),
@@ -73,6 +75,13 @@ def test_what_is_not_understood_is_answered_with_the_forms(text: str, message: s
     with pytest.raises(ConfigError, match=message) as caught:
         parse_spec(text)
     assert "pcm:PATH[@RATE[xCHANNELS]]" in str(caught.value)
+
+
+def test_help_can_show_the_forms_without_numpy() -> None:
+    """Importing the specifications loads neither NumPy nor an audio library."""
+    script = "import sys, monitor.audio.spec; print([m for m in ('numpy', 'av', 'sounddevice') if m in sys.modules])"
+    result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=True)
+    assert result.stdout == "[]\n"
 
 
 @given(st.text() | st.from_regex(r"(mic|pcm|demo|rtsp|http|udp)(:|://)?.{0,20}(@\d+(x\d+)?)?"))

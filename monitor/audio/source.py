@@ -1,0 +1,266 @@
+"""Keep one source open for as long as the program runs, and hand out its windows.
+
+A capture's own thread only writes the ring; everything else runs on the event loop. Each opening begins a new epoch,
+and each loss or pause ends one: audio is never spliced across a gap.
+"""
+
+import asyncio
+import contextlib
+import logging
+import time
+from dataclasses import dataclass, replace
+
+from monitor.audio.capture import Capture, Opener, open_capture
+from monitor.audio.epoch import Cause, Ended, Epoch
+from monitor.audio.windows import Grid
+from monitor.config.schema import AudioConfig
+from monitor.errors import DriverHangsError, SourceError
+from monitor.messages import EpochEnd, SourceHealth, SourceState, Window
+
+log = logging.getLogger(__name__)
+
+TICK = 0.25
+"""Seconds between two checks that the device still delivers."""
+POLL_MIN = 0.01
+"""Shortest sleep before looking for the next window, seconds: a late block must not cause a busy loop."""
+HANGS = 5
+"""Attempts in a row that a driver may leave unanswered. PortAudio can hang until the process restarts, so after these
+the source fails and the supervisor of this process has to act."""
+RETRY_MIN = 0.5
+"""Seconds before a source that was open is opened again; each failed attempt doubles the wait."""
+
+
+class Backoff:
+    """How long to wait before a source is opened again, and when to give up."""
+
+    def __init__(self, longest: float) -> None:
+        """`longest` is the longest wait, seconds."""
+        self.wait = RETRY_MIN
+        """Seconds before the next attempt."""
+        self._longest, self._hangs = longest, 0
+
+    @property
+    def hopeless(self) -> bool:
+        """Whether the driver has left too many attempts in a row unanswered."""
+        return self._hangs >= HANGS
+
+    def opened(self) -> None:
+        """Start again with the shortest wait."""
+        self.wait, self._hangs = RETRY_MIN, 0
+
+    def failed(self, error: SourceError) -> None:
+        """Double the wait after an attempt that failed with `error`."""
+        self.wait = min(2 * self.wait, self._longest)
+        self._hangs = self._hangs + 1 if isinstance(error, DriverHangsError) else 0
+
+
+@dataclass(slots=True)
+class _Totals:
+    """Counters over epochs."""
+
+    captured: float = 0.0
+    overflows: int = 0
+    done: int = 0
+    dropped: int = 0
+    reopened: int = 0
+
+    def add(self, epoch: Epoch) -> None:
+        self.captured += epoch.captured
+        self.overflows += epoch.capture.ring.overflows + epoch.overrun
+        self.done += epoch.windower.emitted
+        self.dropped += epoch.windower.dropped
+
+
+class Source:
+    """One source of audio: opened, watched, opened again after a loss, and cut into windows."""
+
+    def __init__(
+        self, name: str, opener: Opener, grid: Grid, config: AudioConfig, *, restarts: bool, room: bool
+    ) -> None:
+        """A source that `restarts` (a microphone, a live stream) is opened again after a loss and never ends by
+        itself. A `room` is never digitally silent, so digital silence means that its microphone is deaf."""
+        self.name, self.restarts = name, restarts
+        self._opener, self._grid, self._config, self._room = opener, grid, config, room
+        self._epochs = 0
+        self._epoch: Epoch | None = None
+        self._handed_out = asyncio.Event()
+        self._stopping = asyncio.Event()
+        self._paused = False
+        self._nudge = asyncio.Event()
+        self._state, self._reason, self._device = SourceState.OPENING, "", name
+        self._past = _Totals()
+        self.lag = 0.0
+        """Seconds between the last sample of the newest window and its scores; set by the pipeline."""
+        self.failure: SourceError | None = None
+        """Why the source ended, unless it came to its regular end."""
+        self.done = False
+        """The source has ended and all of its windows have been handed out."""
+
+    def stop(self) -> None:
+        """End the source; what it has delivered is still handed out."""
+        self._stopping.set()
+        self._nudge.set()
+
+    def pause(self, paused: bool) -> None:
+        """Pause or resume. A source that restarts is closed meanwhile; of a file or pipe, which cannot be opened again
+        at the same place, the audio is discarded."""
+        self._paused = paused
+        self._nudge.set()
+
+    async def run(self) -> None:
+        """Listen until the source ends or `stop`.
+
+        A source that does not restart ends with its `failure` set when it cannot be opened or is lost, and so does
+        one whose driver no longer answers.
+        """
+        backoff = Backoff(self._config.retry_max)
+        try:
+            while not self._stopping.is_set():
+                if self._paused:
+                    self._state, self._reason = SourceState.PAUSED, ""
+                    await self._rest()
+                    continue
+                if self._state is SourceState.PAUSED:
+                    self._state = SourceState.OPENING
+                ended = await self._listen(backoff)
+                if ended.cause is Cause.FINISHED:
+                    break
+                if ended.cause is Cause.PAUSED:
+                    continue
+                if not self.restarts or backoff.hopeless:
+                    self.failure, self._reason = SourceError(ended.reason), ended.reason
+                    break
+                self._lost(ended.reason)
+                await self._rest(backoff.wait)
+        finally:
+            self._state = SourceState.ENDED
+            self.done = True
+
+    def poll(self, most: int) -> list[Window | EpochEnd]:
+        """Return at most `most` windows that are due, and the end of their epoch after its last one."""
+        epoch = self._epoch
+        if epoch is None:
+            return []
+        if not epoch.closed and (epoch.capture.live or not epoch.windower.pending):
+            epoch.drain()  # a pipe's writer waits instead until its windows have been taken
+        items: list[Window | EpochEnd] = []
+        while len(items) < most and (window := epoch.windower.take()) is not None:
+            items.append(window)
+        if epoch.closed and not epoch.windower.pending:
+            self._past.add(epoch)
+            self._epoch = None
+            self._handed_out.set()
+            items.append(epoch.end())
+        return items
+
+    @property
+    def due_in(self) -> float:
+        """Seconds until the next window can be complete: how long a reader may sleep."""
+        if self._epoch is None:
+            return TICK
+        return min(TICK, max(POLL_MIN, self._epoch.windower.missing / self._grid.rate))
+
+    def health(self) -> SourceHealth:
+        """Return the state and the counters of the source."""
+        total = replace(self._past)
+        if self._epoch is not None:
+            total.add(self._epoch)
+        return SourceHealth(
+            source=self.name,
+            device=_sendable(self._device),
+            state=self._state,
+            captured=round(total.captured, 3),
+            overflows=total.overflows,
+            windows_done=total.done,
+            windows_dropped=total.dropped,
+            lag=round(self.lag, 4),
+            reopened=total.reopened,
+            reason=_sendable(self._reason),
+        )
+
+    async def _listen(self, backoff: Backoff) -> Ended:
+        """Open the source once; return when it is over and handed out."""
+        self._nudge.clear()
+        try:
+            capture = await open_capture(self._opener, self._nudge if self.restarts else self._stopping)
+        except SourceError as error:
+            backoff.failed(error)
+            return Ended(Cause.LOST, str(error))
+        if capture is None:
+            return Ended(Cause.FINISHED if self._stopping.is_set() else Cause.PAUSED)
+        backoff.opened()
+        self._past.reopened += self._state is SourceState.LOST and self._epochs > 0
+        self._device = capture.device
+        log.info("%s: listening to %s at %d Hz", self.name, capture.device, capture.rate)
+        ended = await self._run_epoch(capture, 0)
+        while ended.cause is Cause.PAUSED and not self.restarts:
+            ended = await self._run_epoch(capture, await self._discard(capture))
+        return ended
+
+    async def _run_epoch(self, capture: Capture, begin: int) -> Ended:
+        """Run one epoch, from this frame of the capture on; return when it is over and handed out."""
+        epoch = Epoch(self.name, self._epochs, capture, begin, self._grid)
+        self._epochs += 1
+        self._handed_out.clear()
+        self._epoch = epoch
+        self._state, self._reason = SourceState.LISTENING, ""
+        stays_open = False
+        try:
+            ended = await self._watch(epoch)
+            stays_open = ended.cause is Cause.PAUSED and not self.restarts
+        finally:
+            if not stays_open:
+                await asyncio.to_thread(capture.close)
+            epoch.close()
+        if ended.cause is Cause.PAUSED:
+            self._state = SourceState.PAUSED
+        elif ended.cause is Cause.LOST and self.restarts:
+            self._lost(ended.reason)
+        await self._handed_out.wait()
+        return ended
+
+    async def _watch(self, epoch: Epoch) -> Ended:
+        """Wait for the end of the epoch."""
+        capture = epoch.capture
+        while not self._stopping.is_set():
+            if self._paused and capture.failure is None and not capture.finished:
+                return Ended(Cause.PAUSED)
+            if (ended := epoch.check(time.monotonic(), self._config.stall_timeout)) is not None:
+                return ended
+            self._check_deafness(epoch.stuck.seconds)
+            await self._rest(TICK)
+        return Ended(Cause.FINISHED)
+
+    async def _discard(self, capture: Capture) -> int:
+        """Discard what arrives while the source is paused; return the first frame after it."""
+        while self._paused and not self._stopping.is_set() and not capture.finished:
+            capture.consumed(capture.ring.written)
+            await self._rest(TICK)
+        return capture.ring.written
+
+    def _check_deafness(self, stuck: float) -> None:
+        deaf = self._room and stuck >= self._config.deaf_after
+        if deaf and self._state is SourceState.LISTENING:
+            self._state = SourceState.DEAF
+            self._reason = f"nothing but digital silence for {self._config.deaf_after:g} s: muted or unplugged?"
+            log.warning("%s is deaf: %s", self.name, self._reason)
+        elif not deaf and self._state is SourceState.DEAF:
+            self._state, self._reason = SourceState.LISTENING, ""
+            log.info("%s is no longer deaf", self.name)
+
+    def _lost(self, reason: str) -> None:
+        if self._reason != reason:
+            log.warning("%s is lost: %s; trying again until it is back", self.name, reason)
+        self._state, self._reason = SourceState.LOST, reason
+
+    async def _rest(self, seconds: float | None = None) -> None:
+        """Sleep until the time is up, or `stop` or `pause` is called."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._nudge.wait()
+        self._nudge.clear()
+
+
+def _sendable(text: str) -> str:
+    """Replace what UTF-8 cannot encode: the name of a file or device may contain any bytes."""
+    return text.encode(errors="replace").decode()
