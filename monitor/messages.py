@@ -6,7 +6,7 @@ at the model's rate.
 """
 
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Annotated, Protocol
@@ -126,6 +126,11 @@ class Rule:
     """How long after its end the same sound does not start again."""
     reach: float = 1.0
     """The highest smoothed score that the shortest sound it is meant for can attain."""
+
+    def with_threshold(self, on: float) -> "Rule":
+        """Return the rule with another `on`: `off` falls with it in proportion, `strong` is never below it."""
+        off = self.off if on >= self.on else on * self.off / self.on
+        return replace(self, on=on, off=off, strong=max(self.strong, on))
 
 
 class Phase(StrEnum):

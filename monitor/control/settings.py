@@ -6,7 +6,7 @@ sound belongs to the profile that is in force at the time, and is found again wh
 
 import difflib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from msgspec import Struct, structs
 
@@ -140,18 +140,14 @@ class Settings:
 
 
 def with_threshold(rule: Rule, on: float) -> Rule:
-    """The rule with another threshold: `off` falls with it in proportion, `strong` rises with it where it must.
-
-    Raises `ValueError` for a threshold that no sound could reach.
-    """
+    """Return `rule.with_threshold(on)`. Raises `ValueError` for a threshold that no sound could reach."""
     if not 0.0 <= on <= 1.0:
         raise ValueError(f"the threshold of {rule.label!r} must lie between 0 and 1, not at {on:g}")
     if on > max(rule.on, rule.reach):
         raise ValueError(
             f"{rule.label!r} could never fire from {on:g} on: smoothing lets its score reach {rule.reach:.2f}"
         )
-    off = rule.off if on >= rule.on else on * rule.off / rule.on
-    return replace(rule, on=on, off=off, strong=max(rule.strong, on))
+    return rule.with_threshold(on)
 
 
 def _changed(profile: ProfileConfig, plain: Mapping[str, Sound], passed_over: Sequence[str]) -> dict[str, Sound]:

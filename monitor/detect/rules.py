@@ -89,14 +89,19 @@ def _resolve(config: RuleConfig, labels: Sequence[str], window: float, hop: floa
     rule = Rule(
         label=config.label,
         classes=tuple(_index(name, labels, config.label) for name in config.classes or (config.label,)),
-        on=value("on"),
-        off=value("off") if config.off is not None else min(value("off"), 0.5 * value("on")),
-        strong=value("strong") if config.strong is not None else max(value("strong"), value("on")),
+        on=preset.on,
+        off=preset.off,
+        strong=preset.strong,
         smoothing=value("smoothing"),
         votes=config.votes or min(preset.votes, _windows(preset.shortest, window, hop)),
         min_duration=value("min_duration"),
         hold=value("hold"),
         cooldown=value("cooldown"),
+    ).with_threshold(value("on"))
+    rule = replace(
+        rule,
+        off=rule.off if config.off is None else config.off,
+        strong=rule.strong if config.strong is None else config.strong,
     )
     if rule.off > rule.on:
         raise ConfigError(f"detection.rules: {rule.label!r}: off ({rule.off:g}) must not be above on ({rule.on:g})")
