@@ -32,12 +32,13 @@ def _decibels(mels: Samples) -> Samples:
     return np.maximum(levels, floor)
 
 
-def _mel(hertz: Places) -> Places:
-    """HTK's scale."""
+def htk_mel(hertz: Places) -> Places:
+    """Hertz to mel on HTK's scale."""
     return 1127.0 * np.log1p(hertz / 700.0)
 
 
-def _hertz(mels: Places) -> Places:
+def htk_hertz(mels: Places) -> Places:
+    """Mel on HTK's scale to hertz."""
     return 700.0 * np.expm1(mels / 1127.0)
 
 
@@ -108,10 +109,10 @@ class FrontEnd:
     @cached_property
     def _bank(self) -> Samples:
         """Triangles on the mel scale, float32[bins, mels]."""
-        lowest, highest = _mel(np.array([self.low, self.high]))
+        lowest, highest = htk_mel(np.array([self.low, self.high]))
         mels = np.linspace(lowest, highest, self.mels + 2)
         bins = np.asarray(np.fft.rfftfreq(self._points, 1 / self.rate), np.float64)
-        corners, places = (mels, _mel(bins)) if self.corners == "mel" else (_hertz(mels), bins)
+        corners, places = (mels, htk_mel(bins)) if self.corners == "mel" else (htk_hertz(mels), bins)
         left, middle, right = corners[:-2], corners[1:-1], corners[2:]
         rising = (places[:, None] - left) / (middle - left)
         falling = (right - places[:, None]) / (right - middle)

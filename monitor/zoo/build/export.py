@@ -9,15 +9,13 @@ import onnx
 from numpy.typing import NDArray
 from torch import nn
 
+from monitor.classify.card import FORMAT
 from monitor.errors import ModelError
 from monitor.files import written_whole
 from monitor.onnx import open_session
 from monitor.zoo.build.reference import answers
 from monitor.zoo.build.torch_graph import OUTPUTS, Half, to_onnx
 from monitor.zoo.quantization import Quantization, as_metadata
-
-FORMAT = "1"
-"""Version of the metadata, as in monitor/classify/card.py."""
 
 PARITY = 1e-4
 """Largest difference allowed between the network's answer and the file's; the embedding's, of its largest value."""

@@ -3,6 +3,8 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from monitor.classify.features import htk_hertz, htk_mel
+
 Bank = NDArray[np.float32]
 """The weight of each bin of a spectrum of `size // 2 + 1` bins in each band."""
 
@@ -16,14 +18,13 @@ def slaney_bank(rate: int, size: int, bands: int, lowest: float, highest: float)
 
 def htk_bank(rate: int, size: int, bands: int, lowest: float, highest: float) -> Bank:
     """Triangles of height one on HTK's mel scale, straight in Hz, torchaudio's default."""
-    mels = np.linspace(_htk_mel(lowest), _htk_mel(highest), bands + 2)
-    return _triangles(_hertz(rate, size), 700 * np.expm1(mels / 1127)).astype(np.float32)
+    edges = htk_hertz(_htk_edges(bands, lowest, highest))
+    return _triangles(_hertz(rate, size), edges).astype(np.float32)
 
 
 def kaldi_bank(rate: int, size: int, bands: int, lowest: float, highest: float) -> Bank:
     """Triangles of height one on HTK's mel scale, straight in mel, without the Nyquist bin: Kaldi's fbank."""
-    edges = np.linspace(_htk_mel(lowest), _htk_mel(highest), bands + 2)
-    bank = _triangles(1127 * np.log1p(_hertz(rate, size) / 700), edges)
+    bank = _triangles(htk_mel(_hertz(rate, size)), _htk_edges(bands, lowest, highest))
     bank[-1] = 0
     return bank.astype(np.float32)
 
@@ -45,8 +46,10 @@ def _triangles(points: NDArray[np.float64], edges: NDArray[np.float64]) -> NDArr
     return np.maximum(0, np.minimum(rising, falling))
 
 
-def _htk_mel(hertz: float) -> float:
-    return float(1127 * np.log1p(hertz / 700))
+def _htk_edges(bands: int, lowest: float, highest: float) -> NDArray[np.float64]:
+    """Edges of the bands at equal distances in mel, float64[bands + 2]."""
+    first, last = htk_mel(np.array([lowest, highest], np.float64))
+    return np.linspace(first, last, bands + 2)
 
 
 BREAK = 1000.0
