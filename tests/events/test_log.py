@@ -17,6 +17,7 @@ import pytest
 
 from monitor.errors import StorageError
 from monitor.events.log import EventLog
+from monitor.events.reader import EventReader, Query
 from monitor.messages import Detection, Phase
 
 NOW = datetime.now(UTC)
@@ -144,6 +145,7 @@ def test_an_event_survives_the_death_of_the_program(tmp_path: Path) -> None:
 import asyncio, os, signal, sys
 from pathlib import Path
 from monitor.events.log import EventLog
+from monitor.events.reader import EventReader, Query
 from tests.events.test_log import detection
 
 async def main():
@@ -253,3 +255,18 @@ async def test_an_event_that_cannot_be_understood_does_not_stop_a_start(
     assert await log.recent(9) == []
     assert "cannot be read: " in told(caplog)[0][1]
     assert await log.append(detection(2))
+
+
+async def test_an_event_with_a_field_that_no_longer_exists_is_read(log: EventLog) -> None:
+    """Version 0.1.0 wrote `clip`; the history, the outbox and the ends of interrupted sounds do without it."""
+    await log.append(detection(1))
+    with closing(sqlite3.connect(log.path)) as connection, connection:
+        connection.execute("UPDATE events SET detection = json_set(CAST(detection AS TEXT), '$.clip', NULL)")
+        [(written,)] = connection.execute("SELECT detection FROM events").fetchall()
+    assert '"clip":null' in written
+    assert await log.recent(9) == [detection(1)]
+    assert [each.detection for each in await log.pending(9)] == [detection(1)]
+    assert await log.end_interrupted() == 1
+    assert (await log.recent(9))[1].phase is Phase.ENDED
+    query = Query(labels=("glass breaking",))
+    assert len(list(EventReader(log.path, query).joined())) == 1
