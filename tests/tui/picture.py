@@ -1,4 +1,4 @@
-"""Makes the picture of the README: the real program on its demonstration. Run `python -m tests.tui.picture`."""
+"""Render `docs/live.svg`, the README's picture, from the program's demonstration: `python -m tests.tui.picture`."""
 
 import asyncio
 import re
@@ -10,7 +10,7 @@ from monitor.messages import Feed
 from monitor.service import Service
 from monitor.tui.app import MonitorApp
 
-PICTURE = Path(__file__).with_name("live.svg")
+PICTURE = Path(__file__).parents[2] / "docs/live.svg"
 MOMENT = 29.0
 """Seconds into the demonstration: the siren wails, the smoke alarm is over."""
 
