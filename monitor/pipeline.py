@@ -1,11 +1,13 @@
 """From sources to detections: the way of the data, in code."""
 
 import asyncio
+import logging
 import os
 import time
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import UTC, datetime
+from typing import Protocol
 
 import numpy as np
 from msgspec.structs import replace
@@ -13,6 +15,7 @@ from msgspec.structs import replace
 from monitor.audio.level import dbfs
 from monitor.audio.source import Source
 from monitor.classify.classifier import Classifier
+from monitor.control.settings import Settings
 from monitor.detect.tracker import Smoother, Tracker
 from monitor.hub import Hub
 from monitor.messages import (
@@ -33,20 +36,27 @@ TOP = 12
 LIVE_SMOOTHING = 0.4
 """Time constant of the scores in a snapshot, seconds."""
 
-Record = Callable[[Detection], Awaitable[None]]
+log = logging.getLogger(__name__)
 
 
-async def due(listeners: Sequence[Source], most: int) -> AsyncIterator[list[Window | EpochEnd]]:
+class Journal(Protocol):
+    """Where every detection is recorded."""
+
+    async def append(self, detection: Detection) -> bool:
+        """Record it; False if it could not be written yet."""
+
+
+async def due(sources: Sequence[Source], most: int) -> AsyncIterator[list[Window | EpochEnd]]:
     """The next windows of all sources that have one, at most `most` a source, until all sources have ended."""
     while True:
-        items = [item for listener in listeners for item in listener.poll(most)]
+        items = [item for source in sources for item in source.poll(most)]
         if items:
             yield items
             await asyncio.sleep(0)
-        elif all(listener.done for listener in listeners):
+        elif all(source.done for source in sources):
             return
         else:
-            await asyncio.sleep(min(listener.due_in for listener in listeners))
+            await asyncio.sleep(min(source.due_in for source in sources))
 
 
 class SourceTrack:
@@ -61,12 +71,12 @@ class SourceTrack:
         self._started: dict[str, Detection] = {}
         self._revised: Sequence[Rule] | None = None
 
-    def adopt(self, rules: Sequence[Rule]) -> None:
-        """Judge by these of the rules from the next window on."""
+    def revise(self, rules: Sequence[Rule]) -> None:
+        """Apply these rules from the next window on."""
         self._revised = rules
 
-    def judge(self, window: Window, scores: Scores) -> list[Detection]:
-        """The detections that begin or end with these scores."""
+    def update(self, window: Window, scores: Scores) -> list[Detection]:
+        """The detections that start or end with these scores."""
         changes: list[Transition] = []
         if self._revised is not None:
             changes += self._tracker.revise(self._revised)
@@ -75,11 +85,11 @@ class SourceTrack:
         return [self._detection(change, window.utc) for change in changes]
 
     def finish(self, end: EpochEnd) -> list[Detection]:
-        """The source fell silent: what was on ends."""
+        """The detections that end with the epoch."""
         return [self._detection(change, end.utc) for change in self._tracker.finish(end.end)]
 
     def snapshot(self, window: Window, scores: Scores) -> Snapshot:
-        """What is heard now, smoothed for the eye."""
+        """The current scores, smoothed for the eye."""
         live = self._live.update(scores.probabilities, self._hop / self._card.sample_rate)
         top = np.argpartition(live, -min(TOP, len(live)))[-TOP:]
         active = {index for label in self._tracker.active for index in self._classes[label]}
@@ -115,43 +125,56 @@ class SourceTrack:
 
 
 class Pipeline:
-    """All sources through one model, and what comes out of it to the log and the hub."""
+    """All sources through one model; detections go to the journal, then to the hub."""
 
     def __init__(
         self,
-        listeners: Sequence[Source],
+        sources: Sequence[Source],
         classifier: Classifier,
         tracks: dict[str, SourceTrack],
-        record: Record,
+        journal: Journal,
         hub: Hub,
     ) -> None:
-        self._listeners = {listener.name: listener for listener in listeners}
-        self._classifier, self._tracks, self._record, self._hub = classifier, tracks, record, hub
+        self._sources = {source.name: source for source in sources}
+        self._classifier, self._tracks, self._journal, self._hub = classifier, tracks, journal, hub
         self._batch = classifier.batch
 
-    async def run(self) -> None:
-        """Until all sources have ended. A detection is recorded before anyone is told of it."""
-        async for items in due(list(self._listeners.values()), self._batch):
+    def apply(self, settings: Settings) -> None:
+        """Pause or resume all sources, and apply the rules in force from the next window on."""
+        for source in self._sources.values():
+            source.pause(settings.choices.paused)
+        for track in self._tracks.values():
+            track.revise(settings.rules)
+
+    async def run(self, on_detection: Callable[[Detection], None] = lambda _: None) -> None:
+        """Run until all sources have ended.
+
+        Each detection is recorded first, then passed to `on_detection`, which must not block, then published.
+        """
+        async for items in due(list(self._sources.values()), self._batch):
             windows = [item for item in items if isinstance(item, Window)]
             answers = iter(await self._classifier.run(windows))
             for item in items:
+                track = self._tracks[item.source]
                 if isinstance(item, Window):
-                    await self._hear(item, next(answers))
+                    scores = next(answers)
+                    await self._publish(track.update(item, scores), on_detection)
+                    self._show(item, scores)
                 else:
-                    await self._tell(self._tracks[item.source].finish(item))
+                    await self._publish(track.finish(item), on_detection)
 
-    async def _hear(self, window: Window, scores: Scores) -> None:
-        track = self._tracks[window.source]
-        await self._tell(track.judge(window, scores))
+    def _show(self, window: Window, scores: Scores) -> None:
         if self._hub.wanted(Snapshot):
-            self._hub.publish(track.snapshot(window, scores))
+            self._hub.publish(self._tracks[window.source].snapshot(window, scores))
         lag = (datetime.now(UTC) - window.utc(window.end)).total_seconds()
-        self._listeners[window.source].lag = max(0.0, lag)  # an epoch's last window may end in padding, in the future
+        self._sources[window.source].lag = max(0.0, lag)  # an epoch's last window may end in padding, in the future
 
-    async def _tell(self, detections: Sequence[Detection]) -> None:
-        for detection in detections:
-            await self._record(detection)
-            self._hub.publish(detection)
+    async def _publish(self, detections: Sequence[Detection], on_detection: Callable[[Detection], None]) -> None:
+        for each in detections:
+            log.info("%s: %s %s (score %.2f)", each.source, each.label, each.phase.value, each.score)
+            await self._journal.append(each)
+            on_detection(each)
+            self._hub.publish(each)
 
 
 def time_ordered_id() -> str:

@@ -42,7 +42,8 @@ class Run:
         self.session = NativeModel(write_tiny_model(model))
         self.audio, self.fails = audio, fails
         self.recorded: list[Detection] = []
-        self.told: list[Detection] = []
+        self.passed_on: list[Detection] = []
+        self.published: list[Detection] = []
         self.snapshots: list[Snapshot] = []
 
     async def run(self) -> None:
@@ -55,15 +56,15 @@ class Run:
         ]
         tracks = {name: SourceTrack(name, "node", card, rules, HOP) for name in self.audio}
         subscription = hub.subscribe(Detection, Snapshot, capacity=10_000)
-        pipeline = Pipeline(listeners, classifier, tracks, self.record, hub)
+        pipeline = Pipeline(listeners, classifier, tracks, self, hub)
         async with asyncio.TaskGroup() as tasks:
             for listener in listeners:
                 tasks.create_task(listener.run())
-            await pipeline.run()
+            await pipeline.run(self.passed_on.append)
             hub.close()
         async for message in subscription:
             if isinstance(message, Detection):
-                self.told.append(message)
+                self.published.append(message)
             elif isinstance(message, Snapshot):
                 self.snapshots.append(message)
         classifier.close()
@@ -77,9 +78,11 @@ class Run:
 
         return open_
 
-    async def record(self, detection: Detection) -> None:
-        assert detection not in self.told
+    async def append(self, detection: Detection) -> bool:
+        """Record a detection."""
+        assert detection not in self.passed_on
         self.recorded.append(detection)
+        return True
 
 
 async def test_tells_the_time_of_the_sound(tmp_path: Path) -> None:
@@ -95,12 +98,12 @@ async def test_tells_the_time_of_the_sound(tmp_path: Path) -> None:
     assert (started.started_at - first).total_seconds() == pytest.approx(2.3 - 0.975, abs=0.05)
 
 
-async def test_records_before_it_tells(tmp_path: Path) -> None:
-    """Everything told has been recorded, in the same order."""
+async def test_detections_are_recorded_before_they_are_published(tmp_path: Path) -> None:
+    """Every detection is recorded, then passed on, then published, in the same order."""
     run = Run(tmp_path / "tiny.onnx", {"a": burst(1.0), "b": burst(3.0)})
     await run.run()
-    assert run.told == run.recorded
-    assert {detection.source for detection in run.told} == {"a", "b"}
+    assert run.published == run.passed_on == run.recorded
+    assert {detection.source for detection in run.published} == {"a", "b"}
 
 
 async def test_sources_share_batches_without_mixing(tmp_path: Path) -> None:
@@ -169,13 +172,15 @@ async def test_overload_drops_whole_hops_and_stays_current(tmp_path: Path) -> No
     listener = Source("s", opener, grid, AudioConfig(), restarts=False, room=False)
     rules = resolve((RuleConfig(label="Loud", preset="impulsive"),), session.card.labels, 0.975, 0.0625)
 
-    async def record(detection: Detection) -> None:
-        lags.append(listener.lag)
+    class Lags:
+        async def append(self, detection: Detection) -> bool:
+            lags.append(listener.lag)
+            return True
 
     tracks = {"s": SourceTrack("s", "node", session.card, rules, grid.hop)}
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(listener.run())
-        await Pipeline([listener], classifier, tracks, record, hub).run()
+        await Pipeline([listener], classifier, tracks, Lags(), hub).run()
     classifier.close()
     health = listener.health()
     assert health.windows_dropped > 10

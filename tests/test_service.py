@@ -1,57 +1,155 @@
-"""The service as a whole, in this process."""
+"""Control of a whole monitor in a loud room, with commands over a real broker."""
 
+import asyncio
+import wave
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import aiomqtt
+import msgspec
+import numpy as np
 import pytest
+from msgspec import structs
 
-from monitor.audio.windows import Grid
-from monitor.config.schema import Config, MqttConfig, SourceConfig
-from monitor.errors import ConfigError
-from monitor.service import default_source, listeners
+from monitor.config.paths import settings_path
+from monitor.config.schema import (
+    Config,
+    DetectionConfig,
+    EventsConfig,
+    ModelConfig,
+    MqttConfig,
+    ProfileConfig,
+    ProfileSoundConfig,
+    RuleConfig,
+    SourceConfig,
+)
+from monitor.control.settings import Choices, Override
+from monitor.control.store import SettingsFile
+from monitor.messages import Detection, Health, Phase, SourceState
+from monitor.service import Service
+from tests.mqtt.examples import BASE, Ear, eventually, listening
+from tests.parts.broker import Broker
+from tests.parts.tiny_model import write_tiny_model
 
 
 @pytest.fixture
-def deaf_machine(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A machine without a microphone."""
-    monkeypatch.setattr("monitor.audio.microphone.default_available", lambda: False)
-    monkeypatch.delenv("NOTIFY_SOCKET", raising=False)
+def broker(tmp_path: Path) -> Iterator[Broker]:
+    """A broker that lets everyone in."""
+    with Broker(tmp_path) as running:
+        yield running
 
 
-def test_without_a_microphone_a_person_gets_a_demonstration(
-    deaf_machine: None, caplog: pytest.LogCaptureFixture
-) -> None:
-    """And is told what it is."""
-    assert default_source(Config()).input == "demo"
-    assert "synthesised demonstration" in caplog.text
+@pytest.fixture
+def config(tmp_path: Path, broker: Broker) -> Config:
+    """A box that hears a hall in which it is always loud (a score of 0.94)."""
+    noise = np.random.default_rng(0).standard_normal(32_000).astype(np.float32)
+    with wave.open(str(tmp_path / "hall.wav"), "wb") as file:
+        file.setparams((1, 2, 16_000, 0, "NONE", ""))
+        file.writeframes((32768 * 0.044 * noise).astype("<i2").tobytes())
+    return Config(
+        node="box",
+        sources=(SourceConfig(input=str(tmp_path / "hall.wav"), name="hall", loop=True),),
+        model=ModelConfig(name=str(write_tiny_model(tmp_path / "tiny.onnx"))),
+        detection=DetectionConfig(rules=(RuleConfig(label="Loud", preset="impulsive", strong=2.0),)),
+        profiles=(ProfileConfig(name="night", sounds=(ProfileSoundConfig(label="Loud", enabled=False),)),),
+        events=EventsConfig(path=str(tmp_path / "events.db")),
+        mqtt=MqttConfig(host="127.0.0.1", port=broker.port),
+    )
 
 
-def test_a_home_never_gets_a_demonstration(deaf_machine: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A smoke alarm that nobody heard must not reach a broker, nor come from a service that started too early."""
-    assert default_source(Config(mqtt=MqttConfig(host="broker"))).input == "mic"
-    monkeypatch.setenv("NOTIFY_SOCKET", "/run/systemd/notify")
-    assert default_source(Config()).input == "mic"
+def told_now(message: aiomqtt.Message) -> bool:
+    """Settings, and not those that an earlier run has left."""
+    return str(message.topic) == f"{BASE}/setting/pause" and not message.retain
 
 
-def test_the_default_microphone_comes_first(deaf_machine: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where there is one, it is what is listened to."""
-    monkeypatch.setattr("monitor.audio.microphone.default_available", lambda: True)
-    assert default_source(Config()).input == "mic"
+@asynccontextmanager
+async def running(config: Config, told: list[Detection]) -> AsyncIterator[Ear]:
+    """The monitor on a broker, and what is heard there."""
+    assert config.mqtt.port is not None
+    async with listening(config.mqtt.port) as ear:
+        service = Service(config)
+        task = asyncio.create_task(service.run(on_detection=told.append))
+        try:
+            await eventually(lambda: any(told_now(message) for message in ear.heard))
+            yield ear
+        finally:
+            service.stop()
+            await task
 
 
-def named(*sources: SourceConfig) -> list[str]:
-    """What a service calls these sources."""
-    return [listener.name for listener in listeners(Config(sources=sources), Grid(16000, 15600, 4000))]
+async def command(ear: Ear, path: str, payload: bytes) -> None:
+    """Give a command, and wait for its answer."""
+    ear.heard.clear()
+    await ear.client.publish(f"{BASE}/set/{path}", payload, qos=1)
+    await eventually(lambda: ear.last(f"setting/{path}") == payload)
 
 
-def test_sources_have_names_of_their_own() -> None:
-    """Also two of one kind, and one whose file is called like the topic of the commands."""
-    assert named(SourceConfig(input="mic"), SourceConfig(input="mic"), SourceConfig(input="set.wav")) == [
-        "mic",
-        "mic-2",
-        "set-2",
-    ]
+def state(ear: Ear) -> SourceState | None:
+    """What the newest health says of the hall."""
+    payload = ear.last("health")
+    return msgspec.json.decode(payload, type=Health).sources[0].state if payload else None
 
 
-@pytest.mark.parametrize(("name", "why"), [("hall", "is there twice"), ("setting", "is not to be had")])
-def test_a_name_that_was_chosen_badly_is_refused(name: str, why: str) -> None:
-    """It is not changed behind the user's back."""
-    with pytest.raises(ConfigError, match=f"{name!r} {why}"):
-        named(SourceConfig(input="mic", name="hall"), SourceConfig(input="mic", name=name))
+async def test_a_sound_can_be_switched_and_given_another_threshold(config: Config) -> None:
+    """What is on ends when it is switched off, and begins again only where the threshold lets it."""
+    told: list[Detection] = []
+    async with running(config, told) as ear:
+        await eventually(lambda: ear.last("hall/loud/state") == b"ON")
+        await command(ear, "loud/enabled", b"OFF")
+        await eventually(lambda: ear.last("hall/loud/state") == b"OFF")
+        assert [detection.phase for detection in told] == [Phase.STARTED, Phase.ENDED]
+        assert told[0].id == told[1].id
+        await command(ear, "loud/threshold", b"0.99")
+        await command(ear, "loud/enabled", b"ON")
+        await eventually(lambda: len(ear.payloads("hall/live")) >= 3)
+        assert len(told) == 2
+        await command(ear, "loud/threshold", b"0.6")
+        await eventually(lambda: ear.last("hall/loud/state") == b"ON")
+        await command(ear, "profile", b"night")
+        await eventually(lambda: ear.last("hall/loud/state") == b"OFF")
+
+
+async def test_a_pause_closes_the_source_and_outlasts_a_restart(config: Config) -> None:
+    """What is on ends, nobody takes it for a fault, and it goes on when it is told to; so do the other settings."""
+    told: list[Detection] = []
+    async with running(config, told) as ear:
+        await eventually(lambda: ear.last("hall/loud/state") == b"ON")
+        await eventually(lambda: ear.last("hall/availability") == b"online")
+        await command(ear, "loud/threshold", b"0.6")
+        await command(ear, "pause", b"ON")
+        await eventually(lambda: ear.last("hall/loud/state") == b"OFF" and state(ear) is SourceState.PAUSED)
+        await eventually(lambda: ear.last("hall/availability") == b"offline")
+        assert b"ON" not in ear.payloads("hall/problem/state")
+        assert [detection.phase for detection in told] == [Phase.STARTED, Phase.ENDED]
+    async with running(config, told) as ear:
+        await eventually(lambda: state(ear) is SourceState.PAUSED)
+        assert ear.last("setting/pause") == b"ON"
+        assert ear.last("setting/loud/threshold") == b"0.6"
+        assert len(told) == 2
+        await command(ear, "pause", b"OFF")
+        await eventually(lambda: ear.last("hall/loud/state") == b"ON")
+        await eventually(lambda: ear.last("hall/availability") == b"online")
+
+
+async def test_without_a_broker_all_is_as_configured(config: Config) -> None:
+    """A pause that nobody could end does not hold."""
+    await SettingsFile(settings_path(config)).save(Choices(paused=True))
+    told: list[Detection] = []
+    service = Service(structs.replace(config, mqtt=MqttConfig()))
+    task = asyncio.create_task(service.run(on_detection=told.append))
+    await eventually(lambda: told)
+    service.stop()
+    await task
+
+
+async def test_what_is_restored_is_said(config: Config, caplog: pytest.LogCaptureFixture) -> None:
+    """That it is paused, what is changed, and what no longer fits."""
+    changes = {"gone": {"Loud": Override(on=0.7)}, "night": {"Loud": Override(enabled=True)}}
+    await SettingsFile(settings_path(config)).save(Choices(True, "night", changes))
+    caplog.set_level("INFO")
+    async with running(config, []):
+        pass
+    assert "listening is paused, as chosen over MQTT" in caplog.text
+    assert "changed over MQTT in profile night: Loud" in caplog.text
+    assert "there is no profile 'gone'" in caplog.text

@@ -11,6 +11,7 @@ from rich.text import Text
 
 from monitor.audio.capture import open_capture
 from monitor.audio.level import dbfs
+from monitor.audio.selection import selected_sources
 from monitor.audio.spec import opener, parse_spec
 from monitor.classify.model import Model
 from monitor.classify.open import open_model
@@ -23,8 +24,7 @@ from monitor.detect.rules import resolve
 from monitor.errors import MonitorError, SourceError
 from monitor.events.log import EventLog
 from monitor.messages import SILENCE_DBFS, ModelCard
-from monitor.mqtt.publisher import probe
-from monitor.service import default_source
+from monitor.mqtt.connection import probe
 
 LISTEN = 1.0
 """Seconds that each source is listened to."""
@@ -62,7 +62,7 @@ async def _check(config: Config) -> list[Finding]:
         rate = model.card.sample_rate
         findings.append(await _finding("model", _time_model(model)))
         findings.append(await _finding("rules", _resolve(config, model.card)))
-    for source in config.sources or (default_source(config),):
+    for source in selected_sources(config):
         findings.append(await _finding(f"source {source.name or source.input}", _listen(source, rate)))
     findings.append(await _finding("event log", _open_log(config)))
     if config.mqtt.host is None:

@@ -4,27 +4,26 @@ Pure: knows the rules and profiles of the configuration and what was chosen sinc
 sound belongs to the profile that is in force at the time, and is found again when that profile is chosen again.
 """
 
-import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from msgspec import Struct, structs
 
 from monitor.config.schema import DEFAULT_PROFILE, ProfileConfig
-from monitor.errors import ConfigError
+from monitor.errors import ConfigError, suggestion
 from monitor.messages import Rule
 
 
 @dataclass(frozen=True, slots=True)
-class Sound:
+class _Sound:
     """How one sound is detected."""
 
     rule: Rule
     enabled: bool = True
 
 
-class Change(Struct, frozen=True, omit_defaults=True):
-    """Where one sound departs from the configuration; None where it does not."""
+class Override(Struct, frozen=True, omit_defaults=True):
+    """Where one sound differs from the configuration; None where it does not."""
 
     enabled: bool | None = None
     on: float | None = None
@@ -35,7 +34,7 @@ class Choices(Struct, frozen=True, omit_defaults=True):
 
     paused: bool = False
     profile: str = DEFAULT_PROFILE
-    changes: dict[str, dict[str, Change]] = {}
+    changes: dict[str, dict[str, Override]] = {}
     """By profile and label."""
 
 
@@ -45,7 +44,7 @@ class Settings:
     def __init__(self, rules: Sequence[Rule], profiles: Sequence[ProfileConfig], passed_over: Sequence[str]) -> None:
         """`passed_over`: labels that a profile may name although there is no rule for them, for want of a class in the
         model. Raises `ConfigError` for any other, and for a threshold that no sound could reach."""
-        plain = {rule.label: Sound(rule) for rule in rules}
+        plain = {rule.label: _Sound(rule) for rule in rules}
         self._configured = {DEFAULT_PROFILE: plain}
         for profile in profiles:
             self._configured[profile.name] = plain | _changed(profile, plain, passed_over)
@@ -64,17 +63,17 @@ class Settings:
     @property
     def rules(self) -> tuple[Rule, ...]:
         """The rules in force: those of the enabled sounds."""
-        sounds = map(self.sound, self.labels)
-        return tuple(sound.rule for sound in sounds if sound.enabled)
+        return tuple(self.rule(label) for label in self.labels if self.enabled(label))
 
-    def sound(self, label: str) -> Sound:
-        """How this sound is detected now."""
-        change = self._changes.get(label, Change())
-        sound = self._configured[self.choices.profile][label]
-        return Sound(
-            sound.rule if change.on is None else with_threshold(self._plain(label), change.on),
-            sound.enabled if change.enabled is None else change.enabled,
-        )
+    def rule(self, label: str) -> Rule:
+        """The rule of this sound, enabled or not."""
+        on = self._override(label).on
+        return self._configured[self.choices.profile][label].rule if on is None else self._with_threshold(label, on)
+
+    def enabled(self, label: str) -> bool:
+        """Whether this sound is detected."""
+        enabled = self._override(label).enabled
+        return self._configured[self.choices.profile][label].enabled if enabled is None else enabled
 
     def pause(self, paused: bool) -> None:
         """Stop listening, or go on."""
@@ -94,7 +93,7 @@ class Settings:
     def set_threshold(self, label: str, on: float) -> None:
         """The score from which this sound is on in the profile in force."""
         configured = self._configured[self.choices.profile][label].rule.on
-        self._change(label, on=None if on == configured else with_threshold(self._plain(label), on).on)
+        self._change(label, on=None if on == configured else self._with_threshold(label, on).on)
 
     def restore(self, choices: Choices) -> list[str]:
         """Take up what was chosen before a restart; returns what no longer fits the configuration and is left out."""
@@ -112,7 +111,7 @@ class Settings:
             problems.append(f"{error}; {DEFAULT_PROFILE} is in force")
         return problems
 
-    def _restore(self, profile: str, label: str, change: Change) -> None:
+    def _restore(self, profile: str, label: str, change: Override) -> None:
         self.choose(profile)
         if label not in self.labels:
             raise ValueError(f"there is no rule for {label!r}")
@@ -121,18 +120,21 @@ class Settings:
         if change.enabled is not None:
             self.enable(label, change.enabled)
 
-    def _plain(self, label: str) -> Rule:
-        """The rule as it is configured, from which every threshold departs."""
-        return self._configured[DEFAULT_PROFILE][label].rule
+    def _with_threshold(self, label: str, on: float) -> Rule:
+        """The configured rule with another threshold, whatever the profile."""
+        return with_threshold(self._configured[DEFAULT_PROFILE][label].rule, on)
 
     @property
-    def _changes(self) -> Mapping[str, Change]:
+    def _overrides(self) -> Mapping[str, Override]:
         return self.choices.changes.get(self.choices.profile, {})
 
+    def _override(self, label: str) -> Override:
+        return self._overrides.get(label, Override())
+
     def _change(self, label: str, **values: bool | float | None) -> None:
-        change = structs.replace(self._changes.get(label, Change()), **values)
-        others = {other: kept for other, kept in self._changes.items() if other != label}
-        changes = others if change == Change() else {**others, label: change}
+        override = structs.replace(self._override(label), **values)
+        others = {other: kept for other, kept in self._overrides.items() if other != label}
+        changes = others if override == Override() else {**others, label: override}
         profiles = {name: kept for name, kept in self.choices.changes.items() if name != self.choices.profile}
         if changes:
             profiles[self.choices.profile] = changes
@@ -150,20 +152,19 @@ def with_threshold(rule: Rule, on: float) -> Rule:
     return rule.with_threshold(on)
 
 
-def _changed(profile: ProfileConfig, plain: Mapping[str, Sound], passed_over: Sequence[str]) -> dict[str, Sound]:
+def _changed(profile: ProfileConfig, plain: Mapping[str, _Sound], passed_over: Sequence[str]) -> dict[str, _Sound]:
     """The sounds that the profile changes."""
     changed = {}
     for sound in profile.sounds:
         if sound.label in plain:
             rule = plain[sound.label].rule
             try:
-                changed[sound.label] = Sound(
+                changed[sound.label] = _Sound(
                     rule if sound.on is None else with_threshold(rule, sound.on), sound.enabled
                 )
             except ValueError as error:
                 raise ConfigError(f"profiles: {profile.name}: {error}") from error
         elif sound.label not in passed_over:
-            near = difflib.get_close_matches(sound.label, plain, n=1)
-            hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(plain) or 'none'}"
+            hint = suggestion(sound.label, plain, cutoff=0.6)
             raise ConfigError(f"profiles: {profile.name}: there is no rule for {sound.label!r}; {hint}")
     return changed

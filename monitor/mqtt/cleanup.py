@@ -1,38 +1,75 @@
-"""Takes everything back that a monitor has left at the broker."""
+"""Clears retained topics: those of an earlier configuration while the monitor runs, or all of a monitor's."""
 
 import asyncio
 import secrets
+from collections.abc import Collection, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
 from monitor.config.schema import MqttConfig
+from monitor.mqtt.announcement import Device, platforms
 from monitor.mqtt.client import Client
 from monitor.mqtt.connection import CONNECT_TIMEOUT, client_id, connect
-from monitor.mqtt.discovery import config_topic, platforms
-from monitor.mqtt.topics import ONLINE, Topics
+from monitor.mqtt.publisher import Send
+from monitor.mqtt.topics import ALL, ANY, ANY_SOUND, ONLINE, PROBLEM, Topics, parse_topic, slugs
 
 QUIET = 1.0
-"""Seconds without another retained message after which all have come."""
+"""Seconds without another retained message after which the broker has sent all of them."""
+
+
+class Leftovers:
+    """The companion that clears what an earlier configuration left: sources, sounds and settings that are gone."""
+
+    def __init__(self, device: Device) -> None:
+        """`device` as it is configured now."""
+        self._topics = device.topics
+        self._sources: Collection[str] = device.sources
+        self._sounds = {ANY_SOUND, PROBLEM, *slugs(device.sounds).values()}
+        self._settings = {control.state_topic for control in device.controls}
+        self._level = device.level
+
+    @property
+    def filters(self) -> Sequence[str]:
+        """Every topic below a source that may be retained, and the settings."""
+        topics = self._topics
+        sounds = [topics.state(ANY, ANY), topics.attributes(ANY, ANY)]
+        return [topics.source_availability(ANY), topics.level(ANY), *sounds, topics.setting(ALL)]
+
+    async def connected(self, send: Send) -> None:
+        """Do nothing: the broker sends what is retained by itself."""
+
+    async def received(self, topic: str, payload: bytes, send: Send, *, retained: bool) -> None:
+        """Clear the topic if it is left over."""
+        if retained and payload and self._left_over(topic):
+            await send(topic, b"", retain=True)
+
+    def _left_over(self, topic: str) -> bool:
+        where = parse_topic(self._topics.prefix, topic)
+        if where is None:
+            return topic not in self._settings
+        if where.source not in self._sources or (where.leaf == "level" and not self._level):
+            return True
+        return where.sound is not None and where.sound not in self._sounds
 
 
 @dataclass(frozen=True, slots=True)
 class Cleared:
-    """What was taken back."""
+    """What was removed."""
 
     entities: int | None
-    """Of the device in Home Assistant; None where none was announced."""
+    """Entities of the device in Home Assistant; None if it was not announced."""
     topics: int
-    """Retained ones of the monitor's own."""
+    """Retained topics of the monitor."""
     running: bool
-    """The monitor was online."""
+    """Whether the monitor was online."""
 
 
 async def clear(config: MqttConfig, node: str) -> Cleared:
-    """Remove the device from Home Assistant, and all that is retained below the node's topics. Raises `BrokerError`."""
+    """Remove the device from Home Assistant, and every retained topic of the node. Raises `BrokerError`."""
     topics = Topics(config.topic, node)
-    device = config_topic(config.discovery_prefix, topics)
+    device = topics.announcement(config.discovery_prefix)
     async with connect(config, f"{client_id(config, node)}-clear-{secrets.token_hex(4)}") as client:
-        await client.subscribe([(device, 1), (f"{topics.prefix}/{topics.node}/#", 1)])
+        await client.subscribe([(device, 1), (topics.everything, 1)])
         found = await _retained(client)
         for topic in found:
             await client.publish(topic, b"", qos=1, retain=True, timeout=CONNECT_TIMEOUT)
@@ -42,7 +79,7 @@ async def clear(config: MqttConfig, node: str) -> Cleared:
 
 
 async def _retained(client: Client) -> dict[str, bytes]:
-    """What the broker hands out to a new subscriber, until nothing more comes."""
+    """The retained messages of the subscribed topics."""
     found: dict[str, bytes] = {}
     loop = asyncio.get_running_loop()
     with suppress(TimeoutError):

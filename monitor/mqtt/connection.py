@@ -7,6 +7,7 @@ of refused messages, expiry) aiomqtt does not hand out.
 import asyncio
 import logging
 import random
+import secrets
 import ssl
 from collections.abc import AsyncIterator, Coroutine, Iterator
 from contextlib import asynccontextmanager
@@ -17,7 +18,8 @@ import aiomqtt
 from monitor.config.schema import MqttConfig, TlsConfig
 from monitor.errors import BrokerError
 from monitor.mqtt.client import Client
-from monitor.mqtt.explain import address, explain
+from monitor.mqtt.explain import address, endpoint, explain
+from monitor.mqtt.topics import OFFLINE
 
 CONNECT_TIMEOUT = 5.0
 """Seconds that the broker has to answer."""
@@ -48,12 +50,13 @@ def pauses() -> Iterator[float]:
 
 
 @asynccontextmanager
-async def connect(config: MqttConfig, identifier: str, will: aiomqtt.Will | None = None) -> AsyncIterator[Client]:
+async def connect(config: MqttConfig, identifier: str, availability: str | None = None) -> AsyncIterator[Client]:
     """A new connection. Raises `BrokerError`, with the cause, when it cannot be made or is lost.
 
-    Leaving regularly says goodbye; leaving by an error or a cancellation hangs up, so that the broker publishes the
-    Last Will.
+    Leaving normally disconnects; leaving by an error or a cancellation hangs up, so that the broker publishes the Last
+    Will: a retained `offline` on the topic `availability`.
     """
+    will = None if availability is None else aiomqtt.Will(availability, OFFLINE, qos=1, retain=True)
     try:
         client = await _client(config, identifier, will)
         await client.open()
@@ -68,6 +71,12 @@ async def connect(config: MqttConfig, identifier: str, will: aiomqtt.Will | None
         raise
     finally:
         await client.close()
+
+
+async def probe(config: MqttConfig, node: str) -> str:
+    """Connect once without publishing, and name the broker and the user. Raises `BrokerError`."""
+    async with connect(config, f"{client_id(config, node)}-check-{secrets.token_hex(4)}"):
+        return f"{endpoint(config)} " + (f"as {config.username}" if config.username else "without a user")
 
 
 async def together(*work: Coroutine[None, None, None], until: str = asyncio.FIRST_EXCEPTION) -> None:

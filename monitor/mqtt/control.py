@@ -1,6 +1,6 @@
-"""Takes commands over MQTT: checks them, has them carried out, and answers with what is in force then.
+"""Control over MQTT: which settings a home automation can change, and the commands that change them.
 
-Whatever a stranger may send: a payload that is no command, or comes too fast, changes nothing.
+No payload that is not a command, and no flood of commands, changes anything.
 """
 
 import asyncio
@@ -8,31 +8,99 @@ import logging
 import re
 import reprlib
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
 from functools import partial
 
 from monitor.control.settings import Settings
-from monitor.mqtt.companion import Send
-from monitor.mqtt.controls import Control, Role
-from monitor.mqtt.topics import OFF, ON, Topics
+from monitor.mqtt.publisher import Send
+from monitor.mqtt.topics import ALL, OFF, ON, Topics, slugs
 
-LONGEST = 64
-"""Bytes of a payload that are looked at; no command is longer."""
+MAX_PAYLOAD = 64
+"""Longest payload of a command, bytes."""
 
 BURST, RATE = 100, 5.0
-"""Commands that may come at once, as when a scene is set, and in the long run a second."""
+"""Commands accepted at once, as when a scene is set, and per second in the long run."""
 
-COMPLAINTS = 20
-"""Most lines in the log about what is ignored, each once."""
+MAX_COMPLAINTS = 20
+"""Most log lines about ignored commands, each written once."""
 
-SHOWN = 120
+MAX_SHOWN = 120
 """Most characters of a topic in the log."""
 
 _NUMBER = re.compile(r"[0-9]*\.?[0-9]+")
-_log = logging.getLogger(__name__)
+log = logging.getLogger(__name__)
 
 
-class Commands:
-    """The publisher's companion. `apply` makes the monitor act on changed settings, and keeps them."""
+class Role(StrEnum):
+    """What a control sets."""
+
+    PAUSE = "pause"
+    """Pause or resume listening."""
+    PROFILE = "profile"
+    """Select a profile of the configuration."""
+    ENABLED = "enabled"
+    """Whether the sound is detected, in the active profile."""
+    THRESHOLD = "threshold"
+    """The score from which the sound is on, in the active profile."""
+
+
+@dataclass(frozen=True, slots=True)
+class Control:
+    """One setting that can be changed over MQTT."""
+
+    role: Role
+    name: str
+    """For people."""
+    key: str
+    """Its path below `set` and `setting`; unique, and stable as long as the sound keeps its label."""
+    command_topic: str
+    state_topic: str
+    label: str | None = None
+    """The sound that it sets, if any."""
+    options: tuple[str, ...] = ()
+    """The valid profiles."""
+
+    def state(self, settings: Settings) -> bytes:
+        """The value in force, as a payload."""
+        match self.role, self.label:
+            case Role.ENABLED, str(label):
+                return ON if settings.enabled(label) else OFF
+            case Role.THRESHOLD, str(label):
+                return f"{settings.rule(label).on:g}".encode()
+            case Role.PROFILE, _:
+                return settings.choices.profile.encode()
+        return ON if settings.choices.paused else OFF
+
+    def command(self, settings: Settings, text: str) -> Callable[[], None]:
+        """The call that carries out this command. Raises `ValueError`, as the call may."""
+        match self.role, self.label:
+            case Role.ENABLED, str(label):
+                return partial(settings.enable, label, _switch(text))
+            case Role.THRESHOLD, str(label):
+                return partial(settings.set_threshold, label, _number(text))
+            case Role.PROFILE, _:
+                return partial(settings.choose, text)
+        return partial(settings.pause, _switch(text))
+
+
+def controls(topics: Topics, labels: Sequence[str], profiles: Sequence[str]) -> tuple[Control, ...]:
+    """All controls of a monitor that detects these sounds; a profile can be selected if there are several."""
+
+    def control(role: Role, name: str, key: str, label: str | None = None, options: tuple[str, ...] = ()) -> Control:
+        return Control(role, name, key, topics.command(key), topics.setting(key), label, options)
+
+    found = [control(Role.PAUSE, "Pause listening", "pause")]
+    if len(profiles) > 1:
+        found.append(control(Role.PROFILE, "Profile", "profile", options=tuple(profiles)))
+    for label, name in slugs(labels).items():
+        found.append(control(Role.ENABLED, f"Detect {label}", f"{name}/enabled", label))
+        found.append(control(Role.THRESHOLD, f"{label} threshold", f"{name}/threshold", label))
+    return tuple(found)
+
+
+class RemoteControl:
+    """The companion that receives commands, has them applied, and publishes the settings in force."""
 
     def __init__(
         self,
@@ -41,7 +109,8 @@ class Commands:
         settings: Settings,
         apply: Callable[[], Awaitable[None]],
     ) -> None:
-        self._filter = f"{topics.prefix}/{topics.node}/set/#"
+        """`apply` is called after each change of `settings`, before the change is published."""
+        self._filter = topics.command(ALL)
         self._controls = {control.command_topic: control for control in controls}
         self._settings, self._apply = settings, apply
         self._complaints: set[tuple[str, str]] = set()
@@ -49,18 +118,18 @@ class Commands:
 
     @property
     def filters(self) -> Sequence[str]:
-        """All commands, also those that we do not know."""
+        """All commands, including unknown ones."""
         return [self._filter]
 
     async def connected(self, send: Send) -> None:
-        """Tell all that is in force."""
+        """Publish all settings."""
         for control in self._controls.values():
-            await send(control.state_topic, self._state(control), True)
+            await send(control.state_topic, control.state(self._settings), retain=True)
 
-    async def received(self, topic: str, payload: bytes, retained: bool, send: Send) -> None:
-        """Carry out one command. What is retained was meant for another time, and is not."""
+    async def received(self, topic: str, payload: bytes, send: Send, *, retained: bool) -> None:
+        """Carry out one command. A retained one is ignored: it was meant for another time."""
         if not payload:
-            return  # someone clears a retained command
+            return  # clears a retained command
         if retained:
             self._complain(topic, "it is retained; clear it, and send commands without the retain flag")
             return
@@ -68,49 +137,29 @@ class Commands:
             control, obey = self._understand(topic, payload)
             if not self._affordable():
                 raise ValueError("commands come too fast")
-            before = {each: self._state(each) for each in self._controls.values()}
+            before = {each: each.state(self._settings) for each in self._controls.values()}
             obey()
         except ValueError as error:
             self._complain(topic, str(error))
             return
-        if before[control] != self._state(control):
-            _log.info("%s: %s, by command", control.name, self._state(control).decode())
+        if before[control] != control.state(self._settings):
+            log.info("%s: %s, by command", control.name, control.state(self._settings).decode())
             await self._apply()
         for each, state in before.items():
-            if each is control or state != self._state(each):
-                await send(each.state_topic, self._state(each), True)
+            if each is control or state != each.state(self._settings):
+                await send(each.state_topic, each.state(self._settings), retain=True)
 
     def _understand(self, topic: str, payload: bytes) -> tuple[Control, Callable[[], None]]:
-        """What is to be set, and how. Raises `ValueError`, as the call that it returns may."""
+        """The control that is meant, and the call that sets it. Raises `ValueError`, as the call may."""
         control = self._controls.get(topic)
         if control is None:
-            raise ValueError("there is no such command")
-        if len(payload) > LONGEST:
-            raise ValueError(f"more than {LONGEST} bytes")
-        text, settings = payload.decode().strip(), self._settings
-        match control.role, control.label:
-            case Role.ENABLED, str(label):
-                return control, partial(settings.enable, label, _switch(text))
-            case Role.THRESHOLD, str(label):
-                return control, partial(settings.set_threshold, label, _number(text))
-            case Role.PROFILE, _:
-                return control, partial(settings.choose, text)
-        return control, partial(settings.pause, _switch(text))
-
-    def _state(self, control: Control) -> bytes:
-        """What is in force, as it stands on the control's state topic."""
-        settings = self._settings
-        match control.role, control.label:
-            case Role.ENABLED, str(label):
-                return ON if settings.sound(label).enabled else OFF
-            case Role.THRESHOLD, str(label):
-                return f"{settings.sound(label).rule.on:g}".encode()
-            case Role.PROFILE, _:
-                return settings.choices.profile.encode()
-        return ON if settings.choices.paused else OFF
+            raise ValueError("unknown command")
+        if len(payload) > MAX_PAYLOAD:
+            raise ValueError(f"more than {MAX_PAYLOAD} bytes")
+        return control, control.command(self._settings, payload.decode().strip())
 
     def _affordable(self) -> bool:
-        """Whether one more command may come now."""
+        """Spend one command of the allowed rate; False if none is left."""
         now = asyncio.get_running_loop().time()
         self._credit = min(BURST, self._credit + RATE * (now - self._credited))
         self._credited = now
@@ -120,12 +169,12 @@ class Commands:
         return True
 
     def _complain(self, topic: str, why: str) -> None:
-        topic = repr(topic if len(topic) <= SHOWN else f"…{topic[-SHOWN:]}")
-        if (topic, why) in self._complaints or len(self._complaints) == COMPLAINTS:
+        topic = repr(topic if len(topic) <= MAX_SHOWN else f"…{topic[-MAX_SHOWN:]}")
+        if (topic, why) in self._complaints or len(self._complaints) == MAX_COMPLAINTS:
             return
         self._complaints.add((topic, why))
-        last = "; no more such lines" if len(self._complaints) == COMPLAINTS else ""
-        _log.warning("MQTT: ignoring a command on %s: %s%s", topic, why, last)
+        last = "; no more such lines" if len(self._complaints) == MAX_COMPLAINTS else ""
+        log.warning("MQTT: ignoring a command on %s: %s%s", topic, why, last)
 
 
 def _switch(text: str) -> bool:

@@ -22,10 +22,16 @@ def address(config: MqttConfig) -> tuple[str, int]:
     return config.host, config.port or (8883 if config.tls.enabled else 1883)
 
 
+def endpoint(config: MqttConfig) -> str:
+    """The broker as HOST:PORT. Raises `BrokerError` if none is configured."""
+    host, port = address(config)
+    return f"{host}:{port}"
+
+
 def explain(error: BaseException, config: MqttConfig) -> str:
     """One sentence on why the connection failed or was lost, and what to do about it."""
-    host, port = address(config)
-    where = f"{host}:{port}"
+    host, _ = address(config)
+    where = endpoint(config)
     for cause in _causes(error):
         match cause:
             case aiomqtt.MqttCodeError(rc=ReasonCode(value=code)):

@@ -13,8 +13,8 @@ from monitor.errors import BrokerError
 from monitor.messages import BrokerState, Detection, Health, Message, Snapshot, SourceState
 from monitor.mqtt.client import Client
 from monitor.mqtt.connection import client_id, connect, pauses
-from monitor.mqtt.explain import address
-from monitor.mqtt.topics import ANY, ONLINE, Topics, parse
+from monitor.mqtt.explain import endpoint
+from monitor.mqtt.topics import ANY, ONLINE, Topics, parse_topic
 
 MAX_COMPLAINTS = 20
 """Most topics whose malformed payloads are logged, each once."""
@@ -24,7 +24,7 @@ _DECODERS: dict[str, msgspec.json.Decoder[Message]] = {
     "live": msgspec.json.Decoder(Snapshot),
     "health": msgspec.json.Decoder(Health),
 }
-_log = logging.getLogger(__name__)
+log = logging.getLogger(__name__)
 
 
 def decode(leaf: str, payload: bytes) -> Message:
@@ -52,8 +52,7 @@ class MqttFeed:
     @property
     def title(self) -> str:
         """The monitor and the broker."""
-        host, port = address(self._config)
-        return f"{self._node or 'any monitor'} at {host}:{port}"
+        return f"{self._node or 'any monitor'} at {endpoint(self._config)}"
 
     async def messages(self) -> AsyncIterator[Message]:
         """All messages from now on, for ever. Raises `BrokerError` when the first connection fails."""
@@ -75,7 +74,7 @@ class MqttFeed:
         await client.subscribe(Topics(self._config.topic, self._node or ANY).availability, qos=1)
         async for received in client.messages:
             topic, payload = str(received.topic), received.payload
-            where = parse(self._config.topic, topic)
+            where = parse_topic(self._config.topic, topic)
             if where is None or self._node not in (None, where.node):
                 continue
             if where.leaf != "availability":
@@ -118,4 +117,4 @@ class MqttFeed:
     def _complain(self, topic: str, error: ValueError) -> None:
         if topic not in self._complaints and len(self._complaints) < MAX_COMPLAINTS:
             self._complaints.add(topic)
-            _log.warning("ignoring malformed messages on %s: %s", topic, error)
+            log.warning("ignoring malformed messages on %s: %s", topic, error)

@@ -1,40 +1,38 @@
-"""Announces the monitor to Home Assistant, again whenever that starts, and takes back what is no longer there."""
+"""Announces the monitor to Home Assistant, and removes entities that are no longer configured."""
 
 import asyncio
 import random
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 
-from monitor.mqtt.companion import Send
-from monitor.mqtt.discovery import Device, announcement, config_topic, platforms
-from monitor.mqtt.topics import ONLINE
-
-BIRTH = "homeassistant/status"
-"""Where Home Assistant says `online` once it has started."""
+from monitor.mqtt.announcement import Device, announcement, platforms
+from monitor.mqtt.publisher import Send
+from monitor.mqtt.topics import ONLINE, birth_topics
 
 SETTLE = (1.0, 5.0)
-"""Seconds to wait after that, by chance, so that not all devices speak at once."""
+"""Seconds to wait after Home Assistant's start, at random, so that its devices do not all publish at once."""
 
 PATIENCE = 0.5
-"""Seconds that the broker has to hand out what was announced before; if it is late, ghosts go only then."""
+"""Seconds that the broker has to send the previous announcement; if it is later, old entities go only then."""
 
 
 class HomeAssistant:
-    """The publisher's companion; `again` makes the publisher tell everything again, beginning with its companions."""
+    """The companion that announces the device after each connection and each start of Home Assistant."""
 
-    def __init__(self, device: Device, discovery_prefix: str, again: Callable[[], None]) -> None:
-        self._config = config_topic(discovery_prefix, device.topics)
-        self._births = {BIRTH, f"{discovery_prefix}/status"}
+    def __init__(self, device: Device, discovery_prefix: str, repeat: Callable[[], None]) -> None:
+        """`repeat` makes the publisher publish everything retained again, its companions first."""
+        self._topic = device.topics.announcement(discovery_prefix)
+        self._births = birth_topics(discovery_prefix)
         self._payload = announcement(device)
         self._device = device
-        self._again = again
+        self._repeat = repeat
         self._gone: dict[str, str] = {}
         self._looked = asyncio.Event()
 
     @property
     def filters(self) -> Sequence[str]:
-        """Home Assistant's birth, and what was announced before."""
-        return [self._config, *sorted(self._births)]
+        """Home Assistant's birth message, and the previous announcement."""
+        return [self._topic, *sorted(self._births)]
 
     async def connected(self, send: Send) -> None:
         """Announce the device as it is configured now."""
@@ -44,11 +42,11 @@ class HomeAssistant:
         self._looked.set()
         await self._announce(send)
 
-    async def received(self, topic: str, payload: bytes, retained: bool, send: Send) -> None:
-        """Home Assistant has started, or this is what was announced before."""
+    async def received(self, topic: str, payload: bytes, send: Send, *, retained: bool) -> None:
+        """Handle Home Assistant's birth message, or the previous announcement."""
         if topic in self._births:
             if payload == ONLINE and not retained:
-                asyncio.get_running_loop().call_later(random.uniform(*SETTLE), self._again)  # noqa: S311 - no secret
+                asyncio.get_running_loop().call_later(random.uniform(*SETTLE), self._repeat)  # noqa: S311 - no secret
         elif retained:
             ours = platforms(self._payload)
             self._gone = {key: old for key, old in platforms(payload).items() if ours.get(key) != old}
@@ -57,8 +55,8 @@ class HomeAssistant:
             self._looked.set()
 
     async def _announce(self, send: Send) -> None:
-        """What is gone is first announced as such: Home Assistant keeps what is merely no longer mentioned."""
+        """Announce removed entities as removed first: Home Assistant keeps those that are merely left out."""
         if self._gone:
-            await send(self._config, announcement(self._device, self._gone), True)
+            await send(self._topic, announcement(self._device, self._gone), retain=True)
             self._gone = {}
-        await send(self._config, self._payload, True)
+        await send(self._topic, self._payload, retain=True)

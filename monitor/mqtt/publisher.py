@@ -3,22 +3,18 @@
 import asyncio
 import logging
 import math
-import secrets
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
-
-import aiomqtt
+from typing import Protocol
 
 from monitor.config.schema import MqttConfig
 from monitor.errors import BrokerError
 from monitor.hub import Subscription
-from monitor.messages import BrokerState, Detection
+from monitor.messages import BrokerState, Detection, Recorded
 from monitor.mqtt.client import Client
-from monitor.mqtt.companion import Companion
 from monitor.mqtt.connection import client_id, connect, pauses, together
-from monitor.mqtt.explain import address
-from monitor.mqtt.journal import Journal
+from monitor.mqtt.explain import endpoint
 from monitor.mqtt.outbox import BATCH, Outbox, Outgoing
 from monitor.mqtt.topics import OFFLINE, ONLINE, Topics
 
@@ -37,7 +33,40 @@ RECALL = 1000
 LOOK_AGAIN = 30.0
 """Seconds after which the journal is looked at again, should it have been unreadable."""
 
-_log = logging.getLogger(__name__)
+log = logging.getLogger(__name__)
+
+
+class Send(Protocol):
+    """Publishes with QoS 1; returns once the broker has acknowledged it."""
+
+    async def __call__(self, topic: str, payload: bytes, *, retain: bool = False) -> None: ...
+
+
+class Companion(Protocol):
+    """Uses the publisher's connections for topics of its own, as long as the publisher lives."""
+
+    @property
+    def filters(self) -> Sequence[str]:
+        """The topics that it subscribes to on each connection."""
+
+    async def connected(self, send: Send) -> None:
+        """A new connection is up, and the present state has been published."""
+
+    async def received(self, topic: str, payload: bytes, send: Send, *, retained: bool) -> None:
+        """A message on one of its topics. Must not raise, whatever the payload."""
+
+
+class Backlog(Protocol):
+    """The recorded detections, in order, with a persistent mark of those that the broker has."""
+
+    async def pending(self, most: int) -> Sequence[Recorded]:
+        """The oldest that the broker has not acknowledged, at most so many; the same ones until it has."""
+
+    async def recent(self, most: int) -> Sequence[Detection]:
+        """The newest, oldest of them first, whether acknowledged or not."""
+
+    async def acknowledge(self, recorded: Sequence[Recorded]) -> None:
+        """The broker has these, the oldest pending ones."""
 
 
 class Publisher:
@@ -54,19 +83,18 @@ class Publisher:
         sources: Sequence[str],
         labels: Sequence[str],
         subscription: Subscription,
-        journal: Journal,
+        backlog: Backlog,
         on_state: Callable[[BrokerState, str], None],
-        companions: Sequence[Companion] = (),
     ) -> None:
-        """The subscription's detections are in the journal already; `on_state` hears where the connection stands."""
+        """The subscription's detections are in the backlog already; `on_state` receives the connection's state."""
         self._config = config
         self._node = node
         self._topics = Topics(config.topic, node)
         self._outbox = Outbox(self._topics, sources, labels, config.live_interval, config.level)
         self._subscription = subscription
-        self._journal = journal
+        self._backlog = backlog
         self._on_state = on_state
-        self._companions = companions
+        self._companions: list[Companion] = []
         self._news = asyncio.Event()
         self._again = asyncio.Event()
         self._recorded = asyncio.Event()
@@ -74,10 +102,14 @@ class Publisher:
         self._problem = ""
         self._connected_at = math.inf
 
+    def add(self, companion: Companion) -> None:
+        """Give this companion a share in the connections; before `run`."""
+        self._companions.append(companion)
+
     async def run(self) -> None:
         """Publish until the subscription ends. A broker that is away or refuses us never ends this."""
         loop = asyncio.get_running_loop()
-        self._outbox.recall(await self._journal.recent(RECALL))
+        self._outbox.recall(await self._backlog.recent(RECALL))
         async with asyncio.TaskGroup() as tasks:
             link = tasks.create_task(self._stay_connected(), name="mqtt")
             async for message in self._subscription:
@@ -90,14 +122,14 @@ class Publisher:
             await asyncio.wait([link], timeout=DRAIN)
             link.cancel()
 
-    def tell_again(self) -> None:
-        """Say all that is retained once more, the companions first: someone listens who was not there before."""
+    def repeat(self) -> None:
+        """Publish everything retained again, the companions first, for a subscriber that has just started."""
         self._again.set()
 
     async def _stay_connected(self) -> None:
         loop = asyncio.get_running_loop()
         pause = pauses()
-        self._on_state(BrokerState.CONNECTING, _where(self._config))
+        self._on_state(BrokerState.CONNECTING, endpoint(self._config))
         while not self._closing.is_set():
             self._connected_at = math.inf
             try:
@@ -110,12 +142,12 @@ class Publisher:
 
     async def _session(self) -> None:
         """One connection, until it is lost or all is said."""
-        will = aiomqtt.Will(self._topics.availability, OFFLINE, qos=1, retain=True)
-        async with connect(self._config, client_id(self._config, self._node), will) as client:
+        identifier = client_id(self._config, self._node)
+        async with connect(self._config, identifier, self._topics.availability) as client:
             self._connected_at = asyncio.get_running_loop().time()
             self._problem = ""
-            _log.info("connected to the MQTT broker at %s", _where(self._config))
-            self._on_state(BrokerState.CONNECTED, _where(self._config))
+            log.info("connected to the MQTT broker at %s", endpoint(self._config))
+            self._on_state(BrokerState.CONNECTED, endpoint(self._config))
             await together(self._receive(client), self._talk(client), until=asyncio.FIRST_COMPLETED)
 
     async def _receive(self, client: Client) -> None:
@@ -124,7 +156,7 @@ class Publisher:
         async for message in client.messages:
             for companion in self._companions:
                 if any(message.topic.matches(each) for each in companion.filters):
-                    await companion.received(str(message.topic), message.payload, message.retain, send)
+                    await companion.received(str(message.topic), message.payload, send, retained=message.retain)
 
     async def _talk(self, client: Client) -> None:
         """The present first, and only then `online`: nobody takes what was retained before for the present, and whoever
@@ -132,13 +164,13 @@ class Publisher:
         if filters := [(each, 1) for companion in self._companions for each in companion.filters]:
             await client.subscribe(filters)
         await self._send(client, self._outbox.present(asyncio.get_running_loop().time()))
-        await self._publish(client, self._topics.availability, ONLINE, True)
+        await self._publish(client, self._topics.availability, ONLINE, retain=True)
         for companion in self._companions:
             await companion.connected(partial(self._publish, client))
-        await together(self._tell_news(client), self._tell_log(client), self._tell_again(client))
-        await self._publish(client, self._topics.availability, OFFLINE, True)
+        await together(self._publish_news(client), self._publish_log(client), self._publish_again(client))
+        await self._publish(client, self._topics.availability, OFFLINE, retain=True)
 
-    async def _tell_news(self, client: Client) -> None:
+    async def _publish_news(self, client: Client) -> None:
         loop = asyncio.get_running_loop()
         while True:
             self._news.clear()
@@ -149,7 +181,7 @@ class Publisher:
             else:
                 await _set_within(self._news, self._outbox.rest(loop.time()))
 
-    async def _tell_again(self, client: Client) -> None:
+    async def _publish_again(self, client: Client) -> None:
         self._again.clear()
         while not self._closing.is_set():
             await self._again.wait()
@@ -157,19 +189,19 @@ class Publisher:
                 self._again.clear()
                 for companion in self._companions:
                     await companion.connected(partial(self._publish, client))
-                await self._publish(client, self._topics.availability, ONLINE, True)
+                await self._publish(client, self._topics.availability, ONLINE, retain=True)
                 self._outbox.again()
                 self._news.set()
 
-    async def _tell_log(self, client: Client) -> None:
+    async def _publish_log(self, client: Client) -> None:
         loop = asyncio.get_running_loop()
         while True:
             self._recorded.clear()
-            if recorded := await self._journal.pending(BATCH):
+            if recorded := await self._backlog.pending(BATCH):
                 outgoing = [self._outbox.log(each, loop.time()) for each in recorded]
                 late = sum(self._outbox.replayed(each, loop.time()) for each in recorded)
                 await self._send(client, outgoing)
-                await self._journal.acknowledge(recorded)
+                await self._backlog.acknowledge(recorded)
                 await asyncio.sleep(late / REPLAY_RATE)
             elif self._closing.is_set():
                 break
@@ -181,19 +213,19 @@ class Publisher:
         for first in range(0, len(outgoing), BATCH):
             await asyncio.gather(
                 *(
-                    self._publish(client, one.topic, one.payload, one.retain, one.qos)
+                    self._publish(client, one.topic, one.payload, retain=one.retain, qos=one.qos)
                     for one in outgoing[first : first + BATCH]
                 )
             )
 
-    async def _publish(self, client: Client, topic: str, payload: bytes, retain: bool, qos: int = 1) -> None:
+    async def _publish(self, client: Client, topic: str, payload: bytes, *, retain: bool = False, qos: int = 1) -> None:
         patience = 3.0 * self._config.keepalive  # a dead line is noticed before
         await client.publish(topic, payload, qos, retain, timeout=patience)
 
     def _failed(self, problem: str) -> None:
         """Say so, once for each cause."""
         if problem != self._problem:
-            _log.warning("MQTT: %s; trying again until it works", problem)
+            log.warning("MQTT: %s; trying again until it works", problem)
             self._problem = problem
             self._on_state(BrokerState.FAILED, problem)
 
@@ -203,14 +235,3 @@ async def _set_within(event: asyncio.Event, seconds: float | None) -> None:
     with suppress(TimeoutError):
         async with asyncio.timeout(seconds):
             await event.wait()
-
-
-async def probe(config: MqttConfig, node: str) -> str:
-    """Connect once, publish nothing, and say to whom and as whom. Raises `BrokerError`."""
-    async with connect(config, f"{client_id(config, node)}-check-{secrets.token_hex(4)}"):
-        return f"{_where(config)} " + (f"as {config.username}" if config.username else "without a user")
-
-
-def _where(config: MqttConfig) -> str:
-    host, port = address(config)
-    return f"{host}:{port}"

@@ -58,7 +58,7 @@ def stages(model: str, hop_seconds: float) -> dict[str, tuple[Callable[[], objec
         "cut a window": (cut, per_second),
         "inference, batch 1": (lambda: session.run(samples[None]), 0.0),
         "inference, batch of 16": (lambda: session.run(np.stack([w.samples for w in windows])), per_second / 16),
-        "track": (lambda: track.judge(windows[0], scores), per_second),
+        "track": (lambda: track.update(windows[0], scores), per_second),
         "snapshot": (lambda: track.snapshot(windows[0], scores), per_second),
     }
 

@@ -127,12 +127,12 @@ def test_a_second_ctrl_c_breaks_off_what_hangs(program: Program) -> None:
     said(process, "listening to")
     time.sleep(2)  # the first window is complete, and its inference has begun
     process.send_signal(signal.SIGINT)
-    said(process, "SIGINT: ending")
+    said(process, "SIGINT: shutting down")
     time.sleep(0.6)  # sooner it would count as the same Ctrl-C
     process.send_signal(signal.SIGINT)
     done = ended(process)
     assert done.code == 130
-    assert "broken off" in done.err
+    assert "shutdown cut short" in done.err
 
 
 def test_one_ctrl_c_that_arrives_twice_is_one(program: Program) -> None:
@@ -144,7 +144,7 @@ def test_one_ctrl_c_that_arrives_twice_is_one(program: Program) -> None:
     process.send_signal(signal.SIGINT)
     done = ended(process)
     assert done.code == 130
-    assert "broken off" not in done.err
+    assert "shutdown cut short" not in done.err
 
 
 def test_a_reader_that_leaves_ends_it(program: Program) -> None:

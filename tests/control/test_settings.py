@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from monitor.config.schema import ProfileConfig, ProfileSoundConfig, RuleConfig
-from monitor.control.settings import Change, Choices, Settings, with_threshold
+from monitor.control.settings import Choices, Override, Settings, with_threshold
 from monitor.detect.rules import resolve
 from monitor.errors import ConfigError
 from monitor.messages import Rule
@@ -51,7 +51,7 @@ def test_a_profile_changes_some_sounds() -> None:
     chosen = settings()
     chosen.choose("night")
     assert in_force(chosen) == {"Dog": 0.8, "Glass": 0.5}
-    assert not chosen.sound("Speech").enabled
+    assert not chosen.enabled("Speech")
     chosen.choose("default")
     assert chosen.rules == RULES
 
@@ -62,7 +62,7 @@ def test_a_change_belongs_to_its_profile() -> None:
     chosen.choose("night")
     chosen.enable("Speech", True)
     chosen.set_threshold("Dog", 0.3)
-    assert chosen.sound("Dog").rule == with_threshold(RULES[0], 0.3)
+    assert chosen.rule("Dog") == with_threshold(RULES[0], 0.3)
     chosen.set_threshold("Dog", 0.9)
     chosen.choose("away")
     assert chosen.rules == RULES
@@ -77,7 +77,7 @@ def test_going_back_to_what_is_configured_leaves_no_change() -> None:
     chosen.set_threshold("Dog", 0.3)
     chosen.set_threshold("Speech", 0.3)
     chosen.enable("Dog", True)
-    assert chosen.choices.changes == {"default": {"Dog": Change(on=0.3), "Speech": Change(on=0.3)}}
+    assert chosen.choices.changes == {"default": {"Dog": Override(on=0.3), "Speech": Override(on=0.3)}}
     chosen.set_threshold("Dog", 0.6)
     chosen.set_threshold("Speech", 0.5)
     assert chosen.choices == Choices()
@@ -87,7 +87,7 @@ def test_going_back_to_what_is_configured_leaves_no_change() -> None:
     ("profile", "words"),
     [
         (("Dg", None), "profiles: x: there is no rule for 'Dg'; did you mean 'Dog'?"),
-        (("Washing machine", None), "there is no rule for 'Washing machine'; there are Dog, Speech, Glass"),
+        (("Washing machine", None), "there is no rule for 'Washing machine'; known: Dog, Speech, Glass"),
         (("Speech", 1.0), "profiles: x: 'Speech' could never fire from 1 on: smoothing lets its score reach"),
     ],
 )
@@ -119,15 +119,15 @@ def test_what_is_restored_is_in_force_again() -> None:
             Choices(profile="gone"),
             "there is no profile 'gone': choose one of default, night, away; default is in force",
         ),
-        (Choices(changes={"default": {"Cow": Change(enabled=False)}}), "there is no rule for 'Cow'"),
-        (Choices(changes={"default": {"Dog": Change(on=-1.0)}}), "the threshold of 'Dog' must lie between 0 and 1"),
-        (Choices(changes={"gone": {"Dog": Change(on=0.3)}}), "there is no profile 'gone'"),
+        (Choices(changes={"default": {"Cow": Override(enabled=False)}}), "there is no rule for 'Cow'"),
+        (Choices(changes={"default": {"Dog": Override(on=-1.0)}}), "the threshold of 'Dog' must lie between 0 and 1"),
+        (Choices(changes={"gone": {"Dog": Override(on=0.3)}}), "there is no profile 'gone'"),
     ],
 )
 def test_what_no_longer_fits_is_left_out_and_said(choices: Choices, problem: str) -> None:
     """A profile or sound that the configuration has lost; the rest is restored."""
     chosen = settings()
-    rest = {"night": {"Dog": Change(on=0.7)}}
+    rest = {"night": {"Dog": Override(on=0.7)}}
     (said,) = chosen.restore(Choices(True, choices.profile, {**choices.changes, **rest}))
     assert problem in said
     assert chosen.choices == Choices(True, "default", rest)
@@ -180,9 +180,9 @@ def test_whatever_was_chosen_outlasts_a_restart(actions: list[tuple[Any, ...]]) 
     for name, *arguments in actions:
         getattr(chosen, name)(*arguments)
         if name == "set_threshold":
-            assert chosen.sound(arguments[0]).rule.on == arguments[1]
+            assert chosen.rule(arguments[0]).on == arguments[1]
         if name == "enable":
-            assert chosen.sound(arguments[0]).enabled == arguments[1]
+            assert chosen.enabled(arguments[0]) == arguments[1]
     assert again.restore(chosen.choices) == []
     for profile in chosen.profiles:
         chosen.choose(profile)

@@ -22,8 +22,7 @@ from monitor.messages import (
     SourceHealth,
     SourceState,
 )
-from monitor.mqtt.companion import Companion
-from monitor.mqtt.publisher import Publisher
+from monitor.mqtt.publisher import Companion, Publisher
 
 BASE = "sound-monitor/box"
 LABELS = ("Smoke alarm", "Dog")
@@ -197,8 +196,9 @@ async def publishing(
         subscription,
         notebook,
         lambda state, detail: states.append((state, detail)),
-        companions,
     )
+    for companion in companions:
+        publisher.add(companion)
     running = Running(hub, publisher, asyncio.create_task(publisher.run()), states, notebook)
     try:
         yield running

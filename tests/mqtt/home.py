@@ -3,13 +3,24 @@
 import asyncio
 import re
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 import aiomqtt
 import msgspec
+
+from monitor.config.schema import MqttConfig
+from monitor.mqtt.announcement import Device
+from monitor.mqtt.cleanup import Leftovers
+from monitor.mqtt.control import controls
+from monitor.mqtt.home_assistant import HomeAssistant
+from monitor.mqtt.topics import Topics
+from tests.mqtt.examples import Running, publishing
+
+TOPICS = Topics("sound-monitor", "box")
+ANNOUNCEMENT = TOPICS.announcement("homeassistant")
 
 ID = re.compile(r"[a-zA-Z0-9_-]+\Z")
 ROOT = {"dev", "o", "cmps", "availability", "availability_mode", "qos", "encoding"}
@@ -132,3 +143,17 @@ async def at_home(port: int) -> AsyncIterator[Home]:
             await asyncio.wait([task])
             if not task.cancelled():
                 task.result()
+
+
+def box(*labels: str, sources: Sequence[str] = ("hall",)) -> Device:
+    """The node `box` with these sounds, and all their controls."""
+    return Device(TOPICS, sources, {label: [label] for label in labels}, controls(TOPICS, labels, ()))
+
+
+@asynccontextmanager
+async def announcing(config: MqttConfig, device: Device) -> AsyncIterator[Running]:
+    """A publisher that announces this device, and clears what an earlier one left."""
+    home = HomeAssistant(device, "homeassistant", lambda: running.publisher.repeat())
+    companions = (Leftovers(device), home)
+    async with publishing(config, *companions, sources=device.sources, labels=list(device.sounds)) as running:
+        yield running

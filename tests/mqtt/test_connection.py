@@ -11,8 +11,10 @@ from msgspec.structs import replace
 
 from monitor.config.schema import MqttConfig, TlsConfig
 from monitor.errors import BrokerError
+from monitor.messages import BrokerState
 from monitor.mqtt import connection
-from monitor.mqtt.connection import client_id, connect, pauses
+from monitor.mqtt.connection import client_id, connect, pauses, probe
+from tests.mqtt.examples import eventually, listening, publishing
 from tests.parts.broker import Broker
 
 
@@ -148,3 +150,36 @@ def test_pauses_are_short_at_first_then_double_up_to_a_bound() -> None:
     assert all(0.5 <= pause <= 1 for pause in first[:12])
     assert all(0.5 <= pause <= 30 for pause in first)
     assert 15 <= min(first[40:]) < max(first[40:]) <= 30
+
+
+async def test_probe_names_the_broker_and_the_user_and_leaves_nothing(config: MqttConfig, broker: Broker) -> None:
+    """Nor does it push a running monitor of the same name out."""
+    async with publishing(config) as running:
+        await eventually(lambda: running.connected)
+        assert await probe(config, "box") == f"127.0.0.1:{broker.port} without a user"
+        async with listening(broker.port) as ear:
+            await eventually(lambda: ear.last("availability"))
+            assert ear.last("availability") == b"online"
+        assert [state for state, _ in running.states[1:]] == [BrokerState.CONNECTING, BrokerState.CONNECTED]
+
+
+async def test_probe_over_tls_with_a_client_certificate(tmp_path: Path) -> None:
+    """Our own authority, and a name that the broker knows us by."""
+    with Broker(tmp_path, tls=True, client_certificate=True, passwords={"ha": "secret"}) as broker:
+        tls = TlsConfig(
+            enabled=True,
+            ca_file=str(broker.ca_file),
+            cert_file=str(tmp_path / "client.crt"),
+            key_file=str(tmp_path / "client.key"),
+        )
+        secret = tmp_path / "secret"
+        secret.write_text("secret")
+        config = MqttConfig(host="127.0.0.1", port=broker.tls_port, username="ha", password_file=str(secret), tls=tls)
+        assert await probe(config, "box") == f"127.0.0.1:{broker.tls_port} as ha"
+
+
+async def test_probe_raises_what_is_wrong(config: MqttConfig, broker: Broker) -> None:
+    """As one plain sentence."""
+    broker.kill9()
+    with pytest.raises(BrokerError, match=f"^nothing listens at 127.0.0.1:{broker.port}: check"):
+        await probe(config, "box")

@@ -11,9 +11,8 @@ from hypothesis import strategies as st
 from monitor.config.schema import MqttConfig, ProfileConfig, ProfileSoundConfig
 from monitor.control.settings import Choices, Settings
 from monitor.messages import Rule
-from monitor.mqtt import control as commands_module
-from monitor.mqtt.control import BURST, COMPLAINTS, LONGEST, Commands
-from monitor.mqtt.controls import controls
+from monitor.mqtt import control
+from monitor.mqtt.control import BURST, MAX_COMPLAINTS, MAX_PAYLOAD, RemoteControl, Role, controls
 from monitor.mqtt.topics import Topics
 from tests.mqtt.examples import BASE, eventually, listening, publishing
 from tests.parts.broker import Broker
@@ -39,15 +38,15 @@ class Desk:
     """Newest payload by topic below `setting`."""
 
     def __post_init__(self) -> None:
-        set_by = controls(TOPICS.prefix, TOPICS.node, self.settings.labels, self.settings.profiles)
-        self.commands = Commands(TOPICS, set_by, self.settings, self.apply)
+        found = controls(TOPICS, self.settings.labels, self.settings.profiles)
+        self.remote = RemoteControl(TOPICS, found, self.settings, self.apply)
 
     async def apply(self) -> None:
         """Take note of what is in force; nobody has been told of it yet."""
         assert not self.sent
         self.applied.append(self.settings.choices)
 
-    async def send(self, topic: str, payload: bytes, retain: bool) -> None:
+    async def send(self, topic: str, payload: bytes, *, retain: bool = False) -> None:
         """Take note of an answer."""
         assert retain
         self.sent[topic.removeprefix(f"{BASE}/setting/")] = payload
@@ -55,14 +54,40 @@ class Desk:
     async def connect(self) -> dict[str, bytes]:
         """What is told on a new connection."""
         self.sent.clear()
-        await self.commands.connected(self.send)
+        await self.remote.connected(self.send)
         return dict(self.sent)
 
     async def command(self, path: str, payload: bytes, retained: bool = False) -> dict[str, bytes]:
         """Give a command on a topic below `set`; returns the answers."""
         self.sent.clear()
-        await self.commands.received(f"{BASE}/set/{path}", payload, retained, self.send)
+        await self.remote.received(f"{BASE}/set/{path}", payload, self.send, retained=retained)
         return dict(self.sent)
+
+
+def test_every_sound_has_a_switch_and_a_threshold() -> None:
+    """Below topics made of its slug; pause comes first."""
+    found = controls(Topics("home/sounds", "box"), ["Dog", "Baby crying"], ["default"])
+    assert [(control.key, control.role, control.label) for control in found] == [
+        ("pause", Role.PAUSE, None),
+        ("dog/enabled", Role.ENABLED, "Dog"),
+        ("dog/threshold", Role.THRESHOLD, "Dog"),
+        ("baby_crying/enabled", Role.ENABLED, "Baby crying"),
+        ("baby_crying/threshold", Role.THRESHOLD, "Baby crying"),
+    ]
+    assert found[1].command_topic == "home/sounds/box/set/dog/enabled"
+    assert found[1].state_topic == "home/sounds/box/setting/dog/enabled"
+
+
+def test_a_profile_can_be_selected_where_there_is_a_choice() -> None:
+    """Its options are all profiles."""
+    (profile,) = (each for each in controls(TOPICS, ["Dog"], ["default", "night"]) if each.role is Role.PROFILE)
+    assert (profile.options, profile.state_topic) == (("default", "night"), f"{BASE}/setting/profile")
+
+
+def test_no_two_controls_share_a_topic() -> None:
+    """Also where sounds are called like the other controls, or nearly like each other."""
+    found = controls(TOPICS, ["pause", "profile", "Dog", "dog!", "犬"], ["default", "night"])
+    assert len({control.command_topic for control in found} | {control.state_topic for control in found}) == 24
 
 
 async def test_a_connection_is_told_all_that_is_in_force() -> None:
@@ -116,7 +141,7 @@ async def test_a_command_that_changes_nothing_is_answered_all_the_same() -> None
     ("path", "payload", "why"),
     [
         ("pause", b"yes", "expected ON or OFF, not 'yes'"),
-        ("pause", b"O" * (LONGEST + 1), "more than 64 bytes"),
+        ("pause", b"O" * (MAX_PAYLOAD + 1), "more than 64 bytes"),
         ("pause", b"\xff", "can't decode"),
         ("profile", b"day", "there is no profile 'day': choose one of default, night"),
         ("dog/enabled", b"1", "expected ON or OFF"),
@@ -126,8 +151,8 @@ async def test_a_command_that_changes_nothing_is_answered_all_the_same() -> None
         ("dog/threshold", "٣".encode(), "expected a number"),
         ("dog/threshold", b"1.01", "must lie between 0 and 1"),
         ("smoke_alarm/threshold", b"0.95", "could never fire from 0.95 on: smoothing lets its score reach 0.90"),
-        ("cat/enabled", b"OFF", "there is no such command"),
-        ("pause/now", b"ON", "there is no such command"),
+        ("cat/enabled", b"OFF", "unknown command"),
+        ("pause/now", b"ON", "unknown command"),
     ],
 )
 async def test_what_is_no_command_changes_nothing_and_is_said_once(
@@ -158,23 +183,23 @@ async def test_a_retained_command_is_ignored_and_said(caplog: pytest.LogCaptureF
 async def test_complaints_come_to_an_end(caplog: pytest.LogCaptureFixture) -> None:
     """Ever new garbage does not fill the log."""
     desk = Desk()
-    for number in range(3 * COMPLAINTS):
+    for number in range(3 * MAX_COMPLAINTS):
         await desk.command(f"x{number}" * 1000, b"?" * 10_000)
-    assert len(caplog.records) == COMPLAINTS
+    assert len(caplog.records) == MAX_COMPLAINTS
     assert caplog.records[-1].getMessage().endswith("no more such lines")
     assert max(len(record.getMessage()) for record in caplog.records) < 200
 
 
 async def test_commands_that_come_too_fast_are_ignored(monkeypatch: pytest.MonkeyPatch) -> None:
     """After a burst; garbage does not count, and after a while all is well again."""
-    monkeypatch.setattr(commands_module, "RATE", 1e-6)
+    monkeypatch.setattr(control, "RATE", 1e-6)
     desk = Desk()
     for _ in range(2 * BURST):
         await desk.command("pause", b"?")
     for number in range(2 * BURST):
         await desk.command("pause", b"OFF" if number % 2 else b"ON")
     assert len(desk.applied) == BURST
-    monkeypatch.setattr(commands_module, "RATE", 1e3)
+    monkeypatch.setattr(control, "RATE", 1e3)
     await asyncio.sleep(0.01)
     assert await desk.command("pause", b"ON") == {"pause": b"ON"}
 
@@ -217,7 +242,7 @@ async def test_at_a_real_broker_commands_are_obeyed_and_answered(config: MqttCon
     desk = Desk()
     async with aiomqtt.Client("127.0.0.1", broker.port) as client:
         await client.publish(f"{BASE}/set/pause", b"ON", qos=1, retain=True)
-        async with publishing(config, desk.commands), listening(broker.port) as ear:
+        async with publishing(config, desk.remote), listening(broker.port) as ear:
             await eventually(lambda: ear.last("setting/dog/threshold") == b"0.5")
             await client.publish(f"{BASE}/set/dog/threshold", b"0.75", qos=1)
             await eventually(lambda: ear.last("setting/dog/threshold") == b"0.75")
@@ -231,7 +256,7 @@ async def test_at_a_real_broker_commands_are_obeyed_and_answered(config: MqttCon
 async def test_settings_are_told_again_when_the_broker_has_forgotten_them(config: MqttConfig, broker: Broker) -> None:
     """After a power cut; and commands are obeyed on the new connection."""
     desk = Desk()
-    async with publishing(config, desk.commands):
+    async with publishing(config, desk.remote):
         async with listening(broker.port) as ear:
             await eventually(lambda: ear.last("setting/pause") == b"OFF")
             await ear.client.publish(f"{BASE}/set/profile", b"night", qos=1)

@@ -12,15 +12,15 @@ import msgspec
 import pytest
 from msgspec.structs import replace
 
-from monitor.config.schema import MqttConfig, TlsConfig
+from monitor.config.schema import MqttConfig
 from monitor.errors import BrokerError
 from monitor.events.log import EventLog
 from monitor.hub import Hub
 from monitor.messages import BrokerState, Detection, Health, LoggedDetection, Phase, Snapshot, SourceState
 from monitor.mqtt import publisher
-from monitor.mqtt.companion import Send
+from monitor.mqtt.connection import probe
 from monitor.mqtt.outbox import BATCH
-from monitor.mqtt.publisher import Publisher, probe
+from monitor.mqtt.publisher import Publisher, Send
 from tests.events.test_log import full_disk
 from tests.mqtt.examples import BASE, LABELS, Ear, detection, eventually, health, listening, publishing, snapshot
 from tests.parts.broker import Broker
@@ -287,12 +287,12 @@ class Echo:
 
     async def connected(self, send: Send) -> None:
         """Say so."""
-        await send(f"{BASE}/setting/there", b"yes", True)
+        await send(f"{BASE}/setting/there", b"yes", retain=True)
 
-    async def received(self, topic: str, payload: bytes, retained: bool, send: Send) -> None:
+    async def received(self, topic: str, payload: bytes, send: Send, *, retained: bool) -> None:
         """Say it back."""
         self.heard.append((topic, payload, retained))
-        await send(f"{BASE}/setting/echo", payload, False)
+        await send(f"{BASE}/setting/echo", payload)
 
 
 async def test_a_companion_talks_over_each_connection(config: MqttConfig, broker: Broker) -> None:
@@ -389,36 +389,3 @@ async def test_the_publisher_gets_in_once_the_password_file_is_right(tmp_path: P
             await eventually(lambda: "does not let user 'ha' in" in running.problem)
             secret.write_text("right\n")
             await eventually(lambda: running.connected)
-
-
-async def test_probe_names_the_broker_and_the_user_and_leaves_nothing(config: MqttConfig, broker: Broker) -> None:
-    """Nor does it push a running monitor of the same name out."""
-    async with publishing(config) as running:
-        await eventually(lambda: running.connected)
-        assert await probe(config, "box") == f"127.0.0.1:{broker.port} without a user"
-        async with listening(broker.port) as ear:
-            await eventually(lambda: ear.last("availability"))
-            assert ear.last("availability") == b"online"
-        assert [state for state, _ in running.states[1:]] == [BrokerState.CONNECTING, BrokerState.CONNECTED]
-
-
-async def test_probe_over_tls_with_a_client_certificate(tmp_path: Path) -> None:
-    """Our own authority, and a name that the broker knows us by."""
-    with Broker(tmp_path, tls=True, client_certificate=True, passwords={"ha": "secret"}) as broker:
-        tls = TlsConfig(
-            enabled=True,
-            ca_file=str(broker.ca_file),
-            cert_file=str(tmp_path / "client.crt"),
-            key_file=str(tmp_path / "client.key"),
-        )
-        secret = tmp_path / "secret"
-        secret.write_text("secret")
-        config = MqttConfig(host="127.0.0.1", port=broker.tls_port, username="ha", password_file=str(secret), tls=tls)
-        assert await probe(config, "box") == f"127.0.0.1:{broker.tls_port} as ha"
-
-
-async def test_probe_raises_what_is_wrong(config: MqttConfig, broker: Broker) -> None:
-    """As one plain sentence."""
-    broker.kill9()
-    with pytest.raises(BrokerError, match=f"^nothing listens at 127.0.0.1:{broker.port}: check"):
-        await probe(config, "box")

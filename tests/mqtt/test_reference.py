@@ -13,11 +13,11 @@ from monitor.classify.open import find_model
 from monitor.config.load import parse as parse_config
 from monitor.detect.rules import resolve
 from monitor.messages import Phase, Recorded
-from monitor.mqtt.discovery import components
+from monitor.mqtt.announcement import components
 from monitor.mqtt.outbox import Outbox
-from monitor.mqtt.reference import EXAMPLE, PAGE, TOPICS, entries, render
-from monitor.mqtt.topics import Topics, parse
+from monitor.mqtt.topics import Topics, parse_topic
 from tests.mqtt.examples import LABELS, detection, health, snapshot
+from tests.mqtt.reference import EXAMPLE, PAGE, TOPICS, entries, render
 
 BLOCKS: list[dict[str, Any]] = [
     yaml.safe_load(block) for block in re.findall(r"```yaml\n(.*?)```", PAGE.read_text(), re.DOTALL)
@@ -27,7 +27,7 @@ RULES = [block for block in BLOCKS if "detection" in block]
 
 
 def test_the_page_is_up_to_date() -> None:
-    """Else: python -m monitor.mqtt.reference."""
+    """If not: python -m tests.mqtt.reference."""
     assert render(PAGE.read_text()) == PAGE.read_text()
 
 
@@ -82,7 +82,7 @@ def test_an_automation_uses_what_there_is(automation: dict[str, Any]) -> None:
     assert set(named) <= {entity["default_entity_id"] for entity in made}
     topics = [text for text in strings(automation) if text.startswith("sound-monitor/")]
     for topic in topics:
-        address = parse("sound-monitor", topic)
+        address = parse_topic("sound-monitor", topic)
         assert address is not None
         assert (address.node, address.source) == (EXAMPLE.topics.node, EXAMPLE.sources[0])
     for trigger in automation["triggers"]:

@@ -6,7 +6,7 @@ from aiomqtt import Topic
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from monitor.mqtt.topics import ANY, ANY_SOUND, PROBLEM, Address, Topics, parse, slug, slugs
+from monitor.mqtt.topics import ANY, ANY_SOUND, PROBLEM, Address, Topics, parse_topic, slug, slugs
 
 names = st.from_regex(r"[A-Za-z0-9_-]{1,20}", fullmatch=True)
 prefixes = st.lists(st.text("abc-_ é", min_size=1, max_size=5), min_size=1, max_size=3).map("/".join)
@@ -16,15 +16,15 @@ prefixes = st.lists(st.text("abc-_ é", min_size=1, max_size=5), min_size=1, max
 def test_a_topic_parses_back_to_what_it_was_made_of(prefix: str, node: str, source: str, sound: str) -> None:
     """Also where a source is called like one of our own levels."""
     topics = Topics(prefix, node)
-    assert parse(prefix, topics.availability) == Address(node, "availability")
-    assert parse(prefix, topics.health) == Address(node, "health")
-    assert parse(prefix, topics.log) == Address(node, "log")
-    assert parse(prefix, topics.source_availability(source)) == Address(node, "availability", source)
-    assert parse(prefix, topics.event(source)) == Address(node, "event", source)
-    assert parse(prefix, topics.live(source)) == Address(node, "live", source)
-    assert parse(prefix, topics.level(source)) == Address(node, "level", source)
-    assert parse(prefix, topics.state(source, sound)) == Address(node, "state", source, sound)
-    assert parse(prefix, topics.attributes(source, sound)) == Address(node, "attributes", source, sound)
+    assert parse_topic(prefix, topics.availability) == Address(node, "availability")
+    assert parse_topic(prefix, topics.health) == Address(node, "health")
+    assert parse_topic(prefix, topics.log) == Address(node, "log")
+    assert parse_topic(prefix, topics.source_availability(source)) == Address(node, "availability", source)
+    assert parse_topic(prefix, topics.event(source)) == Address(node, "event", source)
+    assert parse_topic(prefix, topics.live(source)) == Address(node, "live", source)
+    assert parse_topic(prefix, topics.level(source)) == Address(node, "level", source)
+    assert parse_topic(prefix, topics.state(source, sound)) == Address(node, "state", source, sound)
+    assert parse_topic(prefix, topics.attributes(source, sound)) == Address(node, "attributes", source, sound)
 
 
 @given(prefixes, names, names)
@@ -49,7 +49,7 @@ def test_what_is_not_ours_does_not_parse() -> None:
         "a/box/hall/dog/event",
         "a/a/a/a/a",
     ):
-        assert parse("a", topic) is None, topic
+        assert parse_topic("a", topic) is None, topic
 
 
 @given(st.text())

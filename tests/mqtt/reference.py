@@ -1,6 +1,6 @@
-"""Keeps REFERENCE.md beside this file true: `python -m monitor.mqtt.reference` writes its tables anew, from the code.
+"""Keeps docs/mqtt.md up to date: `python -m tests.mqtt.reference` regenerates its tables from the code.
 
-What stands between `<!-- NAME -->` and `<!-- end -->` there is made here; the rest is written by hand.
+Only the text between `<!-- NAME -->` and `<!-- end -->` is generated; the rest is written by hand.
 """
 
 import ast
@@ -15,21 +15,28 @@ import msgspec
 
 from monitor import messages
 from monitor.config.schema import DEFAULT_RULES
-from monitor.mqtt.controls import Kind, Role, controls
-from monitor.mqtt.discovery import Device, components
+from monitor.mqtt.announcement import Device, components
+from monitor.mqtt.control import Role, controls
 from monitor.mqtt.outbox import FRESH
 from monitor.mqtt.topics import ANY_SOUND, OFF, OFFLINE, ON, ONLINE, PROBLEM, Topics
 
-PAGE = Path(__file__).with_name("REFERENCE.md")
+PAGE = Path(__file__).parents[2] / "docs" / "mqtt.md"
 
 TOPICS = Topics("sound-monitor", "<node>")
 EXAMPLE = Device(
     topics := Topics("sound-monitor", "hallway"),
     ("mic",),
     {**{rule.label: rule.classes for rule in DEFAULT_RULES}, "Washing machine": ("Beep, bleep",)},
-    controls(topics.prefix, topics.node, [], ["default", "night"]),
+    controls(topics, [], ["default", "night"]),
 )
 """The monitor that the page's automations are written for."""
+
+PAYLOADS = {
+    Role.PAUSE: "`ON` or `OFF`",
+    Role.PROFILE: "the name of a profile",
+    Role.ENABLED: "`ON` or `OFF`",
+    Role.THRESHOLD: "a number from 0 to 1",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,12 +94,12 @@ def payloads_list() -> Iterator[str]:
 
 def commands_table() -> Iterator[str]:
     """What can be set where."""
-    kinds, roles = _docs(Kind), _docs(Role)
-    for control in controls(TOPICS.prefix, TOPICS.node, ["sound"], ["one", "two"]):
+    roles = _docs(Role)
+    for control in controls(TOPICS, ["sound"], ["one", "two"]):
         command, state = (
             topic.replace("/sound/", "/<sound>/") for topic in (control.command_topic, control.state_topic)
         )
-        yield _row(f"`{command}`", f"`{state}`", kinds[control.kind.name], roles[control.role.name])
+        yield _row(f"`{command}`", f"`{state}`", PAYLOADS[control.role], roles[control.role.name])
 
 
 def entities_table() -> Iterator[str]:

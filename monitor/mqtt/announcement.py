@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import msgspec
 
 from monitor import __version__
-from monitor.mqtt.controls import STEP, Control, Kind, Role
+from monitor.mqtt.control import Control, Role
 from monitor.mqtt.topics import ANY_SOUND, PROBLEM, Topics, slug, slugs
 
 Component = dict[str, object]
@@ -20,6 +20,9 @@ Component = dict[str, object]
 
 SOUND_CLASSES = {"smoke": "smoke", "fire alarm": "smoke", "carbon monoxide": "carbon_monoxide"}
 """Words in a sound's name that make it more than a sound, and Home Assistant's device class for it."""
+
+STEP = 0.01
+"""Step of a threshold's slider."""
 
 STARTED_ONLY = "{{ value if value_json.phase == 'started' else '' }}"
 """The event entity fires when a sound begins; when it ends, the binary sensor tells."""
@@ -38,23 +41,13 @@ class Device:
     """Whether the sources' levels are published."""
 
 
-def identifier(topics: Topics) -> str:
-    """The device's own, in [a-zA-Z0-9_-]."""
-    return f"{slug(topics.prefix)}-{topics.node}"
-
-
-def config_topic(discovery_prefix: str, topics: Topics) -> str:
-    """Where the device is announced."""
-    return f"{discovery_prefix}/device/{identifier(topics)}/config"
-
-
 def announcement(device: Device, gone: Mapping[str, str] | None = None) -> bytes:
     """The JSON that makes the device. `gone` are keys, with their platforms, of components that it shall remove."""
     removed = {key: {"p": platform} for key, platform in (gone or {}).items()}
     return msgspec.json.encode(
         {
             "dev": {
-                "ids": [identifier(device.topics)],
+                "ids": [device.topics.identifier],
                 "name": device.topics.node,
                 "mf": "sound-monitor",
                 "mdl": "Sound event monitor",
@@ -99,7 +92,7 @@ def components(device: Device) -> dict[str, Component]:
         entity = f"{slug(device.topics.node)}_{place}"
         found[key] = {
             "p": platform,
-            "unique_id": f"{identifier(device.topics)}-{key}",
+            "unique_id": f"{device.topics.identifier}-{key}",
             "name": unlike,
             "default_entity_id": f"{platform}.{entity}",
             "object_id": entity,  # the same, for releases before 2026.4
@@ -161,15 +154,19 @@ def _diagnostics(topics: Topics) -> Iterator[_Entity]:
 
 def _of_control(control: Control) -> _Entity:
     details: Component = {"command_topic": control.command_topic, "state_topic": control.state_topic}
-    if control.role in (Role.ENABLED, Role.THRESHOLD):
+    if control.label is not None:
         details["entity_category"] = "config"
-    match control.kind:
-        case Kind.SELECT:
+    match control.role:
+        case Role.PAUSE | Role.ENABLED:
+            platform = "switch"
+        case Role.PROFILE:
+            platform = "select"
             details["options"] = list(control.options)
-        case Kind.NUMBER:
+        case Role.THRESHOLD:
+            platform = "number"
             details |= {"min": 0, "max": 1, "step": STEP, "mode": "slider"}
     key = control.key.replace("/", "-")
-    return f"set-{key}", control.kind.value, control.name, key.replace("-", "_"), details
+    return f"set-{key}", platform, control.name, key.replace("-", "_"), details
 
 
 def device_class(label: str, classes: Sequence[str]) -> str:

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from monitor.config.schema import LABEL, NAME
-from monitor.mqtt.controls import controls
-from monitor.mqtt.discovery import Device, announcement, components, config_topic, device_class, platforms
+from monitor.mqtt.announcement import Device, announcement, components, device_class, platforms
+from monitor.mqtt.control import controls
 from monitor.mqtt.topics import Topics
 from tests.mqtt.home import validate
 
@@ -24,14 +24,14 @@ def device(*labels: str, sources: Sequence[str] = ("hall",), topics: Topics = TO
         topics,
         sources,
         {label: [label] for label in labels},
-        controls(topics.prefix, topics.node, labels, ("normal", "night")),
+        controls(topics, labels, ("normal", "night")),
         level,
     )
 
 
 def accepted(device: Device) -> dict[str, dict[str, Any]]:
     """The entities that Home Assistant makes of it."""
-    return validate(config_topic("homeassistant", device.topics), announcement(device))
+    return validate(device.topics.announcement("homeassistant"), announcement(device))
 
 
 def test_each_source_and_each_sound_has_its_entities() -> None:
@@ -45,6 +45,15 @@ def test_each_source_and_each_sound_has_its_entities() -> None:
     }
     assert found["event-hall"]["event_types"] == ["Smoke alarm", "Dog"]
     assert found["set-profile"]["options"] == ["normal", "night"]
+    platform_of = {key: each["p"] for key, each in found.items() if key.startswith("set-")}
+    assert platform_of == {
+        "set-pause": "switch",
+        "set-profile": "select",
+        "set-smoke_alarm-enabled": "switch",
+        "set-smoke_alarm-threshold": "number",
+        "set-dog-enabled": "switch",
+        "set-dog-threshold": "number",
+    }
 
 
 def test_a_level_has_an_entity_only_if_it_is_published() -> None:
@@ -117,7 +126,7 @@ def test_what_is_gone_is_announced_with_its_platform_alone() -> None:
     gone = {key: old[key] for key in old.keys() - new.keys()}
     assert gone.keys() == {"sound-hall-cat", "set-cat-enabled", "set-cat-threshold"}
     both = announcement(after, gone)
-    assert validate(config_topic("homeassistant", TOPICS), both).keys() == new.keys()
+    assert validate(TOPICS.announcement("homeassistant"), both).keys() == new.keys()
     assert platforms(both) == old
 
 

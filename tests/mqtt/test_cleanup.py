@@ -1,0 +1,63 @@
+"""Retained topics are cleared, at a real broker: leftovers of another configuration, or all of a monitor's."""
+
+import asyncio
+
+from monitor.config.schema import MqttConfig
+from monitor.messages import Phase
+from monitor.mqtt.announcement import components
+from monitor.mqtt.cleanup import Cleared, clear
+from tests.mqtt.examples import BASE, detection, eventually, listening
+from tests.mqtt.home import ANNOUNCEMENT, announcing, at_home, box
+from tests.mqtt.test_home_assistant import topics
+from tests.parts.broker import Broker
+
+
+async def test_what_an_earlier_configuration_left_is_cleared(config: MqttConfig, broker: Broker) -> None:
+    """Of this monitor, not of others; what is still there stays."""
+    async with listening(broker.port) as ear:
+        foreign = "sound-monitor/other/cellar/cat/state"
+        for topic in (foreign, f"{BASE}/setting/cat/enabled", f"{BASE}/setting/dog/enabled", f"{BASE}/hall/level"):
+            await ear.client.publish(topic, b"ON", qos=1, retain=True)
+        async with announcing(config, box("Dog", "Cat", sources=["hall", "cellar"])) as running:
+            running.hear(detection(label="Cat"))
+            await eventually(lambda: ear.last("hall/cat/state") == b"ON")
+        async with announcing(config, box("Dog")):
+            gone = [f"cellar/{name}" for name in ("availability", "dog/state", "any/state", "problem/state")]
+            gone += ["hall/cat/state", "hall/cat/attributes", "setting/cat/enabled", "hall/level"]
+            await eventually(lambda: all(ear.last(topic) == b"" for topic in gone))
+    async with listening(broker.port) as late:
+        await eventually(lambda: late.last("setting/dog/enabled"))
+        left = {str(message.topic) for message in late.heard if message.topic.matches("sound-monitor/#")}
+        expected = {"availability", "hall/availability", "setting/dog/enabled"}
+        expected |= {f"hall/{each}" for each in ("dog/state", "any/state", "any/attributes", "problem/state")}
+        assert left == {foreign, *(f"{BASE}/{topic}" for topic in expected)}
+
+
+async def test_clear_leaves_nothing_of_a_monitor_behind(config: MqttConfig, broker: Broker) -> None:
+    """Nor anything to be cleared; other monitors stay."""
+    other = "sound-monitor/other/availability"
+    async with at_home(broker.port) as home, listening(broker.port) as ear:
+        await ear.client.publish(other, b"online", qos=1, retain=True)
+        async with announcing(config, box("Dog")) as running:
+            running.hear(detection(Phase.STARTED, label="Dog"))
+            await eventually(lambda: home.entities and ear.last("hall/dog/state") == b"ON")
+        entities = len(home.entities)
+        cleared = await clear(config, "box")
+        assert (cleared.entities, cleared.running) == (entities, False)
+        assert cleared.topics > 4
+        await eventually(lambda: not home.devices)
+        assert await clear(config, "box") == Cleared(None, 0, False)
+    async with listening(broker.port) as late:
+        await eventually(lambda: late.heard)
+        assert [str(message.topic) for message in late.heard] == [other]
+
+
+async def test_clear_says_that_the_monitor_runs(config: MqttConfig, broker: Broker) -> None:
+    """It would announce itself again; what it tells meanwhile is not counted."""
+    async with announcing(config, box("Dog")) as running, listening(broker.port) as ear:
+        await eventually(lambda: ANNOUNCEMENT in topics(ear))
+        retained = {topic for topic in topics(ear) if topic.startswith(BASE)}
+        clearing = asyncio.create_task(clear(config, "box"))
+        await asyncio.sleep(0.3)
+        running.hear(detection(label="Dog"))
+        assert await clearing == Cleared(len(components(box("Dog"))), len(retained), True)
