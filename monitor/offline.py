@@ -1,7 +1,7 @@
-"""The live pipeline over a file, as fast as it goes: the same windows, model and decisions."""
+"""The live pipeline over a file, as fast as possible: the same windows, model and decisions."""
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -12,10 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from monitor.audio.media import Media
+from monitor.audio.pcm import open_pcm, read_pcm
 from monitor.audio.resample import Resampler
+from monitor.audio.spec import parse_spec
 from monitor.audio.windows import Grid, Windower
 from monitor.classify.classifier import Classifier
 from monitor.detect.tracker import Tracker
+from monitor.errors import ConfigError, SourceError
 from monitor.messages import ModelCard, Phase, Rule, Samples, Scores, Transition, Window
 
 
@@ -29,31 +32,45 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
     end: float
     """Seconds in the file."""
     score: float
-    """The score that decided, in [0, 1]."""
+    """Score that met the rule, in [0, 1]."""
     peak: float
-    """The highest raw score, in [0, 1]."""
+    """Highest raw score, in [0, 1]."""
     model: str
 
 
 @dataclass(frozen=True, slots=True)
 class FileScores:
-    """What the model said about each window of a file."""
+    """The model's scores of each window of a file."""
 
     times: NDArray[np.float64]
     """float64[n]: ends of the windows, seconds."""
     probabilities: Samples
     """float32[n, classes]."""
     embeddings: Samples | None
-    """float32[n, dims], where the model has them."""
+    """float32[n, dims]; None if the model has none."""
 
 
 @dataclass(frozen=True, slots=True)
 class Analysis:
-    """All that was found in a file, in order of time."""
+    """Result for one file."""
 
     found: list[Found]
+    """In order of time."""
     scores: FileScores | None
-    """Where they were to be kept."""
+    """None unless requested."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Input:
+    """An open file."""
+
+    rate: int
+    """Hertz."""
+    channels: int
+    duration: float | None
+    """Seconds, None if unknown."""
+    blocks: Generator[Samples, None, None]
+    """float32[n, channels] each."""
 
 
 async def analyze(
@@ -67,35 +84,48 @@ async def analyze(
 ) -> Analysis:
     """Run a file through the pipeline with a `hop` in seconds. Raises `SourceError`.
 
-    `progress` hears of the seconds done and, where the file tells, the seconds there are. Scores take memory, some
-    tens of MB an hour: they are kept only if asked for.
+    `path` is an audio file of any common format, a FIFO, `-` for one on standard input, or raw samples as
+    `pcm:PATH[@RATE[xCHANNELS]]`. `progress` is called with the seconds done and the seconds in total, None if unknown.
+    Scores take tens of MB per hour of audio; `keep_scores` requests them.
     """
     card = classifier.card
     grid = Grid(card.sample_rate, card.window, max(1, round(hop * card.sample_rate)))
-    media = Media(path)
+    audio = _open_input(path)
     tracker, book = Tracker(rules, grid.rate, grid.hop), _Book(path, card.name, grid.rate)
     kept: list[tuple[int, Scores]] = []
     windower = Windower(path, 0, grid, _file_time)
-    windows = _windows(media, windower, grid.rate)
+    windows = _windows(audio, windower, grid.rate)
     while batch := list(islice(windows, classifier.batch)):
         for window, scores in zip(batch, await classifier.run(batch), strict=True):
             book.enter(tracker.update(window, scores))
             if keep_scores:
                 kept.append((window.end, scores))
-        progress(batch[-1].end / grid.rate, media.duration)
+        progress(batch[-1].end / grid.rate, audio.duration)
     book.enter(tracker.finish(windower.length))
     return Analysis(book.closed(windower.length), _stack(kept, card) if keep_scores else None)
 
 
-def _windows(media: Media, windower: Windower, rate: int) -> Iterator[Window]:
-    """All windows of a file, decoded as they are asked for."""
-    resampler = Resampler(media.rate, rate)
-    with closing(media.blocks()) as blocks:
+def _open_input(location: str) -> _Input:
+    if not location.startswith("pcm:"):
+        media = Media(location, pipes=True)
+        return _Input(media.rate, media.channels, media.duration, media.blocks())
+    try:
+        spec = parse_spec(location)
+    except ConfigError as error:
+        reason = str(error).partition("\n")[0]
+        raise SourceError(f"{reason}; use pcm:PATH[@RATE[xCHANNELS]], for example pcm:night.raw@48000x2") from error
+    return _Input(spec.rate, spec.channels, None, read_pcm(open_pcm(spec.target), spec.channels))
+
+
+def _windows(audio: _Input, windower: Windower, rate: int) -> Iterator[Window]:
+    """Yield all windows of a file, decoded on demand."""
+    resampler = Resampler(audio.rate, rate)
+    with closing(audio.blocks) as blocks:
         for block in blocks:
             windower.push(resampler.push(block))
             while (window := windower.take()) is not None:
                 yield window
-    windower.push(resampler.push(np.zeros((0, media.channels), np.float32), last=True))
+    windower.push(resampler.push(np.zeros((0, audio.channels), np.float32), last=True))
     windower.finish()
     while (window := windower.take()) is not None:
         yield window
@@ -116,7 +146,7 @@ def _file_time(seconds: float) -> datetime:
 
 
 class _Book:
-    """Pairs starts with ends."""
+    """Pairs the start of each detection with its end."""
 
     def __init__(self, file: str, model: str, rate: int) -> None:
         self._file, self._model, self._rate = os.fsencode(file).decode(errors="replace"), model, rate
@@ -131,7 +161,7 @@ class _Book:
                 self._pairs.append((self._open.pop(change.label), change))
 
     def closed(self, length: int) -> list[Found]:
-        """Everything found in a file of this many samples; the silence that fills its last window is none of it."""
+        """Return the pairs in a file of `length` samples; the silence that fills its last window does not count."""
         return [
             Found(
                 file=self._file,

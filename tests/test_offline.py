@@ -1,5 +1,7 @@
 """The live pipeline over files, with a real model and real decoding."""
 
+import os
+import threading
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
@@ -116,6 +118,31 @@ async def test_progress_grows_to_the_length_of_the_file(classifier: Classifier, 
     assert done == sorted(done)
     assert done[-1] >= 5.0
     assert {total for _, total in heard} == {5.0}
+
+
+async def test_a_pipe_gives_what_the_file_gives(classifier: Classifier, tmp_path: Path) -> None:
+    """A WAV file that arrives through a FIFO has the same detections as the file."""
+    path, fifo = write_wav(tmp_path / "a.wav", bursts(8, 5.0)), tmp_path / "fifo"
+    os.mkfifo(fifo)
+    writer = threading.Thread(target=lambda: fifo.write_bytes(path.read_bytes()))
+    writer.start()
+    assert starts(await analysed(classifier, fifo)) == starts(await analysed(classifier, path))
+    writer.join()
+
+
+async def test_raw_samples_have_the_rate_and_channels_of_their_name(classifier: Classifier, tmp_path: Path) -> None:
+    """`pcm:PATH@RATExCHANNELS` reads 16-bit samples from a file."""
+    audio = np.repeat(bursts(8, 5.0), 3)
+    (tmp_path / "a.raw").write_bytes((np.stack((audio, audio), axis=1) * 32767).astype("<i2").tobytes())
+    name = f"pcm:{tmp_path}/a.raw@{3 * RATE}x2"
+    analysis = await analyze(name, classifier, rules(classifier), HOP / RATE, lambda *_: None)
+    assert starts(analysis) == pytest.approx([5.0], abs=0.1)
+
+
+async def test_an_invalid_raw_format_is_a_source_error(classifier: Classifier) -> None:
+    """The message gives the form to use, in one line."""
+    with pytest.raises(SourceError, match=r"^'pcm:a@1' has a rate outside .*; use pcm:PATH\[@RATE\[xCHANNELS\]\].*$"):
+        await analyze("pcm:a@1", classifier, rules(classifier), HOP / RATE, lambda *_: None)
 
 
 async def test_a_file_that_is_not_audio_is_refused(classifier: Classifier, tmp_path: Path) -> None:

@@ -1,9 +1,11 @@
-"""Which microphone a user means."""
+"""Input devices, and the one that a user means."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from monitor.errors import SourceError
+
+NO_MICROPHONE = "no microphone found; plug one in, start a sound server, or add this user to the group audio"
 
 
 @dataclass(frozen=True, slots=True)
@@ -11,23 +13,23 @@ class InputDevice:
     """A device that can record."""
 
     index: int
-    """PortAudio's number for it, until devices come or go."""
+    """PortAudio's number of the device, valid until a device is added or removed."""
     name: str
     host_api: str
     channels: int
-    """The most it has."""
+    """The most that it can record."""
     rate: int
-    """Its own, in Hertz."""
+    """Its default rate, Hertz."""
     default: bool
 
 
 def choose(wanted: str, devices: Sequence[InputDevice]) -> InputDevice:
-    """The device with this number or exact name, or else the only one with `wanted` in its name.
+    """Return the device with this number or exact name, otherwise the only one whose name contains `wanted`.
 
-    Case does not matter; empty means the default. Raises `SourceError`.
+    Case does not matter; an empty name means the default device. Raises `SourceError`.
     """
     if not devices:
-        raise SourceError("no microphone found; is one plugged in, and may this user record (group audio)?")
+        raise SourceError(NO_MICROPHONE)
     if wanted.isdecimal():
         found = [device for device in devices if device.index == int(wanted)]
     elif wanted:
@@ -40,6 +42,6 @@ def choose(wanted: str, devices: Sequence[InputDevice]) -> InputDevice:
         return found[0]
     names = ", ".join(f"{device.index} {device.name!r}" for device in found or devices)
     if found:
-        raise SourceError(f"several microphones fit: {names}; give more of the name, or the number")
-    what = "no microphone has this name or number" if wanted else "no microphone is the default"
-    raise SourceError(f"{what}; there are: {names}")
+        raise SourceError(f"several devices match: {names}; give more of the name, or the number")
+    what = "no device has this name or number" if wanted else "there is no default device"
+    raise SourceError(f"{what}; available: {names}")

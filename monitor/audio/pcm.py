@@ -11,12 +11,17 @@ from monitor.errors import SourceError
 from monitor.files import expand_home
 from monitor.messages import Samples
 
-READ = 65536  # bytes at most at once, the size of a pipe
-POLL = 200  # milliseconds without data after which an empty block is given
+CHUNK = 65536
+"""Most bytes to read at once: the size of a pipe."""
+POLL_MS = 200
+"""Milliseconds without data after which an empty block is yielded."""
 
 
 def open_pcm(path: str) -> int:
-    """A file descriptor to read from: `-` is standard input. A FIFO may be without a writer. Raises `SourceError`."""
+    """Open a path, or `-` for standard input, and return its descriptor. A FIFO needs no writer yet.
+
+    Raises `SourceError`.
+    """
     try:
         if path == "-":
             descriptor = os.dup(0)
@@ -24,8 +29,7 @@ def open_pcm(path: str) -> int:
                 os.close(descriptor)
                 raise SourceError("pcm:-: standard input is a terminal; pipe raw 16-bit samples into it")
             return descriptor
-        there = expand_home(path)
-        descriptor = os.open(there, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        descriptor = os.open(expand_home(path), os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError as error:
         raise SourceError(f"pcm:{path}: {error.strerror}") from error
     if stat.S_ISDIR(os.fstat(descriptor).st_mode):
@@ -35,19 +39,19 @@ def open_pcm(path: str) -> int:
 
 
 def read_pcm(descriptor: int, channels: int) -> Generator[Samples, None, None]:
-    """All samples as float32[n, channels] until the end, closing the descriptor; an empty block while none come.
+    """Yield all samples as float32[n, channels], and an empty block while none arrive; close the descriptor at the end.
 
-    Part of a frame at the very end is left out. Raises `SourceError` when reading fails.
+    An incomplete frame at the very end is omitted. Raises `SourceError` when reading fails.
     """
     poll = select.poll()
     poll.register(descriptor, select.POLLIN)
     rest = b""
     try:
         while True:
-            if not poll.poll(POLL):
+            if not poll.poll(POLL_MS):
                 yield decode_pcm(b"", channels)
                 continue
-            data = os.read(descriptor, READ)
+            data = os.read(descriptor, CHUNK)
             if not data:
                 return
             data = rest + data
@@ -61,5 +65,5 @@ def read_pcm(descriptor: int, channels: int) -> Generator[Samples, None, None]:
 
 
 def decode_pcm(data: bytes, channels: int) -> Samples:
-    """Whole frames of signed 16-bit little-endian samples as float32[n, channels] in [-1, 1)."""
+    """Convert whole frames of signed 16-bit little-endian samples to float32[n, channels] in [-1, 1)."""
     return np.frombuffer(data, "<i2").reshape(-1, channels).astype(np.float32) / np.float32(32768)

@@ -31,11 +31,12 @@ FORMS = """\
 
 SCHEMES = ("rtsp", "rtsps", "http", "https", "rtmp", "udp")
 
-CATCH_UP = 1.25  # times real time at most: a stream's burst neither overruns the ring nor adds up to a lag
+CATCH_UP = 1.25
+"""Highest speed of a stream, in multiples of real time: a burst neither overruns the ring nor leaves a lasting lag."""
 
 
 class SourceKind(StrEnum):
-    """What a source is."""
+    """Kind of input."""
 
     MICROPHONE = "mic"
     FILE = "file"
@@ -46,13 +47,13 @@ class SourceKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class SourceSpec:
-    """One input, understood but not yet opened."""
+    """One input: parsed, not opened."""
 
     kind: SourceKind
     target: str = ""
-    """Microphone: part of its name, or its number, empty for the default. Otherwise path or URL; `-` is stdin."""
+    """Microphone: part of its name, or its number, empty for the default. Otherwise a path or URL; `-` is stdin."""
     rate: int = 16000
-    """Hertz, of raw samples."""
+    """Hertz; of raw samples."""
     channels: int = 1
     """Of raw samples."""
 
@@ -62,7 +63,7 @@ class SourceSpec:
 
 
 def parse_spec(text: str) -> SourceSpec:
-    """Understand what to listen to; nothing is opened. Raises `ConfigError` with the forms there are."""
+    """Parse a source specification. Raises `ConfigError`, whose message lists all forms."""
     word, colon, rest = text.partition(":")
     if not text.strip() or any(ord(character) < 32 for character in text):
         raise _refused(text, "is not a source")
@@ -80,7 +81,7 @@ def parse_spec(text: str) -> SourceSpec:
 
 
 def default_name(spec: SourceSpec) -> str:
-    """A short name for messages and topics, of the characters A-Z a-z 0-9 _ - only."""
+    """Return a short name for messages and topics, made of the characters A-Z a-z 0-9 _ - only."""
     match spec.kind:
         case SourceKind.MICROPHONE:
             name = f"mic-{spec.target}"
@@ -97,7 +98,10 @@ def default_name(spec: SourceSpec) -> str:
 
 
 def opener(spec: SourceSpec, rate: int, loop: bool = False) -> Opener:
-    """How to open the source. `rate`, the model's, is what a microphone is asked for; `loop` repeats a file."""
+    """Return a function that opens the source.
+
+    `rate` (the model's, Hertz) is requested from a microphone; `loop` repeats a file.
+    """
 
     def open_source() -> Capture:
         match spec.kind:
@@ -127,7 +131,7 @@ def _open_media(spec: SourceSpec, loop: bool) -> Capture:
         while loop and finite:
             yield from Media(spec.target).blocks()
         if not finite:
-            raise SourceError(f"{media.name}: the stream has ended")
+            raise SourceError(f"{media.name}: the stream ended")
 
     return Feeder(
         blocks(),
@@ -162,9 +166,9 @@ def _parse_url(text: str) -> SourceSpec:
     except ValueError as error:
         raise _refused(text, f"is not a URL ({error})") from error
     if url.scheme not in SCHEMES:
-        raise _refused(text, f"has a scheme other than {', '.join(SCHEMES)}")
+        raise _refused(text, f"has an unknown scheme; {suggestion(url.scheme, SCHEMES, cutoff=0.7)}")
     if not host and url.scheme != "udp":
-        raise _refused(text, "names no host")
+        raise _refused(text, "has no host")
     return SourceSpec(SourceKind.URL, text)
 
 
@@ -175,7 +179,7 @@ def _parse_pcm(text: str, rest: str) -> SourceSpec:
     if form:
         spec = replace(spec, rate=int(form[1]), channels=int(form[2] or 1))
     if not path or (path.startswith("-") and path != "-"):
-        raise _refused(text, "names no path, or a rate that is not a number")
+        raise _refused(text, "has no path, or an invalid rate")
     if not 1000 <= spec.rate <= 384000 or not 1 <= spec.channels <= 32:
         raise _refused(text, "has a rate outside 1000 to 384000 Hz, or other than 1 to 32 channels")
     return spec

@@ -2,6 +2,7 @@
 
 from argparse import Namespace
 
+from monitor.audio.devices import NO_MICROPHONE
 from monitor.audio.microphone import list_devices
 from monitor.commands.table import print_table
 from monitor.errors import SourceError
@@ -11,7 +12,7 @@ def main(_: Namespace) -> int:
     """Print a table of input devices. Raises `SourceError` where there is none."""
     devices = list_devices()
     if not devices:
-        raise SourceError("no input device found; is a microphone plugged in, or a sound server running?")
+        raise SourceError(NO_MICROPHONE)
     print_table(
         ("", "index", "name", "host API", "channels", "default rate"),
         [

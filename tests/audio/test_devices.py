@@ -1,4 +1,4 @@
-"""Choosing a microphone by name or number."""
+"""Choice of a microphone by name or number."""
 
 import pytest
 
@@ -15,21 +15,21 @@ DEVICES = [
 
 @pytest.mark.parametrize(("wanted", "index"), [("", 5), ("2", 2), ("BACK", 2), ("Default", 5), ("too", 6)])
 def test_a_name_a_part_of_it_or_a_number_chooses(wanted: str, index: int) -> None:
-    """An exact name goes before a part of a name, and case does not matter."""
+    """An exact name precedes a part of a name, and case does not matter."""
     assert choose(wanted, DEVICES).index == index
 
 
 @pytest.mark.parametrize(
     ("wanted", "devices", "message"),
     [
-        ("usb", DEVICES, r"several microphones fit: 0 'USB Audio: front \(hw:1,0\)', 2 'USB"),
-        ("webcam", DEVICES, "no microphone has this name .* 5 'default'"),
-        ("1", DEVICES, "no microphone has this name or number"),
-        ("", DEVICES[:2], "no microphone is the default; there are: 0 "),
-        ("", [], "no microphone found"),
+        ("usb", DEVICES, r"several devices match: 0 'USB Audio: front \(hw:1,0\)', 2 'USB"),
+        ("webcam", DEVICES, "no device has this name .* 5 'default'"),
+        ("1", DEVICES, "no device has this name or number"),
+        ("", DEVICES[:2], "there is no default device; available: 0 "),
+        ("", [], "no microphone found; .*group audio"),
     ],
 )
-def test_what_does_not_choose_one_says_what_there_is(wanted: str, devices: list[InputDevice], message: str) -> None:
-    """No match and several matches are errors that list the devices."""
+def test_an_ambiguous_or_unknown_name_lists_the_devices(wanted: str, devices: list[InputDevice], message: str) -> None:
+    """No match and several matches raise an error that lists the available devices."""
     with pytest.raises(SourceError, match=message):
         choose(wanted, devices)

@@ -5,7 +5,8 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import av
@@ -133,8 +134,8 @@ def make_headers_only(path: Path) -> None:
         (make_fifo, "not a regular file.*use pcm:"),
         (lambda path: path.write_bytes(np.random.default_rng(0).bytes(30_000)), "not audio in a known format"),
         (lambda path: path.write_text("hello\n" * 100), "not audio in a known format"),
-        (make_video, "no audio stream in it, only video"),
-        (make_headers_only, "no audio in it could be decoded|not audio"),
+        (make_video, "contains no audio, only video"),
+        (make_headers_only, "none of its audio could be decoded|not audio"),
     ],
     ids=["missing", "directory", "empty", "fifo", "garbage", "text", "video", "headers"],
 )
@@ -144,6 +145,45 @@ def test_what_is_not_audio_is_refused_by_name(tmp_path: Path, make: Callable[[Pa
     make(path)
     with pytest.raises(SourceError, match=f"^{path}: .*{message}"):
         Media(str(path))
+
+
+@contextmanager
+def standard_input(path: Path) -> Iterator[None]:
+    """Read descriptor 0 from a pipe that holds this file."""
+    before = os.dup(0)
+    reader, writer = os.pipe()
+    os.dup2(reader, 0)
+    os.close(reader)
+    thread = threading.Thread(target=_fill, args=(writer, path.read_bytes()))
+    thread.start()
+    try:
+        yield
+    finally:
+        os.dup2(before, 0)
+        os.close(before)
+        thread.join()
+
+
+def _fill(writer: int, data: bytes) -> None:
+    with os.fdopen(writer, "wb") as pipe:
+        pipe.write(data)
+
+
+@pytest.mark.parametrize(("name", "codec"), [("a.wav", "pcm_s16le"), ("a.flac", "flac"), ("a.ogg", "libopus")])
+def test_standard_input_is_a_file_where_pipes_are_allowed(tmp_path: Path, name: str, codec: str) -> None:
+    """`-` gives the samples of the file that is piped in."""
+    path = write_audio(tmp_path / name, tone(1, 48000, 440), 48000, codec)
+    with standard_input(path):
+        piped = Media("-", pipes=True)
+        assert piped.name == "standard input"
+        assert np.array_equal(everything(piped), everything(Media(str(path))))
+
+
+def test_a_terminal_is_not_a_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without a pipe the error says what to do, instead of waiting for input."""
+    monkeypatch.setattr(os, "isatty", lambda descriptor: True)
+    with pytest.raises(SourceError, match="standard input is a terminal; pipe an audio file into it"):
+        Media("-", pipes=True)
 
 
 def test_ffmpeg_prints_nothing(tmp_path: Path) -> None:
@@ -181,10 +221,10 @@ def test_a_stream_over_http_has_no_duration(tmp_path: Path) -> None:
 
 def test_a_server_that_says_nothing_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     """Opening fails within its limit, and the message has neither user nor password nor query in it."""
-    monkeypatch.setattr(media, "OPEN_TIMEOUT", 0.3)
+    monkeypatch.setattr(media, "START_TIMEOUT", 0.3)
     hold = threading.Event()
     with serving(web(b"", length=False, hold=hold)) as address:
-        with pytest.raises(SourceError, match=f"^http://{address}/radio.mp3: it has stopped answering"):
+        with pytest.raises(SourceError, match=f"^http://{address}/radio.mp3: stopped responding"):
             Media(f"http://user:secret@{address}/radio.mp3?token=secret")
         hold.set()
 
@@ -196,7 +236,7 @@ def test_a_stream_that_falls_silent_is_given_up(tmp_path: Path, monkeypatch: pyt
     hold = threading.Event()
     with serving(web(path.read_bytes(), length=False, hold=hold)) as address:
         opened = Media(f"http://{address}/radio.mp3")
-        with pytest.raises(SourceError, match=r"stopped answering"):
+        with pytest.raises(SourceError, match="stopped responding"):
             everything(opened)
         hold.set()
 
@@ -208,10 +248,11 @@ def test_a_server_without_audio_is_an_error(path: str, message: str) -> None:
         Media(f"http://{address}{path}")
 
 
-def test_a_camera_is_heard_over_rtsp() -> None:
-    """RTSP over one TCP connection, a live stream of the camera's own rate."""
+@pytest.mark.parametrize("scheme", ["rtsp", "RTSP"])
+def test_a_camera_is_decoded_over_rtsp(scheme: str) -> None:
+    """RTSP works over one TCP connection, at the camera's own rate, whatever the case of the scheme."""
     with serving(camera(tone(2, 16000, 1000)[:, 0], 16000)) as address:
-        opened = Media(f"rtsp://user:secret@{address}/live")
+        opened = Media(f"{scheme}://user:secret@{address}/live")
         assert (opened.rate, opened.channels, opened.duration) == (16000, 1, None)
         assert pitch(everything(opened)[:, 0], 16000) == pytest.approx(1000, abs=5)
 

@@ -43,6 +43,7 @@ def wait_for(condition: Callable[[], bool]) -> None:
         ("pcm:-", SourceSpec(SourceKind.PCM, "-"), "stdin"),
         ("pcm:-@48000", SourceSpec(SourceKind.PCM, "-", 48000), "stdin"),
         ("pcm:/run/a@b.fifo@8000x2", SourceSpec(SourceKind.PCM, "/run/a@b.fifo", 8000, 2), "a-b"),
+        ("RTSP://Cam/live", SourceSpec(SourceKind.URL, "RTSP://Cam/live"), "cam-live"),
         ("rtsp://u:p@cam.lan:554/live", SourceSpec(SourceKind.URL, "rtsp://u:p@cam.lan:554/live"), "cam-lan-live"),
         ("udp://@:5004", SourceSpec(SourceKind.URL, "udp://@:5004"), "url"),
     ],
@@ -60,12 +61,13 @@ def test_every_form_is_understood(text: str, spec: SourceSpec, name: str) -> Non
         ("Demo", r"did you mean 'demo'\?"),
         ("", "is not a source"),
         ("mic:", r"did you mean 'mic'\?"),
-        ("pcm:", "names no path"),
-        ("pcm:-@fast", "names no path, or a rate"),
+        ("pcm:", "has no path"),
+        ("pcm:-@fast", "has no path, or an invalid rate"),
         ("pcm:-@999", "outside 1000 to 384000"),
         ("pcm:-@16000x0", "1 to 32 channels"),
-        ("ftp://host/a.wav", "scheme other than rtsp"),
-        ("http:///a.wav", "names no host"),
+        ("ftp://host/a.wav", "unknown scheme; known: rtsp, rtsps, http, https, rtmp, udp"),
+        ("rstp://host/a", "unknown scheme; did you mean 'rtsp'"),
+        ("http:///a.wav", "has no host"),
         ("http://[bad/", "is not a URL"),
         ("a\0.wav", "is not a source"),
     ],
@@ -185,7 +187,7 @@ def test_the_end_of_a_live_stream_is_a_loss() -> None:
         capture = open_now(f"rtsp://user:secret@{address}/live")
         wait_for(lambda: capture.finished)
     assert capture.ring.written > 8000
-    assert str(capture.failure) == f"rtsp://{address}/live: the stream has ended"
+    assert str(capture.failure) == f"rtsp://{address}/live: the stream ended"
 
 
 def test_a_stream_s_burst_does_not_overrun_the_ring(tmp_path: Path) -> None:
