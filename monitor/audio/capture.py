@@ -1,7 +1,6 @@
-"""What every input looks like once it is open: a thread that fills a ring until it ends, is lost, or is closed."""
+"""An open input: a thread that fills a ring until it ends, is lost, or is closed."""
 
 import asyncio
-import contextlib
 import threading
 from collections.abc import Callable
 from typing import Protocol
@@ -11,11 +10,11 @@ from monitor.errors import SourceError
 
 
 class Capture(Protocol):
-    """An open input. Its own thread (PortAudio's, or one of ours) writes `ring`."""
+    """An open input. A thread of its own (PortAudio's, or a `Feeder`'s) writes `ring`."""
 
     @property
     def ring(self) -> SampleRing:
-        """Frames as they come: the device's own rate and channels, float32 in [-1, 1]."""
+        """Frames as they arrive: the device's own rate and channels, float32 in [-1, 1]."""
 
     @property
     def rate(self) -> int:
@@ -23,72 +22,69 @@ class Capture(Protocol):
 
     @property
     def device(self) -> str:
-        """What is open, in words for a person."""
+        """Name of the open device, file or stream, for a person."""
 
     @property
     def live(self) -> bool:
-        """True where sound passes whether we listen or not (a microphone, a stream, a file played in real time):
-        a slow reader loses the oldest. False where the writer waits until `consumed` makes room (a pipe)."""
+        """Whether the audio arrives in real time (a microphone, a stream, a file played at its own pace), so that a
+        slow reader loses the oldest. Otherwise the writer waits until `consumed` makes room (a pipe)."""
 
     @property
     def finished(self) -> bool:
-        """The writer has stopped: all that it will ever write is in the ring."""
+        """The writer has stopped: the ring receives nothing more."""
 
     @property
     def failure(self) -> Exception | None:
-        """Why it stopped; None while it runs and at a regular end."""
+        """Why the writer stopped; None while it runs and at a regular end."""
 
     def consumed(self, frames: int) -> None:
-        """The reader is done with all frames below this absolute index."""
+        """Release all frames below this absolute index: the reader has read them."""
 
     def close(self) -> None:
-        """Stop and free the device. Returns promptly even when the device hangs; may be called twice."""
+        """Stop and free the device. Returns promptly even when the device hangs; a second call does nothing."""
 
 
 Opener = Callable[[], Capture]
-"""Opens the input; blocks until it runs. Raises `SourceError`."""
+"""Opens an input; blocks until it runs. Raises `SourceError`."""
 
 
 async def open_capture(opener: Opener, stopping: asyncio.Event) -> Capture | None:
-    """Open in a thread of its own; None when `stopping` comes first, and then what opens late is closed at once.
+    """Open in a thread: a network address may take many seconds to fail.
 
-    Raises `SourceError`. The thread is a daemon, so that a hanging driver cannot hold up the program's end.
+    Returns None when `stopping` is set first; a capture that opens after that is closed at once. Raises `SourceError`.
+    The thread is a daemon: a driver that hangs cannot delay the exit of the program.
     """
     loop = asyncio.get_running_loop()
     opened: asyncio.Future[Capture] = loop.create_future()
-    abandoned = threading.Event()
 
-    def settle(capture: Capture | None, error: BaseException | None) -> None:
-        if opened.cancelled():
-            return
-        if capture is not None:
-            opened.set_result(capture)
-        else:
-            opened.set_exception(error or SourceError("the source did not open"))
+    def settle(capture: Capture | None, error: SourceError) -> None:
+        if not opened.cancelled():
+            if capture is not None:
+                opened.set_result(capture)
+            else:
+                opened.set_exception(error)
+        elif capture is not None:
+            threading.Thread(target=capture.close, name="close", daemon=True).start()
 
     def work() -> None:
-        capture, error = None, None
+        capture, error = None, SourceError("the source did not open")
         try:
             capture = opener()
         except SourceError as caught:
             error = caught
-        except Exception as caught:  # a driver's surprise must not take the other sources down
+        except Exception as caught:  # an unexpected driver error must not stop other sources
             error = SourceError(f"{type(caught).__name__}: {caught}")
-        if capture is not None and abandoned.is_set():
-            capture.close()
-            return
-        with contextlib.suppress(RuntimeError):  # the loop may be gone by now
+        try:
             loop.call_soon_threadsafe(settle, capture, error)
+        except RuntimeError:  # the loop is closed
+            if capture is not None:
+                capture.close()
 
     threading.Thread(target=work, name="open", daemon=True).start()
-    stop = asyncio.create_task(stopping.wait(), name="stop while opening")
+    stop = asyncio.create_task(stopping.wait(), name="stop opening")
     try:
         await asyncio.wait((opened, stop), return_when=asyncio.FIRST_COMPLETED)
-        if opened.done():
-            return opened.result()
-        return None
+        return opened.result() if opened.done() else None
     finally:
         stop.cancel()
-        if not opened.done():
-            abandoned.set()
-            opened.cancel()
+        opened.cancel()

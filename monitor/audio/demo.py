@@ -1,4 +1,4 @@
-"""A minute in a quiet room, synthesised: something to hear and detect where there is no microphone."""
+"""A synthesised minute in a quiet room: sounds to detect on a machine without a microphone."""
 
 from collections.abc import Callable, Generator
 
@@ -10,7 +10,7 @@ from monitor.messages import Samples
 Signal = NDArray[np.float64]
 
 RATE = 16000
-LENGTH = 60.0  # seconds, then it begins again
+LENGTH = 60.0  # seconds, then the scene repeats
 
 SCENE: tuple[tuple[str, float, float], ...] = (
     ("Smoke alarm", 5.0, 17.0),
@@ -18,11 +18,11 @@ SCENE: tuple[tuple[str, float, float], ...] = (
     ("Doorbell", 39.0, 42.0),
     ("Knock", 48.0, 49.5),
 )
-"""What sounds from when to when, seconds from the beginning of the scene."""
+"""Label, start and end of each sound, in seconds from the beginning of the scene."""
 
 
 def scene() -> Samples:
-    """One round of the scene: float32[LENGTH * RATE, 1], every time the same."""
+    """Return one round of the scene: float32[LENGTH * RATE, 1], the same on every call."""
     audio = room(LENGTH)
     for label, start, end in SCENE:
         sound = SOUNDS[label](end - start)
@@ -32,14 +32,14 @@ def scene() -> Samples:
 
 
 def endless_scene() -> Generator[Samples, None, None]:
-    """The scene in blocks of a tenth of a second, without end."""
+    """Yield the scene in blocks of a tenth of a second, without end."""
     audio = scene()
     while True:
         yield from np.split(audio, len(audio) // (RATE // 10))
 
 
 def room(seconds: float) -> Signal:
-    """Faint pink noise: power falls with frequency, as in a room where nothing happens."""
+    """Return faint pink noise, whose power falls with frequency as in a quiet room."""
     n = round(seconds * RATE)
     spectrum = np.fft.rfft(np.random.default_rng(1).standard_normal(n))
     spectrum /= np.sqrt(np.maximum(np.fft.rfftfreq(n, 1 / RATE), 20.0))
@@ -48,7 +48,7 @@ def room(seconds: float) -> Signal:
 
 
 def smoke_alarm(seconds: float) -> Signal:
-    """ISO 8201's temporal pattern: three beeps of 0.5 s, 0.5 s apart, then 1.5 s of silence; a piezo's 3.1 kHz."""
+    """Return the temporal pattern of ISO 8201: three beeps of 0.5 s, 0.5 s apart, then 1.5 s of silence, at 3.1 kHz."""
     t = _time(seconds)
     within = t % 4.0
     beeping = (within < 3.0) & (within % 1.0 < 0.5)
@@ -58,7 +58,7 @@ def smoke_alarm(seconds: float) -> Signal:
 
 
 def siren(seconds: float) -> Signal:
-    """A wail: the pitch rises and falls between 600 and 1400 Hz every three seconds, as from a horn."""
+    """Return a wail: the pitch rises and falls between 600 and 1400 Hz every three seconds."""
     t = _time(seconds)
     pitch = 1000 - 400 * np.cos(2 * np.pi * t / 3.0)
     phase = 2 * np.pi * np.cumsum(pitch) / RATE
@@ -67,13 +67,13 @@ def siren(seconds: float) -> Signal:
 
 
 def doorbell(seconds: float) -> Signal:
-    """Ding-dong: two struck bars, a major third apart, ringing out."""
+    """Return a ding-dong: two struck bars, a major third apart, that ring out."""
     t = _time(seconds)
     return _struck_bar(t, 660.0) + _struck_bar(t - 0.7, 528.0)
 
 
 def knock(seconds: float) -> Signal:
-    """Four knuckles on a wooden door: short, dull, and not quite even."""
+    """Return four knocks on a wooden door: short, dull, and slightly uneven."""
     t = _time(seconds)
     click = np.random.default_rng(2).standard_normal(len(t))
     sound = np.zeros_like(t)
@@ -93,7 +93,7 @@ SOUNDS: dict[str, Callable[[float], Signal]] = {
 
 
 def _struck_bar(t: Signal, pitch: float) -> Signal:
-    """The partials of a free bar, the higher ones gone sooner."""
+    """Sum the partials of a free bar; the higher ones decay faster."""
     sound = np.zeros_like(t)
     for ratio, level, seconds in ((1.0, 1.0, 0.6), (2.756, 0.35, 0.25), (5.404, 0.15, 0.08)):
         sound += level * np.sin(2 * np.pi * pitch * ratio * t) * _decay(t, seconds)
@@ -101,12 +101,12 @@ def _struck_bar(t: Signal, pitch: float) -> Signal:
 
 
 def _decay(since: Signal, seconds: float) -> Signal:
-    """Nothing before the stroke, then an exponential that falls to 1/e in `seconds`."""
+    """Zero before the stroke, then an exponential that falls to 1/e in `seconds`."""
     return np.where(since < 0, 0.0, np.exp(-np.maximum(since, 0) / seconds))
 
 
 def _smooth(envelope: Signal, seconds: float) -> Signal:
-    """Round off the edges, so that switching does not click."""
+    """Round off the edges, to switch without a click."""
     n = round(seconds * RATE)
     return np.convolve(envelope, np.full(n, 1 / n), mode="same")
 

@@ -1,16 +1,17 @@
-"""A thread of ours that fills a ring: with a file, a network stream, a pipe, or the demonstration."""
+"""A thread that fills a ring from a file, a network stream, a pipe, or the demonstration."""
 
 import threading
 import time
 from collections.abc import Generator
 from contextlib import closing
 
-from monitor.audio.ring import SampleRing
+from monitor.audio.ring import RING_SECONDS, SampleRing
 from monitor.messages import Samples
 
-CAPACITY = 4.0  # seconds of audio in the ring
-STEP = 0.05  # seconds written at once, so that a codec's large frames still arrive evenly
-SLACK = 1.0  # seconds that a late block may be made up for by writing the next ones at once
+PIECE = 0.05
+"""Seconds written at once: a codec's large frames still arrive evenly."""
+SLACK = 1.0
+"""Seconds of delay that the following blocks may make up for by arriving at once."""
 
 
 class Feeder:
@@ -28,11 +29,11 @@ class Feeder:
     ) -> None:
         """Start the thread, which alone iterates over `blocks` and closes it at the end.
 
-        `blocks` gives float32[n, channels]; an empty block means that nothing has come yet, and lets a close be
-        noticed. What it raises becomes `failure`. Live, no block is written before its last sample has sounded;
-        `speed` is in multiples of real time.
+        `blocks` yields float32[n, channels]; an empty block means that nothing has arrived yet, and gives `close` a
+        chance. What it raises becomes `failure`. When live, a block is written once its last sample is due in real
+        time multiplied by `speed`.
         """
-        self.ring = SampleRing(round(CAPACITY * rate), channels)
+        self.ring = SampleRing(round(RING_SECONDS * rate), channels)
         self.rate = rate
         self.device = device
         self.live = live
@@ -47,14 +48,14 @@ class Feeder:
         self._thread.start()
 
     def consumed(self, frames: int) -> None:
-        """The reader is done with all frames below this absolute index: a lossless writer may go on."""
+        """Release all frames below this absolute index: a writer that is not live may continue."""
         if not self.live:
             with self._changed:
                 self._consumed = frames
                 self._changed.notify()
 
     def close(self) -> None:
-        """Stop the thread; one that hangs in a read is left behind, its read has a timeout of its own."""
+        """Stop the thread. One that hangs in a read is abandoned; the read has its own timeout."""
         with self._changed:
             self._closed = True
             self._changed.notify()
@@ -64,13 +65,13 @@ class Feeder:
         try:
             with closing(self._blocks):
                 self._write_all()
-        except Exception as error:  # whatever ended the thread, the reader must hear of it
+        except Exception as error:  # the reader must learn of anything that ends the thread
             self.failure = error
         finally:
             self.finished = True
 
     def _write_all(self) -> None:
-        step = max(1, round(STEP * self.rate))
+        step = max(1, round(PIECE * self.rate))
         due = time.monotonic()
         for block in self._blocks:
             for at in range(0, len(block), step):

@@ -1,4 +1,4 @@
-"""How loud it is, and whether anything is heard at all."""
+"""Level of audio, and detection of a signal that is stuck at one value."""
 
 import math
 
@@ -8,7 +8,7 @@ from monitor.messages import SILENCE_DBFS, Samples
 
 
 def dbfs(samples: Samples) -> float:
-    """RMS level of float32[n] in dBFS; a full-scale square wave is 0, digital silence -120."""
+    """Return the RMS level of float32[n] in dBFS: 0 for a full-scale square wave, -120 for digital silence."""
     if not len(samples):
         return SILENCE_DBFS
     power = float(np.dot(samples, samples)) / len(samples)
@@ -16,8 +16,10 @@ def dbfs(samples: Samples) -> float:
 
 
 class StuckDetector:
-    """Counts the seconds for which a stream has repeated one value: a muted, dead or unplugged microphone gives
-    exact zeros or a constant, while the quietest real room gives noise."""
+    """Counts the seconds for which a stream has repeated one value.
+
+    A muted, dead or unplugged microphone delivers exact zeros or a constant, the quietest real room noise.
+    """
 
     def __init__(self, rate: int) -> None:
         self._rate = rate
@@ -25,7 +27,7 @@ class StuckDetector:
         self.seconds = 0.0
 
     def push(self, samples: Samples) -> None:
-        """Look at float32[n] more samples."""
+        """Add float32[n] to the end of the stream."""
         if not len(samples):
             return
         before, self._last = self._last, samples[-1]

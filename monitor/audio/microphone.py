@@ -1,7 +1,7 @@
 """Microphones, through PortAudio.
 
-PortAudio's calls are not thread-safe, and hang for as long as a sound server does. So one thread makes all of them,
-and whoever wants something of it waits for a bounded time.
+PortAudio's calls are not thread-safe, and hang for as long as a sound server does. So one thread makes all of them, and
+callers wait for it for a bounded time.
 """
 
 import atexit
@@ -14,30 +14,37 @@ from functools import cache
 from typing import Any, TypeVar
 
 from monitor.audio.devices import InputDevice, choose
-from monitor.audio.ring import SampleRing
+from monitor.audio.ring import RING_SECONDS, SampleRing
 from monitor.errors import DriverHangsError, SourceError
 from monitor.messages import Samples
 from monitor.stdio import quiet
 
 log = logging.getLogger(__name__)
 
-CAPACITY = 4.0  # seconds of audio in the ring
-BLOCK = 0.05  # seconds a callback
-LATENCY = 0.2  # seconds of buffer in the device, so that a busy machine loses nothing
-OPEN_TIMEOUT = 5.0  # seconds
-CLOSE_TIMEOUT = 1.0  # seconds
-INVALID_SAMPLE_RATE = -9997  # PortAudio's number for it
+CALLBACK = 0.05
+"""Seconds of audio in one callback."""
+LATENCY = 0.2
+"""Seconds of buffer in the device: a machine that is busy for less loses nothing."""
+ANSWER_TIMEOUT = 5.0
+"""Seconds to wait for an answer of PortAudio."""
+CLOSE_TIMEOUT = 1.0
+"""Seconds to wait for a device to close."""
+INVALID_SAMPLE_RATE = -9997
+"""PortAudio's error number."""
 
-T = TypeVar("T")
+Answer = TypeVar("Answer")
 
 
 def list_devices() -> list[InputDevice]:
-    """All devices that can record, as they are now. Raises `SourceError`."""
-    return _patiently(_scan)
+    """Return all devices that can record now. Raises `SourceError`.
+
+    The list is stale while a microphone is open: PortAudio must be restarted to look for devices.
+    """
+    return _ask(_scan)
 
 
 def default_available() -> bool:
-    """Whether there is a default microphone."""
+    """Return whether a default microphone is available."""
     try:
         return any(device.default for device in list_devices())
     except SourceError:
@@ -45,7 +52,7 @@ def default_available() -> bool:
 
 
 def recorder(ring: SampleRing) -> Callable[[Samples, int, object, Any], None]:
-    """PortAudio's callback, which must not wait for anything: copy, advance the index, count what was lost."""
+    """Return the callback for PortAudio, which must never wait: it copies a block and counts overflows."""
 
     def record(block: Samples, frames: int, time: object, status: Any) -> None:  # noqa: ARG001
         ring.write(block)
@@ -56,7 +63,7 @@ def recorder(ring: SampleRing) -> Callable[[Samples, int, object, Any], None]:
 
 
 class Microphone:
-    """A capture whose ring PortAudio's own thread fills."""
+    """A capture whose ring is filled by a thread of PortAudio."""
 
     ring: SampleRing
     rate: int
@@ -64,7 +71,7 @@ class Microphone:
     live = True
 
     def __init__(self, wanted: str, rate: int) -> None:
-        """Start to record from the device that `choose` finds, at `rate` (Hertz) or else at the device's own rate.
+        """Record from the device that `choose` finds, at `rate` (Hertz) or, if it refuses, at its default rate.
 
         Raises `SourceError`.
         """
@@ -72,7 +79,7 @@ class Microphone:
         self._closing = False
         self._lost = False
         try:
-            _patiently(lambda: self._open(wanted, rate), abandoned=self._free)
+            _ask(lambda: self._open(wanted, rate), abandoned=self._free)
         except SourceError as error:
             raise type(error)(f"microphone {wanted or '(default)'}: {error}") from error
 
@@ -83,20 +90,20 @@ class Microphone:
 
     @property
     def failure(self) -> Exception | None:
-        """Set when PortAudio gave the stream up; a sound server that merely hangs is not noticed here."""
-        return SourceError(f"{self.device}: unplugged, or its sound server has gone") if self._lost else None
+        """Set when PortAudio ends the stream; a sound server that hangs is not noticed here."""
+        return SourceError(f"{self.device}: unplugged, or its sound server has stopped") if self._lost else None
 
     def consumed(self, frames: int) -> None:
-        """A microphone does not wait for its reader."""
+        """Do nothing: a microphone does not wait for its reader."""
 
     def close(self) -> None:
-        """Stop and free the device; with a sound server that hangs this goes on in the background."""
+        """Stop and free the device, in the background if the sound server hangs."""
         if not self._closing:
             self._closing = True
             try:
-                _worker().submit(self._free).result(CLOSE_TIMEOUT)
+                _driver().submit(self._free).result(CLOSE_TIMEOUT)
             except TimeoutError:
-                log.warning("%s: the sound server hangs; the device is freed when it answers", self.device)
+                log.warning("%s: the sound server does not answer; the device is closed when it does", self.device)
 
     def _open(self, wanted: str, rate: int) -> None:
         chosen = choose(wanted, _scan())
@@ -114,13 +121,13 @@ class Microphone:
     def _start(self, chosen: InputDevice, rate: int) -> None:
         self.rate = rate
         self.device = f"{chosen.name} ({chosen.host_api})"
-        self.ring = SampleRing(round(CAPACITY * rate), min(chosen.channels, 2))
+        self.ring = SampleRing(round(RING_SECONDS * rate), min(chosen.channels, 2))
         self._stream = _library().InputStream(
             device=chosen.index,
             samplerate=rate,
             channels=self.ring.channels,
             dtype="float32",
-            blocksize=round(BLOCK * rate),
+            blocksize=round(CALLBACK * rate),
             latency=LATENCY,
             callback=recorder(self.ring),
             finished_callback=self._on_finished,
@@ -144,22 +151,23 @@ class Microphone:
 
 
 class DriverThread:
-    """Does one job after another in a thread of its own; a job that hangs holds up only the jobs behind it."""
+    """A daemon thread that runs one job after another, for calls that are not thread-safe and may hang."""
 
     def __init__(self, name: str) -> None:
         self._jobs: queue.SimpleQueue[tuple[Future[Any], Callable[[], Any]]] = queue.SimpleQueue()
         threading.Thread(target=self._run, name=name, daemon=True).start()
 
-    def submit(self, job: Callable[[], T]) -> Future[T]:
-        """Have the job done when its turn comes."""
-        future: Future[T] = Future()
+    def submit(self, job: Callable[[], Answer]) -> Future[Answer]:
+        """Run the job after those that are queued."""
+        future: Future[Answer] = Future()
         self._jobs.put((future, job))
         return future
 
-    def call(self, job: Callable[[], T], timeout: float, abandoned: Callable[[], None] | None = None) -> T:
-        """What `job` returns or raises; `TimeoutError` after so many seconds.
+    def call(self, job: Callable[[], Answer], timeout: float, abandoned: Callable[[], None] | None = None) -> Answer:
+        """Return what `job` returns, or raise what it raises; `TimeoutError` after `timeout` seconds.
 
-        A job that has not begun by then never will; one that has goes on, and `abandoned` runs in the thread after it.
+        A job that has not begun by then is cancelled. One that has continues, and `abandoned` runs after it, in the
+        thread.
         """
         future = self.submit(job)
         try:
@@ -179,16 +187,16 @@ class DriverThread:
                     future.set_exception(error)
 
 
-_streams: set[Any] = set()  # touched by the PortAudio thread only
+_streams: set[Any] = set()  # used by the PortAudio thread only
 
 
 def _scan() -> list[InputDevice]:
-    """The devices; PortAudio looks for them only when it starts, and must not restart while a stream is open."""
+    """List the devices. PortAudio looks for them when it starts, and must not restart while a stream is open."""
     sd = _library()
     if not _streams:
-        sd._lib.Pa_Terminate()  # sd._initialize would also lose what other threads write to stderr meanwhile
+        sd._lib.Pa_Terminate()  # sd._initialize would also discard what other threads write to stderr
         if (code := sd._lib.Pa_Initialize()) < 0:
-            raise SourceError(f"PortAudio does not start: {sd.PortAudioError('error', code)}")
+            raise SourceError(f"PortAudio cannot start: {sd.PortAudioError('error', code)}")
     default = sd.default.device[0]
     return [
         InputDevice(
@@ -210,20 +218,22 @@ def _library() -> Any:
         import sounddevice
     except OSError as error:
         raise SourceError("PortAudio is not installed; on Debian: apt-get install libportaudio2") from error
-    # The clean-up at exit would abort the process while a call hangs; otherwise `close` has done it by then.
+    # The clean-up at exit would abort the process while a call hangs; `close` frees each stream before.
     atexit.unregister(sounddevice._exit_handler)
     return sounddevice
 
 
-def _patiently(job: Callable[[], T], abandoned: Callable[[], None] | None = None) -> T:
-    """Let PortAudio's thread do it and wait; `abandoned` undoes it if it is done only after we gave up."""
+def _ask(job: Callable[[], Answer], abandoned: Callable[[], None] | None = None) -> Answer:
+    """Run the job in PortAudio's thread; `abandoned` undoes it if it ends after the timeout."""
     try:
         with quiet():
-            return _worker().call(job, OPEN_TIMEOUT, abandoned)
+            return _driver().call(job, ANSWER_TIMEOUT, abandoned)
     except TimeoutError as error:
-        raise DriverHangsError(f"the sound server has not answered for {OPEN_TIMEOUT:g} s; is it frozen?") from error
+        raise DriverHangsError(
+            f"the sound server has not answered for {ANSWER_TIMEOUT:g} s; if it is frozen, restart it"
+        ) from error
 
 
 @cache
-def _worker() -> DriverThread:
+def _driver() -> DriverThread:
     return DriverThread("portaudio")

@@ -1,4 +1,4 @@
-"""Audio as it comes to audio as the model wants it: one channel, one rate."""
+"""Conversion of captured audio to the one channel and the rate of the model."""
 
 import numpy as np
 import soxr
@@ -7,7 +7,7 @@ from monitor.messages import Samples
 
 
 class Resampler:
-    """Mixes down and resamples a stream block by block, with no seam between blocks."""
+    """Mixes a stream down to one channel and resamples it, block by block without seams."""
 
     def __init__(self, rate_in: int, rate_out: int) -> None:
         self._stream = (
@@ -15,9 +15,10 @@ class Resampler:
         )
 
     def push(self, block: Samples, last: bool = False) -> Samples:
-        """float32[n, channels] to float32[m] at the output rate, within [-1, 1].
+        """Convert float32[n, channels] to float32[m] at the output rate, within [-1, 1].
 
-        The filter holds back some milliseconds, which come with later blocks or with the `last` one.
+        The filter delays some milliseconds, which follow with later blocks or with the `last` one. NaN becomes 0,
+        infinity full scale.
         """
         mono = block.mean(axis=1, dtype=np.float32) if block.shape[1] > 1 else block[:, 0]
         if not np.isfinite(mono).all():

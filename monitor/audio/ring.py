@@ -1,17 +1,23 @@
 """A ring of samples between one writing thread and one reader, without a lock.
 
-The writer copies a block and only then moves `written`; the reader copies its range and only then checks that the
-writer has not come round to it. Both counts only grow, and CPython makes a single attribute store atomic, so neither
-side ever waits for the other.
+The writer copies a block and only then advances `written`; the reader copies its range and only then checks that the
+writer has not overwritten it. Both counts only grow, and CPython makes a single attribute store atomic, so neither side
+ever waits for the other.
+
+On a weakly ordered CPU the GIL keeps copy and count in this order. A free-threaded build on ARM needs a memory fence
+between the two, in the writer and in the reader; x86 keeps the order itself.
 """
 
 import numpy as np
 
 from monitor.messages import Samples
 
+RING_SECONDS = 4.0
+"""Capacity of a capture's ring: how long the reader may be late."""
+
 
 class Overrun(Exception):  # noqa: N818 - an event of the stream, not a user's error
-    """The writer has overwritten samples that were still to be read."""
+    """The writer has overwritten frames before they were read."""
 
 
 class SampleRing:
@@ -25,11 +31,11 @@ class SampleRing:
         self.written = 0
         """Frames written since the start."""
         self.overflows = 0
-        """Times that the writer was told of lost audio."""
+        """Times that the device reported lost audio to the writer."""
 
     @property
     def oldest(self) -> int:
-        """Index of the oldest frame that is surely whole, also while a write is under way."""
+        """Index of the oldest frame that is whole, even during a write."""
         return max(0, self._writing - self.capacity)
 
     def write(self, block: Samples) -> None:
@@ -46,9 +52,9 @@ class SampleRing:
         self.written += n
 
     def read(self, start: int, count: int) -> Samples:
-        """A copy of frames [start, start + count) as float32[count, channels].
+        """Copy frames [start, start + count) to float32[count, channels].
 
-        Raises `Overrun` when part of them has been overwritten, `ValueError` when part is not written yet.
+        Raises `Overrun` when some of them have been overwritten, `ValueError` when some are not written yet.
         """
         if start + count > self.written:
             raise ValueError(f"frames up to {start + count} are not written yet, only {self.written}")

@@ -1,6 +1,6 @@
 """Overlapping windows on a fixed hop grid, with a bounded backlog.
 
-The books always balance: emitted + dropped + pending == possible.
+At any time emitted + dropped + pending == possible.
 """
 
 from collections.abc import Callable
@@ -14,7 +14,7 @@ from monitor.messages import Samples, Window
 
 @dataclass(frozen=True, slots=True)
 class Grid:
-    """How audio is cut into windows."""
+    """Sample rate, window length and hop."""
 
     rate: int
     """Hertz."""
@@ -25,7 +25,7 @@ class Grid:
 
 
 class Windower:
-    """Cuts one epoch of a source into windows; window k begins at sample k * hop, whatever happens in between."""
+    """Cuts one epoch of a source into windows; window k always begins at sample k * hop."""
 
     def __init__(
         self,
@@ -35,9 +35,8 @@ class Windower:
         utc: Callable[[float], datetime],
         backlog: int | None = None,
     ) -> None:
-        """`utc` tells when a second of the epoch was heard. With a `backlog`, a reader that falls more than so many
-        windows behind gets the newest one next and the others are dropped, so that its answers never grow old;
-        without, it gets every window."""
+        """`utc` returns the time of a second of the epoch. With a `backlog`, a reader that falls behind by more windows
+        than that gets the newest one next and the others are dropped; without, it gets every window."""
         self._source, self._epoch, self._rate, self._utc = source, epoch, grid.rate, utc
         self._window, self._hop, self._backlog = grid.window, grid.hop, backlog
         self._samples: Samples = np.zeros(0, np.float32)
@@ -50,13 +49,13 @@ class Windower:
 
     @property
     def possible(self) -> int:
-        """Windows that are complete since the start of the epoch."""
+        """Windows completed since the start of the epoch."""
         held = self._base + len(self._samples)
         return (held - self._window) // self._hop + 1 if held >= self._window else 0
 
     @property
     def pending(self) -> int:
-        """Complete windows that wait to be taken."""
+        """Complete windows that have not been taken."""
         return self.possible - self._next
 
     @property
@@ -75,7 +74,7 @@ class Windower:
             self._forget()
 
     def take(self) -> Window | None:
-        """The oldest pending window, or None."""
+        """Return the oldest pending window, or None."""
         if not self.pending:
             return None
         start = self._next * self._hop
@@ -87,7 +86,7 @@ class Windower:
         return Window(self._source, self._epoch, start, self._rate, samples, self._utc(start / self._rate))
 
     def finish(self) -> None:
-        """The epoch is over: complete one last window with silence, so that no sample goes unheard."""
+        """Complete a last window with silence, to analyse every sample of an epoch that is over."""
         possible = self.possible
         covered = (possible - 1) * self._hop + self._window if possible else 0
         if self.length > covered:
@@ -99,7 +98,7 @@ class Windower:
         self._forget()
 
     def _forget(self) -> None:
-        """Let go of the samples before the next window."""
+        """Release the samples before the next window."""
         gone = min(max(0, self._next * self._hop - self._base), len(self._samples))
         if gone:
             self._samples = self._samples[gone:]

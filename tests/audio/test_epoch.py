@@ -1,12 +1,16 @@
-"""The clock: the time of the sound, from late and jittery deliveries."""
+"""The clock, which finds the time of a sound from late deliveries, and the end of an epoch."""
 
 import random
 import time
 from datetime import UTC, datetime
 
+import numpy as np
 import pytest
 
-from monitor.audio.epoch import Clock
+from monitor.audio.epoch import Cause, Clock, Ended, Epoch
+from monitor.audio.windows import Grid
+from monitor.errors import SourceError
+from tests.parts.fake_capture import FakeCapture
 
 
 @pytest.mark.parametrize("ppm", [-100, 0, 100])
@@ -45,3 +49,48 @@ def test_gives_utc() -> None:
     clock = Clock()
     clock.observe(7.0, time.monotonic())
     assert abs((clock.utc(7.0) - datetime.now(UTC)).total_seconds()) < 0.5
+
+
+def epoch_of(capture: FakeCapture) -> Epoch:
+    """An epoch from the first frame of the capture on."""
+    return Epoch("kitchen", 0, capture, 0, Grid(rate=1000, window=100, hop=50))
+
+
+def test_a_live_capture_is_lost_when_it_delivers_nothing() -> None:
+    """The stall timeout counts from the last samples that arrived."""
+    capture = FakeCapture()
+    epoch, now = epoch_of(capture), time.monotonic()
+    assert epoch.check(now + 1.9, 2.0) is None
+    capture.play(np.zeros(10, np.float32))
+    assert epoch.check(now + 3.0, 2.0) is None
+    assert epoch.check(now + 4.9, 2.0) is None
+    assert epoch.check(now + 5.1, 2.0) == Ended(Cause.LOST, "a fake device has delivered nothing for 2 s")
+
+
+def test_a_pipe_may_be_silent_for_any_time() -> None:
+    """A capture that is not live never stalls."""
+    epoch = epoch_of(FakeCapture(live=False))
+    assert epoch.check(time.monotonic() + 3600, 2.0) is None
+
+
+def test_a_failure_is_a_loss_and_an_end_is_not() -> None:
+    """The failure of a capture is the reason, even if the capture has also finished."""
+    capture = FakeCapture()
+    epoch = epoch_of(capture)
+    capture.finished = True
+    assert epoch.check(time.monotonic(), 2.0) == Ended(Cause.FINISHED)
+    capture.failure = SourceError("unplugged")
+    assert epoch.check(time.monotonic(), 2.0) == Ended(Cause.LOST, "unplugged")
+
+
+def test_a_reader_that_comes_too_late_ends_the_epoch() -> None:
+    """Frames that were overwritten before they were read are a loss."""
+    capture = FakeCapture(capacity=100)
+    epoch = epoch_of(capture)
+    for _ in range(2):
+        capture.play(np.zeros(80, np.float32))
+    epoch.drain()
+    ended = epoch.check(time.monotonic(), 2.0)
+    assert ended is not None
+    assert ended.cause is Cause.LOST
+    assert "too busy" in ended.reason

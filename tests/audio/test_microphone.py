@@ -118,7 +118,7 @@ def test_a_crashed_sound_server_is_a_failure(mic: VirtualMic) -> None:
 
 def test_a_frozen_sound_server_holds_nobody_up(mic: VirtualMic, monkeypatch: pytest.MonkeyPatch) -> None:
     """Closing and opening return within their limits while the server hangs, and work again after it."""
-    monkeypatch.setattr(microphone, "OPEN_TIMEOUT", 0.5)
+    monkeypatch.setattr(microphone, "ANSWER_TIMEOUT", 0.5)
     capture = Microphone("", 16000)
     wait_for(lambda: capture.ring.written > 0)
     mic.freeze()
@@ -137,7 +137,7 @@ def test_a_frozen_sound_server_holds_nobody_up(mic: VirtualMic, monkeypatch: pyt
 def test_what_opens_too_late_is_closed_again(mic: VirtualMic, monkeypatch: pytest.MonkeyPatch) -> None:
     """A microphone that was given up while the server hung does not record once it answers."""
     assert default_available()
-    monkeypatch.setattr(microphone, "OPEN_TIMEOUT", 0.5)
+    monkeypatch.setattr(microphone, "ANSWER_TIMEOUT", 0.5)
     mic.freeze()
     with pytest.raises(SourceError, match="not answered"):
         Microphone("", 16000)

@@ -13,35 +13,14 @@ import pytest
 
 from monitor.audio import source as source_module
 from monitor.audio.capture import Capture, open_capture
-from monitor.audio.ring import SampleRing
-from monitor.audio.source import Source
+from monitor.audio.source import HANGS, RETRY_MIN, Backoff, Source
 from monitor.audio.windows import Grid
 from monitor.config.schema import AudioConfig
 from monitor.errors import DriverHangsError, SourceError
 from monitor.messages import EpochEnd, Samples, SourceState, Window
+from tests.parts.fake_capture import FakeCapture
 
 GRID = Grid(rate=1000, window=100, hop=50)
-
-
-class FakeCapture:
-    """A device that does what the test says."""
-
-    def __init__(self, live: bool = True, rate: int = 1000, capacity: int = 4000) -> None:
-        self.ring = SampleRing(capacity)
-        self.rate, self.live, self.device = rate, live, "a fake device"
-        self.finished = False
-        self.failure: Exception | None = None
-        self.closed = False
-        self.taken = 0
-
-    def play(self, samples: Samples) -> None:
-        self.ring.write(samples[:, None])
-
-    def consumed(self, frames: int) -> None:
-        self.taken = frames
-
-    def close(self) -> None:
-        self.closed = True
 
 
 def _same(capture: Capture) -> Capture:
@@ -155,6 +134,32 @@ async def test_keeps_trying_a_device_that_is_away(caplog: pytest.LogCaptureFixtu
         assert listener.health().reason == "no such microphone"
         await until(lambda: listener.health().state is SourceState.LISTENING)
     assert sum("no such microphone" in record.message for record in caplog.records) == 1
+
+
+def test_the_wait_doubles_up_to_its_limit() -> None:
+    """Each failed attempt doubles the wait; an opened source starts again with the shortest one."""
+    backoff, waits = Backoff(longest=3.0), []
+    for _ in range(4):
+        backoff.failed(SourceError("away"))
+        waits.append(backoff.wait)
+    assert waits == [2 * RETRY_MIN, 4 * RETRY_MIN, 3.0, 3.0]
+    backoff.opened()
+    assert backoff.wait == RETRY_MIN
+
+
+@pytest.mark.parametrize(
+    "answer", [lambda backoff: backoff.opened(), lambda backoff: backoff.failed(SourceError("away"))]
+)
+def test_only_unanswered_attempts_in_a_row_are_hopeless(answer: Callable[[Backoff], None]) -> None:
+    """Any answer of the driver starts the count again."""
+    backoff = Backoff(longest=3.0)
+    for _ in range(HANGS - 1):
+        backoff.failed(DriverHangsError("hangs"))
+    answer(backoff)
+    for _ in range(HANGS):
+        assert not backoff.hopeless
+        backoff.failed(DriverHangsError("hangs"))
+    assert backoff.hopeless
 
 
 async def test_a_driver_that_hangs_for_good_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
