@@ -1,7 +1,7 @@
 """All types that cross a module boundary, in two sections: the public payloads, and records inside the process.
 
 Public payloads are `msgspec.Struct`s. MQTT, `events --format jsonl` and the event log carry them as JSON, and
-REFERENCE.md lists their fields, so a changed field changes the interface. Records inside the process are frozen
+docs/mqtt.md lists their fields, so a changed field changes the interface. Records inside the process are frozen
 dataclasses, free to change. Times are UTC. A sample index counts from the start of its epoch, at the model's rate.
 """
 

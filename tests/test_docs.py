@@ -2,6 +2,7 @@
 
 import re
 import shlex
+import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,11 @@ from monitor.classify.open import open_model
 from monitor.config.load import parse, parse_section
 from monitor.config.schema import DEFAULT_RULES, Config, RuleConfig, Section
 from monitor.detect.rules import PRESETS, resolve
+from monitor.messages import DetectionAttributes, ProblemAttributes
+from monitor.mqtt.announcement import Device, components
+from monitor.mqtt.control import controls
+from monitor.mqtt.topics import Topics
+from monitor.zoo.catalogue import CHECKPOINTS
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted(
@@ -227,3 +233,43 @@ def test_the_model_format_is_complete() -> None:
             inner: Any = field.type
             for each in msgspec.structs.fields(inner):
                 assert f"A model of another project.{field.name}.{each.name}" in listed
+
+
+def test_every_published_model_is_listed() -> None:
+    """The table in `docs/models.md` has each name of `models pull`, with its family and the licence of the weights."""
+    page = (ROOT / "docs/models.md").read_text()
+    for checkpoint in CHECKPOINTS.values():
+        start, end = f"| `{checkpoint.name}` | `{checkpoint.family}` |", f"| {checkpoint.licence} |"
+        assert [line for line in page.splitlines() if line.startswith(start) and line.endswith(end)] != []
+
+
+def test_home_assistant_s_entities_exist() -> None:
+    """`docs/home-assistant.md` names only entities and attributes that its example configuration has."""
+    page = (ROOT / "docs/home-assistant.md").read_text()
+    topics = Topics("sound-monitor", "hallway")
+    sounds = {rule.label: rule.classes for rule in DEFAULT_RULES}
+    device = Device(topics, ["mic"], sounds, controls(topics, list(sounds), ["default", "night"]))
+    entities = {entity["default_entity_id"] for entity in components(device).values()}
+    assert set(re.findall(r"\b\w+\.hallway_\w+", page)) - entities == set()
+    fields = {"problem": ProblemAttributes.__struct_fields__, "smoke_alarm": DetectionAttributes.__struct_fields__}
+    read = re.findall(r"state_attr\('binary_sensor\.hallway_mic_(\w+)', '(\w+)'\)", page)
+    assert [(sound, name) for sound, name in read if name not in fields[sound]] == []
+    assert read != []
+
+
+def test_the_architecture_lists_every_part() -> None:
+    """Each module and folder directly in `monitor/` has a row, and no row is of one that is gone."""
+    listed = {key.removeprefix("Layout.").rstrip("/") for key in rows("docs/architecture.md")}
+    there = {
+        path.name for path in (ROOT / "monitor").iterdir() if path.suffix == ".py" or (path / "__init__.py").exists()
+    }
+    assert there - {"__init__.py"} - listed == set()
+    assert {name for name in listed if name.endswith(".py")} - there == set()
+
+
+def test_the_architecture_has_the_layers_of_the_import_contract() -> None:
+    """The list in `docs/architecture.md` is that of `pyproject.toml`."""
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
+    layers = next(contract["layers"] for contract in contracts if contract["type"] == "layers")
+    listed = re.findall(r"^\d+\. (`.*`)$", (ROOT / "docs/architecture.md").read_text(), re.MULTILINE)
+    assert [set(re.findall(r"`(\w+)`", line)) for line in listed] == [set(re.findall(r"\w+", line)) for line in layers]
