@@ -5,6 +5,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from msgspec import structs
+
 from monitor.config.schema import DEFAULT_RULES, Preset, RuleConfig
 from monitor.errors import ConfigError
 from monitor.messages import Rule
@@ -73,8 +75,7 @@ def resolve(rules: Sequence[RuleConfig], labels: Sequence[str], window: float, h
     if tuple(rules) == DEFAULT_RULES:
         known = [rule for rule in rules if any(name in labels for name in rule.classes)]
         rules = [
-            RuleConfig(label=rule.label, classes=tuple(c for c in rule.classes if c in labels), preset=rule.preset)
-            for rule in known
+            structs.replace(rule, classes=tuple(name for name in rule.classes if name in labels)) for rule in known
         ] or [RuleConfig(label=label) for label in labels]
     return tuple(_resolve(rule, labels, window, hop) for rule in rules)
 

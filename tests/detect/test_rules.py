@@ -61,6 +61,14 @@ def test_default_rules_fit_any_model() -> None:
     assert [rule.label for rule in resolve(DEFAULT_RULES, ("My doorbell",), 0.975, 0.25)] == ["My doorbell"]
 
 
+def test_default_rules_keep_their_own_thresholds(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A threshold in a default rule overrides the preset's, as in any other rule."""
+    rules = (RuleConfig(label="Dog", classes=("Bark", "Howl"), preset="repetitive", on=0.7),)
+    monkeypatch.setattr("monitor.detect.rules.DEFAULT_RULES", rules)
+    [rule] = resolve(rules, LABELS, 0.975, 0.25)
+    assert (rule.classes, rule.on) == ((3,), 0.7)
+
+
 @given(
     preset=st.sampled_from(sorted(PRESETS)),
     votes=st.integers(1, 20),
