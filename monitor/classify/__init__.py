@@ -1,1 +1,1 @@
-"""Models: what a file says about itself, and windows in, scores out."""
+"""Models: the description in a file, and inference from windows to scores."""

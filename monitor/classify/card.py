@@ -1,4 +1,4 @@
-"""What a model file must say about itself, in its ONNX metadata."""
+"""The description of a model in its ONNX metadata: required entries, limits, and errors."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -10,32 +10,32 @@ from monitor.files import sha256
 from monitor.messages import ModelCard
 
 FORMAT = "1"
-"""Version of the metadata; a file of another version is refused."""
+"""Version of the metadata; other versions are refused."""
 
 REQUIRED = ("format", "name", "family", "sample_rate", "window", "labels", "licence", "source")
 LINES = ("name", "family", "licence", "source", "description")
-"""Entries that go to terminals and into messages."""
+"""Entries shown on terminals and in messages: printable, on one line."""
 
 
 def takes_prompts(metadata: Mapping[str, str]) -> bool:
-    """Whether the model has no classes of its own, but is told in words what to listen for."""
+    """Return whether the model has no classes of its own and requires prompts."""
     return metadata.get("prompts") == "required"
 
 
 def read_card(path: Path, metadata: Mapping[str, str]) -> ModelCard:
-    """Make a `ModelCard` of a file's metadata, of which other entries are passed over.
+    """Return the card that a file's metadata describes; other entries are ignored.
 
-    Raises `ModelError` that says what is missing or wrong.
+    Raises `ModelError` that names missing and invalid entries.
     """
     prompted = takes_prompts(metadata)
     missing = [key for key in REQUIRED if not metadata.get(key) and not (prompted and key == "labels")]
     if missing:
         raise ModelError(
-            f"{path}: the model does not describe itself: its metadata lacks {', '.join(missing)}; "
+            f"{path}: missing metadata: {', '.join(missing)}; "
             f"for a model of another project, write a card {path.stem}.yaml beside it"
         )
     if metadata["format"] != FORMAT:
-        raise ModelError(f"{path}: metadata format {metadata['format']}; this program reads format {FORMAT}")
+        raise ModelError(f"{path}: unsupported metadata format {metadata['format']}, expected {FORMAT}")
     for key in LINES:
         if not metadata.get(key, " ").isprintable():
             raise ModelError(f"{path}: metadata {key} must be one line of text")
@@ -54,7 +54,7 @@ def read_card(path: Path, metadata: Mapping[str, str]) -> ModelCard:
 
 
 class FileFacts(TypedDict):
-    """The fields of a card that the file itself tells, whatever it holds."""
+    """The fields of a card that do not depend on the file's content type."""
 
     path: str
     sha256: str
@@ -62,17 +62,18 @@ class FileFacts(TypedDict):
 
 
 def file_facts(path: Path) -> FileFacts:
-    """Where the file is, its hash, and its bytes."""
+    """Return a file's path, SHA-256 and size in bytes."""
     return {"path": str(path), "sha256": sha256(path), "size": path.stat().st_size}
 
 
 def check_labels(path: Path, labels: Sequence[object], where: str) -> tuple[str, ...]:
-    """Class names that a display and a topic can carry, each once. `where` they stand is for the `ModelError`."""
+    """Return the class names: printable and unique. `where` names their place in the `ModelError`."""
     names = tuple(label for label in labels if isinstance(label, str) and label and label.isprintable())
     if not labels or len(names) < len(labels):
         raise ModelError(f"{path}: {where} must be a list of names, each on one line")
     if len(set(names)) < len(names):
-        raise ModelError(f"{path}: {where} name a class twice")
+        duplicate = next(name for name in names if names.count(name) > 1)
+        raise ModelError(f"{path}: duplicate class {duplicate!r} in {where}")
     return names
 
 

@@ -1,4 +1,4 @@
-"""Windows in, scores out: batches across sources, in a worker thread, beside the event loop."""
+"""Runs a model on windows in a worker thread, in batches across sources."""
 
 import asyncio
 import time
@@ -13,14 +13,14 @@ from monitor.errors import ModelError
 from monitor.messages import ModelCard, Scores, Window
 
 HISTORY = 512
-"""Windows that the latency percentiles are taken over."""
+"""Number of recent windows behind the latency percentiles."""
 
 
 class Classifier:
-    """Runs one model; only one batch is under way at a time."""
+    """Runs one model, one batch at a time."""
 
     def __init__(self, model: Model, batch: int) -> None:
-        """`batch`: the most windows in one inference."""
+        """`batch`: most windows in one inference."""
         self._model = model
         self.batch = batch
         self._worker = ThreadPoolExecutor(1, thread_name_prefix="inference")
@@ -30,7 +30,7 @@ class Classifier:
 
     @property
     def card(self) -> ModelCard:
-        """The model that is loaded."""
+        """The card of the loaded model."""
         return self._model.card
 
     @property
@@ -39,7 +39,7 @@ class Classifier:
         return self._model.provider
 
     async def run(self, windows: Sequence[Window]) -> list[Scores]:
-        """Scores of these windows, in their order."""
+        """Return the scores of these windows, in their order. Raises `ModelError` for NaN or infinite values."""
         loop = asyncio.get_running_loop()
         scores: list[Scores] = []
         for first in range(0, len(windows), self.batch):
@@ -47,15 +47,15 @@ class Classifier:
         return scores
 
     def percentile(self, share: float) -> float:
-        """Inference seconds a window that this share of the recent windows stayed within."""
+        """Return a quantile of the recent inference times, seconds per window; 0.0 before the first window."""
         return float(np.quantile(self._latencies, share)) if self._latencies else 0.0
 
     def terminate(self) -> None:
-        """Break off the inference that is under way: `run` raises."""
+        """Stop the running inference: `run` raises."""
         self._model.terminate()
 
     def close(self) -> None:
-        """Break off what is still under way, and join the worker."""
+        """Stop the running inference, and join the worker."""
         self.terminate()
         self._worker.shutdown(cancel_futures=True)
 
@@ -63,7 +63,9 @@ class Classifier:
         begun = time.perf_counter()
         probabilities, embeddings = self._model.run(np.stack([window.samples for window in windows]))
         if not np.isfinite(probabilities).all():
-            raise ModelError(f"{self.card.path}: answers with what is no number; check the file, or the provider")
+            raise ModelError(
+                f"{self.card.path}: the model returned NaN or infinite values; check the file and the provider"
+            )
         spent = time.perf_counter() - begun
         self.busy += spent
         self._latencies.extend([spent / len(windows)] * len(windows))

@@ -1,7 +1,7 @@
-"""Log-mel front ends of models that come without one, in NumPy: waveforms in, frames of features out.
+"""Log-mel front ends in NumPy for models without one: from waveforms to frames of features.
 
-Facts from the tools that the published files were made for: kaldi-native-fbank as sherpa-onnx and icefall set it up,
-and torchaudio's MelSpectrogram with AmplitudeToDB as CED was trained with.
+The settings follow the tools that the published files were made for: kaldi-native-fbank as configured by sherpa-onnx
+and icefall, and torchaudio's MelSpectrogram with AmplitudeToDB as in CED's training.
 """
 
 from collections.abc import Callable
@@ -17,66 +17,66 @@ from monitor.messages import Samples
 Places = NDArray[np.float64]
 
 EPSILON = float(np.finfo(np.float32).eps)
-"""Kaldi's floor under the logarithm."""
+"""Kaldi's lower bound before the logarithm."""
 
 
 def _natural_log(mels: Samples) -> Samples:
-    """Kaldi's."""
+    """Return natural logarithms with Kaldi's lower bound."""
     return np.log(np.maximum(mels, EPSILON))
 
 
 def _decibels(mels: Samples) -> Samples:
-    """10 dB a decade, no deeper than -100 dB, nor than 120 dB below the loudest of its row."""
+    """Return decibels, at least -100 dB and at least the maximum of the row minus 120 dB."""
     levels = 10.0 * np.log10(np.maximum(mels, np.float32(1e-10)))
     floor: Samples = levels.max(axis=(1, 2), keepdims=True) - 120.0
     return np.maximum(levels, floor)
 
 
 def htk_mel(hertz: Places) -> Places:
-    """Hertz to mel on HTK's scale."""
+    """Convert hertz to mel on HTK's scale."""
     return 1127.0 * np.log1p(hertz / 700.0)
 
 
 def htk_hertz(mels: Places) -> Places:
-    """Mel on HTK's scale to hertz."""
+    """Convert mel on HTK's scale to hertz."""
     return 700.0 * np.expm1(mels / 1127.0)
 
 
 @dataclass(frozen=True)
 class FrontEnd:
-    """One way to turn sound into features."""
+    """The settings of one front end; call it to compute features."""
 
     rate: int
     """Hertz."""
     length: int
-    """Samples of a frame."""
+    """Samples per frame."""
     mels: int
     low: float
-    """Hertz, where the lowest band begins."""
+    """Lower edge of the lowest band, hertz."""
     high: float
-    """Hertz, where the highest band ends."""
+    """Upper edge of the highest band, hertz."""
     window: Callable[[Places], Places]
-    """Weight of a sample by its place in the frame, which runs from 0 to 1."""
+    """Weight of a sample by its position in the frame, 0 to 1."""
     periodic: bool
-    """The place 1 is one past the last sample, rather than the last."""
+    """Position 1 is one past the last sample instead of the last sample."""
     log: Callable[[Samples], Samples]
     centred: bool
-    """A frame's middle lies on the hop grid, as in torchaudio; else half a hop later, as in Kaldi. What a frame lacks
-    at the edges is mirrored, without and with the outermost sample."""
+    """Frames are centred on the hop grid, as in torchaudio; else half a hop later, as in Kaldi. The edges are padded by
+    reflection, without or with the outermost sample respectively."""
     corners: Literal["hertz", "mel"]
-    """The scale on which the sides of a band are straight."""
+    """The scale on which the bands are triangles."""
     preemphasis: float = 0.0
     remove_mean: bool = False
-    """From each frame."""
+    """Subtract the mean of each frame."""
     hop: int = field(default=160)
     """Samples."""
 
     def frames(self, samples: int) -> int:
-        """How many frames there are for so many samples."""
+        """Return the number of frames for this many samples."""
         return samples // self.hop + 1 if self.centred else (samples + self.hop // 2) // self.hop
 
     def __call__(self, waveforms: Samples) -> Samples:
-        """float32[batch, samples] in [-1, 1] to float32[batch, frames, mels]."""
+        """Return float32[batch, frames, mels] for float32[batch, samples] in [-1, 1]."""
         frames = self._cut(waveforms)
         if self.remove_mean:
             frames = frames - frames.mean(axis=-1, keepdims=True)
@@ -88,7 +88,7 @@ class FrontEnd:
         return self.log(power.astype(np.float32) @ self._bank).astype(np.float32)
 
     def _cut(self, waveforms: Samples) -> Samples:
-        """Overlapping frames, float32[batch, frames, length], a view."""
+        """Return overlapping frames, float32[batch, frames, length], as a view."""
         samples = waveforms.shape[1]
         first = (0 if self.centred else self.hop // 2) - self.length // 2
         last = first + (self.frames(samples) - 1) * self.hop + self.length
@@ -98,7 +98,7 @@ class FrontEnd:
 
     @property
     def _points(self) -> int:
-        """Of the Fourier transform: the next power of two."""
+        """Points of the Fourier transform: the next power of two."""
         return 1 << (self.length - 1).bit_length()
 
     @cached_property
@@ -147,5 +147,5 @@ FRONT_ENDS = {
         remove_mean=True,
     ),
 }
-"""By the names that a model's card calls them: CED as it was trained, CED as sherpa-onnx feeds it, and the filter banks
-of icefall's audio taggers (zipformer), again as sherpa-onnx does."""
+"""By the name in a model's card: CED as trained, CED as in sherpa-onnx, and the filter banks of icefall's audio taggers
+(zipformer) as in sherpa-onnx."""

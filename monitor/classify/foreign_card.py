@@ -1,4 +1,4 @@
-"""The YAML card beside an ONNX file of another project: what the file itself does not say."""
+"""The YAML card beside an ONNX file of another project, with the description that the file lacks."""
 
 import csv
 from pathlib import Path
@@ -10,69 +10,69 @@ from monitor.classify.card import check_labels, file_facts
 from monitor.classify.features import FRONT_ENDS
 from monitor.config.load import load_section
 from monitor.config.schema import LABEL, Section
-from monitor.errors import ConfigError, ModelError
+from monitor.errors import ConfigError, ModelError, suggestion
 from monitor.messages import ModelCard
 
 MAX_LABELS = 2**20
-"""Bytes of a file of labels."""
+"""Most bytes read from a file of labels."""
 
 Line = Annotated[str, Meta(pattern=LABEL, max_length=500)]
 Axis = Literal["batch", "samples", "frames", "mels", "1"]
 
 
-class InputSheet(Section, frozen=True):
-    """What the graph takes."""
+class InputSpec(Section, frozen=True):
+    """The graph's inputs."""
 
     name: str | None = None
-    """By default its only input beside `lengths`."""
+    """By default the only input besides `lengths`."""
     front_end: str | None = None
-    """What makes log-mel features of the waveform; by default it takes the waveform itself."""
+    """Computes log-mel features of the waveform; by default the input is the waveform."""
     layout: tuple[Axis, ...] = ()
-    """Its axes; by default [batch, samples], or [batch, frames, mels] behind a front end."""
+    """The axes; by default [batch, samples], or [batch, frames, mels] with a front end."""
     lengths: str | None = None
-    """An input that takes the number of samples or frames of each row, int64[batch]."""
+    """An input for the number of samples or frames in each row, int64[batch]."""
 
     def __post_init__(self) -> None:
         if self.front_end is not None and self.front_end not in FRONT_ENDS:
-            raise ValueError(f"there is no front end {self.front_end!r}; known: {', '.join(FRONT_ENDS)}")
+            raise ValueError(f"unknown front end {self.front_end!r}; {suggestion(self.front_end, FRONT_ENDS)}")
         needed = sorted(set(self.axes) - {"batch"})
         given = sorted(axis for axis in self.layout if axis not in {"batch", "1"})
         if self.layout and (given != needed or self.layout.count("batch") > 1):
-            raise ValueError(f"layout must name {' and '.join(needed)} once each, and batch at most once")
+            raise ValueError(f"layout must contain {' and '.join(needed)} exactly once, and batch at most once")
 
     @property
     def axes(self) -> tuple[Axis, ...]:
-        """Those of what is laid out: the waveforms, or the front end's features."""
+        """The axes of the waveforms, or of the front end's features."""
         return ("batch", "frames", "mels") if self.front_end else ("batch", "samples")
 
 
-class OutputSheet(Section, frozen=True):
-    """What the graph answers."""
+class OutputSpec(Section, frozen=True):
+    """The graph's main output."""
 
     kind: Literal["probabilities", "logits"]
-    """Whatever the output is called: in [0, 1], or before the sigmoid."""
+    """Values in [0, 1], or values before the sigmoid."""
     name: str | None = None
-    """By default its first output."""
+    """By default the first output."""
 
 
-class Sheet(Section, frozen=True):
+class ForeignCard(Section, frozen=True):
     """The whole card."""
 
     name: Line
     sample_rate: Annotated[int, Meta(ge=1_000, le=384_000)]
     """Hertz."""
     labels: tuple[str, ...] | str
-    """The classes in their order; or a file beside the card: .txt, one a line, or .csv with a column display_name."""
-    output: OutputSheet
+    """The classes in order, or a file beside the card: .txt, one per line, or .csv with a column display_name."""
+    output: OutputSpec
     window: Annotated[int, Meta(ge=1, le=60 * 384_000)] | None = None
-    """Samples; or give `seconds`."""
+    """Samples; alternative to `seconds`."""
     seconds: Annotated[float, Meta(ge=0.01, le=60.0)] | None = None
-    """Length of a window; or give `window`."""
-    input: InputSheet = InputSheet()
+    """Length of a window; alternative to `window`."""
+    input: InputSpec = InputSpec()
     embedding: str | None = None
     """An output, float32[batch, dims]."""
     max_batch: Annotated[int, Meta(ge=1, le=256)] | None = None
-    """Most windows that may run together; by default any number."""
+    """Most windows in one run; by default any number."""
     family: Line = "foreign"
     licence: Line = "unknown"
     source: Line = "unknown"
@@ -80,55 +80,55 @@ class Sheet(Section, frozen=True):
 
     def __post_init__(self) -> None:
         if (self.window is None) == (self.seconds is None):
-            raise ValueError("give either window, in samples, or seconds")
+            raise ValueError("set either window, in samples, or seconds")
         rate = FRONT_ENDS[self.input.front_end].rate if self.input.front_end else self.sample_rate
         if rate != self.sample_rate:
-            raise ValueError(f"front end {self.input.front_end!r} is for a sample_rate of {rate}")
+            raise ValueError(f"front end {self.input.front_end!r} requires sample_rate {rate}")
 
 
-def sheet_beside(path: Path) -> Path | None:
-    """The card that explains this ONNX file, where there is one."""
-    sheet = path.with_suffix(".yaml")
-    return sheet if sheet.is_file() else None
+def card_beside(path: Path) -> Path | None:
+    """Return the path of this ONNX file's card, or None."""
+    card = path.with_suffix(".yaml")
+    return card if card.is_file() else None
 
 
-def read_sheet(path: Path, model: Path) -> tuple[Sheet, ModelCard]:
-    """Read the card of a model, and its labels. Raises `ModelError` that names file, line and key."""
+def read_foreign_card(path: Path, model: Path) -> tuple[ForeignCard, ModelCard]:
+    """Read a model's card and its labels. Raises `ModelError` that names file, line and key."""
     try:
-        sheet = load_section(Sheet, str(path))
+        spec = load_section(ForeignCard, str(path))
     except ConfigError as error:
         raise ModelError(str(error)) from error
     card = ModelCard(
-        name=sheet.name,
-        family=sheet.family,
-        sample_rate=sheet.sample_rate,
-        window=sheet.window or round((sheet.seconds or 0.0) * sheet.sample_rate),
-        labels=_labels(path, sheet.labels),
-        licence=sheet.licence,
-        source=sheet.source,
-        description=sheet.description if sheet.description.isprintable() else " ".join(sheet.description.split()),
-        max_batch=sheet.max_batch,
+        name=spec.name,
+        family=spec.family,
+        sample_rate=spec.sample_rate,
+        window=spec.window or round((spec.seconds or 0.0) * spec.sample_rate),
+        labels=_labels(path, spec.labels),
+        licence=spec.licence,
+        source=spec.source,
+        description=spec.description if spec.description.isprintable() else " ".join(spec.description.split()),
+        max_batch=spec.max_batch,
         **file_facts(model),
     )
-    return sheet, card
+    return spec, card
 
 
-def _labels(sheet: Path, labels: tuple[str, ...] | str) -> tuple[str, ...]:
+def _labels(card: Path, labels: tuple[str, ...] | str) -> tuple[str, ...]:
     if not isinstance(labels, str):
-        return check_labels(sheet, labels, "labels")
-    path = sheet.with_name(Path(labels).name)
+        return check_labels(card, labels, "labels")
+    path = card.with_name(Path(labels).name)
     if labels != path.name or path.suffix not in {".txt", ".csv"}:
-        raise ModelError(f"{sheet}: labels must be a list, or the name of a .txt or .csv file in the same folder")
+        raise ModelError(f"{card}: labels must be a list or the name of a .txt or .csv file in the same folder")
     try:
         with path.open("rb") as file:
             lines = file.read(MAX_LABELS).decode().splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        raise ModelError(f"{path}: labels cannot be read: {error}") from error
+        raise ModelError(f"{path}: cannot read the labels: {error}") from error
     if path.suffix == ".txt":
         names = [line.strip() for line in lines if line.strip()]
     else:
         try:
             names = [row["display_name"].strip() for row in csv.DictReader(lines, skipinitialspace=True)]
         except (KeyError, AttributeError, csv.Error) as error:
-            raise ModelError(f"{path}: labels need a column display_name in each row") from error
+            raise ModelError(f"{path}: labels require a column display_name in each row") from error
     return check_labels(path, names, "labels")

@@ -1,4 +1,8 @@
-"""A graph in ONNX Runtime: named arrays in, arrays out, on the provider that was asked for."""
+"""A graph in ONNX Runtime, on the configured provider: from named arrays to arrays.
+
+A file of a few bytes can request a hundred gigabytes or loop without end, and only running it shows that. So loading
+and the first run have limits of memory and time.
+"""
 
 import contextlib
 import logging
@@ -20,39 +24,39 @@ from monitor.onnx import PROVIDERS, open_session, ort, plain
 log = logging.getLogger(__name__)
 
 DEVICES = {PROVIDERS["cuda"]: "cuda", PROVIDERS["tensorrt"]: "cuda"}
-"""Providers that compute in a memory of their own, and what that is called."""
+"""Providers that compute in memory of their own, and ONNX Runtime's name of that device."""
 
 FLOAT = "tensor(float)"
-"""ONNX Runtime's word for float32."""
+"""ONNX Runtime's name of float32."""
 
 Shape = tuple[int | str | None, ...]
-"""A number is fixed; a name, or None, is free."""
+"""A number is a fixed dimension; a name or None is a dynamic one."""
 
 Arrays = Mapping[str, NDArray[np.generic]]
-"""By the name of the input."""
+"""Arrays by the name of the input."""
 
 MEMORY = 8 * 2**30
-"""Bytes that loading and a first run may add; less on a small machine."""
+"""Bytes that loading and a first run may allocate; less on a small machine."""
 PATIENCE = 300.0
-"""Seconds that a first run may take; the largest transformers need a minute of it on a small or busy machine."""
+"""Seconds that a first run may take; the largest transformers take a minute on a small or busy machine."""
 
 
 class Graph:
-    """One loaded ONNX file. `run` may be called from any one thread at a time."""
+    """One loaded ONNX file. One thread at a time may call `run`."""
 
     def __init__(self, path: Path, provider: str = "auto", threads: int = 1) -> None:
-        """Check and load the file. Raises `ModelError`, also when the configured provider cannot be had."""
+        """Check and load the file. Raises `ModelError`, also if the configured provider is unavailable."""
         self.metadata = read_metadata(path)
         self._session = _load(path, provider, threads)
         self.provider: str = self._session.get_providers()[0]
-        """The execution provider that ONNX Runtime really uses."""
+        """The execution provider in use."""
         if provider != "auto" and self.provider != PROVIDERS[provider]:
             raise ModelError(
-                f"provider {provider} is configured, but ONNX Runtime could only load {self.provider}: "
+                f"provider {provider} is configured, but ONNX Runtime loaded {self.provider}: "
                 "check the driver, or set model.provider to auto"
             )
         self.inputs = _ports(path, self._session.get_inputs())
-        """Type, in ONNX Runtime's words, and shape by name."""
+        """ONNX Runtime's name of the type, and the shape, by name."""
         self.outputs = _ports(path, self._session.get_outputs())
         self._options = ort.RunOptions()
         device = DEVICES.get(self.provider)
@@ -60,11 +64,11 @@ class Graph:
 
     @property
     def bound(self) -> bool:
-        """Runs on buffers that are kept for each shape of the inputs: callers keep to few shapes."""
+        """Whether each shape of the inputs allocates buffers that are kept: callers use few shapes."""
         return self._bound is not None
 
     def run(self, outputs: Sequence[str], feeds: Arrays) -> list[Samples]:
-        """These outputs, in their order."""
+        """Return these outputs, in this order."""
         if self._bound is not None:
             return self._bound.run(outputs, feeds, self._options)
         answer: list[Samples] = self._session.run(outputs, feeds, self._options)
@@ -72,12 +76,12 @@ class Graph:
 
     @contextlib.contextmanager
     def bounded(self) -> Iterator[None]:
-        """Bound the memory and the time of a first run within this."""
+        """Limit the memory and the time of a first run inside the context."""
         with _bounded(self.provider), bounded_time(self.terminate):
             yield
 
     def terminate(self) -> None:
-        """Break off the run that is under way; it raises in its thread."""
+        """Stop the current run, which raises in its thread."""
         self._options.terminate = True
 
 
@@ -85,11 +89,11 @@ def _ports(path: Path, nodes: Sequence[ort.NodeArg]) -> dict[str, tuple[str, Sha
     try:
         return {node.name: (node.type, tuple(node.shape)) for node in nodes}
     except UnicodeDecodeError as error:
-        raise ModelError(f"{path}: damaged: the name of an axis is no text") from error
+        raise ModelError(f"{path}: damaged: invalid name of an axis") from error
 
 
 def _bounded(provider: str) -> contextlib.AbstractContextManager[None]:
-    """GPU drivers reserve addresses by the hundred gigabytes without using them."""
+    """Limit memory on the CPU only: GPU drivers reserve hundreds of gigabytes of addresses without using them."""
     return bounded_memory() if provider == PROVIDERS["cpu"] else contextlib.nullcontext()
 
 
@@ -100,11 +104,11 @@ def _load(path: Path, provider: str, threads: int) -> ort.InferenceSession:
             try:
                 return _start(path, "cuda", threads)
             except ModelError as error:
-                log.info("no GPU is used: %s", error)
+                log.info("running on the CPU: %s", error)
         return _start(path, "cpu", threads)
     if PROVIDERS[provider] not in available:
         raise ModelError(
-            f"provider {provider} is configured, but this ONNX Runtime knows only {', '.join(available)}: "
+            f"provider {provider} is configured, but this build of ONNX Runtime supports only {', '.join(available)}: "
             "install the build for it (extra 'gpu' for cuda and tensorrt)"
         )
     return _start(path, provider, threads)
@@ -121,7 +125,7 @@ def _start(path: Path, provider: str, threads: int) -> ort.InferenceSession:
 
 @dataclass(frozen=True, slots=True)
 class _Buffers:
-    """One set, on the device."""
+    """Buffers on the device for one shape of the inputs."""
 
     binding: ort.IOBinding
     inputs: Mapping[str, ort.OrtValue]
@@ -129,27 +133,27 @@ class _Buffers:
 
 
 class BoundRunner:
-    """Runs one session. Each new shape allocates, so callers keep to few."""
+    """Runs one session on buffers that stay on the device. Each new shape allocates, so callers use few."""
 
     def __init__(self, session: ort.InferenceSession, device: str) -> None:
-        """`device`: where the buffers lie, as ONNX Runtime calls it: cuda, cpu."""
+        """`device`: ONNX Runtime's name of the buffers' device: cuda, cpu."""
         self._session = session
         self._device = device
-        self._made: dict[tuple[object, ...], _Buffers] = {}
+        self._cached: dict[tuple[object, ...], _Buffers] = {}
 
     def run(self, outputs: Sequence[str], feeds: Arrays, options: ort.RunOptions) -> list[Samples]:
-        """The outputs, in this order, copied from the device."""
+        """Return these outputs, in this order, copied from the device."""
         key = (*outputs, *(array.shape for array in feeds.values()))
-        buffers = self._made.get(key)
+        buffers = self._cached.get(key)
         if buffers is None:
-            buffers = self._made[key] = self._make(outputs, feeds, options)
+            buffers = self._cached[key] = self._make(outputs, feeds, options)
         for name, array in feeds.items():
             buffers.inputs[name].update_inplace(array)
         self._session.run_with_iobinding(buffers.binding, options)
         return [np.array(value.numpy()) for value in buffers.outputs]
 
     def _make(self, outputs: Sequence[str], feeds: Arrays, options: ort.RunOptions) -> _Buffers:
-        """Allocate the inputs; the first run allocates the outputs, of which only it tells the shapes."""
+        """Allocate the inputs; the first run allocates the outputs, whose shapes are unknown before."""
         binding = self._session.io_binding()
         inputs: dict[str, ort.OrtValue] = {}
         for name, array in feeds.items():
@@ -168,7 +172,7 @@ class BoundRunner:
 
 @contextlib.contextmanager
 def bounded_memory() -> Iterator[None]:
-    """Let allocations fail that go beyond half of the machine's memory, or `MEMORY`; the whole process feels it."""
+    """Let allocations in the process fail beyond `MEMORY`, or half of the machine's memory if that is less."""
     page = os.sysconf("SC_PAGE_SIZE")
     budget = min(MEMORY, os.sysconf("SC_PHYS_PAGES") * page // 2)
     soft, hard = resource.getrlimit(resource.RLIMIT_AS)
@@ -188,7 +192,7 @@ def bounded_memory() -> Iterator[None]:
 
 @contextlib.contextmanager
 def bounded_time(terminate: Callable[[], None]) -> Iterator[None]:
-    """Call `terminate` when `PATIENCE` is over; what that breaks off raises `TimeoutError` instead."""
+    """Call `terminate` after `PATIENCE`, and raise `TimeoutError` in place of the error that this causes."""
     timer = threading.Timer(PATIENCE, terminate)
     timer.daemon = True
     timer.start()
@@ -196,7 +200,7 @@ def bounded_time(terminate: Callable[[], None]) -> Iterator[None]:
         yield
     except Exception as error:
         if timer.finished.is_set():
-            raise TimeoutError(f"it takes longer than {PATIENCE:g} s") from error
+            raise TimeoutError(f"it took longer than {PATIENCE:g} s") from error
         raise
     finally:
         timer.cancel()

@@ -1,4 +1,4 @@
-"""A model that describes itself: one ONNX file, waveforms in, probabilities and embeddings out."""
+"""A model with a description in its metadata: one ONNX file, from waveforms to probabilities and embeddings."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -11,13 +11,13 @@ from monitor.messages import ModelCard, Samples
 
 
 class NativeModel:
-    """A loaded model. `run` may be called from any one thread at a time."""
+    """A loaded model. One thread at a time may call `run`."""
 
     def __init__(self, path: Path, provider: str = "auto", threads: int = 1) -> None:
-        """Load and check the file. Raises `ModelError`, also when the configured provider cannot be had."""
+        """Load and check the file. Raises `ModelError`, also if the configured provider is unavailable."""
         self._graph = graph = Graph(path, provider, threads)
         self.provider: str = graph.provider
-        """The execution provider that ONNX Runtime really uses."""
+        """The execution provider in use."""
         card = read_card(path, graph.metadata)
         if set(graph.inputs) != {"waveform"} or "probabilities" not in graph.outputs:
             raise ModelError(
@@ -26,7 +26,7 @@ class NativeModel:
             )
         for name, (kind, _) in (graph.inputs | graph.outputs).items():
             if name in {"waveform", "probabilities", "embedding"} and kind != FLOAT:
-                raise ModelError(f"{path}: {name!r} is a {kind}, expected a {FLOAT}")
+                raise ModelError(f"{path}: {name!r} has type {kind}, expected {FLOAT}")
         self._outputs = ["probabilities"] + ["embedding"] * ("embedding" in graph.outputs)
         self._most = try_out(graph, card, self._infer, _most(card, graph))
         self.card: ModelCard = replace(card, max_batch=self._most)
@@ -36,7 +36,7 @@ class NativeModel:
         return run_rows(self._infer, waveforms, self._most, self._graph.bound)
 
     def terminate(self) -> None:
-        """Break off the inference that is under way; it raises in its thread."""
+        """Stop the running inference, which raises in its thread."""
         self._graph.terminate()
 
     def _infer(self, waveforms: Samples) -> Answer:
@@ -45,12 +45,14 @@ class NativeModel:
 
 
 def _most(card: ModelCard, graph: Graph) -> int | None:
-    """Most rows in one run, as the card and the shape of the input have it."""
+    """Return the most rows in one run, from the card and the shape of the input; None for any number."""
     _, shape = graph.inputs["waveform"]
     if len(shape) != 2 or (isinstance(shape[1], int) and shape[1] != card.window):
         raise ModelError(
-            f"{card.path}: its metadata says a window of {card.window} samples, its input has the shape {list(shape)}"
+            f"{card.path}: metadata window is {card.window} samples, but the input has shape {list(shape)}"
         )
     if isinstance(shape[0], int) and shape[0] != 1:
-        raise ModelError(f"{card.path}: takes batches of {shape[0]} windows only; export it with a free batch, or 1")
+        raise ModelError(
+            f"{card.path}: the graph requires batches of {shape[0]} windows: export it with a free batch, or 1"
+        )
     return 1 if shape[0] == 1 else card.max_batch

@@ -1,8 +1,8 @@
-"""Reads an ONNX file without loading it: what it says about itself, and whether it is safe to hand to ONNX Runtime.
+"""Reads an ONNX file's metadata without loading it, and checks that ONNX Runtime can load the file safely.
 
-ONNX Runtime follows the paths that a file names for its tensors, and reads memory and other files as it is told; so
-what may reach outside the file is refused before. This walks the bare protobuf encoding (protobuf.dev, "Encoding";
-field numbers from onnx.proto3): what is not needed is passed over unread, whatever its size.
+ONNX Runtime follows the paths that a file names for its tensors, and reads memory and other files on request. So files
+with such references are refused first. This walks the bare protobuf encoding (protobuf.dev, "Encoding"; field numbers
+from onnx.proto3), and skips unneeded fields of any size.
 """
 
 import mmap
@@ -13,11 +13,11 @@ from typing import TypeVar
 from monitor.errors import ModelError
 
 MAX_METADATA = 16 * 2**20
-"""Bytes of metadata in all; labels take some kilobytes."""
+"""Most bytes of metadata; labels take some kilobytes."""
 MAX_DEPTH = 32
-"""Messages within each other; a graph within a graph is three."""
+"""Most nested messages; a graph inside a graph is three."""
 MAX_NODES = 50_000
-"""With all functions written out; ONNX Runtime takes minutes over more. The largest of ours has some thousands."""
+"""Most nodes with all functions expanded; ONNX Runtime takes minutes for more. Our largest model has some thousands."""
 
 VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5
 """Wire types."""
@@ -31,7 +31,7 @@ CHILDREN: Mapping[str, Mapping[int, str]] = {
     "training": {1: "graph", 2: "graph"},
     "sparse": {1: "tensor", 2: "tensor"},
 }
-"""Which fields of a message hold which other messages, as far as a tensor or a name can stand below them."""
+"""Fields of a message that contain other messages, if those can contain a tensor or a name."""
 
 Part = TypeVar("Part")
 Operator = tuple[Part, Part, Part]
@@ -40,11 +40,11 @@ NODE_FIELDS, FUNCTION_FIELDS = (7, 4, 8), (10, 1, 13)
 GRAPH = ("", "", "")
 
 Value = int | tuple[int, int]
-"""A number, or where bytes begin and end."""
+"""A number, or the start and end of bytes."""
 
 
 class DamagedError(Exception):
-    """The bytes are no such message."""
+    """The bytes are not a valid message."""
 
 
 def read_metadata(path: Path) -> dict[str, str]:
@@ -55,18 +55,18 @@ def read_metadata(path: Path) -> dict[str, str]:
             reader.walk("model", 0, len(data), 0)
             nodes = reader.count()
     except OSError as error:
-        raise ModelError(f"{path}: cannot be read: {error.strerror}") from error
-    except (DamagedError, ValueError) as error:  # an empty file cannot be mapped; text may be no UTF-8
+        raise ModelError(f"{path}: cannot read the file: {error.strerror}") from error
+    except (DamagedError, ValueError) as error:  # an empty file cannot be mapped; text may not be UTF-8
         raise ModelError(f"{path}: not an ONNX file, or damaged: {error}") from error
     if not reader.graphs:
-        raise ModelError(f"{path}: not an ONNX file, or damaged: it holds no graph")
+        raise ModelError(f"{path}: not an ONNX file, or damaged: no graph")
     if nodes > MAX_NODES:
-        raise ModelError(f"{path}: its graph has {nodes} nodes; more than {MAX_NODES} are not loaded")
+        raise ModelError(f"{path}: the graph has {nodes} nodes, more than the limit of {MAX_NODES}")
     return reader.metadata
 
 
 class _Reader:
-    """Walks through the messages, gathers names and metadata, refuses what reaches outside."""
+    """Walks through the messages, collects metadata and nodes, and refuses references to other files."""
 
     def __init__(self, path: Path, data: mmap.mmap) -> None:
         self._path = path
@@ -75,13 +75,13 @@ class _Reader:
         self.metadata: dict[str, str] = {}
         self._metadata_bytes = 0
         self._nodes: dict[Operator[str], list[Operator[str]]] = {}
-        """What each function consists of, and the graph, which is called like no function."""
+        """The operators in each function, and in the graph under a name that no function has."""
         self._inside = GRAPH
 
     def walk(self, kind: str, at: int, end: int, depth: int) -> None:
-        """Read one message and those below it."""
+        """Read one message and those inside it."""
         if depth > MAX_DEPTH:
-            raise DamagedError("its graphs are nested too deeply")
+            raise DamagedError("graphs are nested too deeply")
         children = CHILDREN.get(kind, {})
         for number, value in _fields(self._data, at, end):
             child = children.get(number)
@@ -100,14 +100,14 @@ class _Reader:
                     self._inside = GRAPH
 
     def count(self) -> int:
-        """Nodes with all functions written out."""
+        """Return the number of nodes with all functions expanded."""
         sizes: dict[Operator[str], int] = {}
 
         def size(operator: Operator[str], within: frozenset[Operator[str]]) -> int:
             if operator not in self._nodes:
                 return 1
             if operator in within or len(within) > MAX_DEPTH:
-                raise DamagedError(f"function {operator[1]!r} calls itself, or others too deeply")
+                raise DamagedError(f"function {operator[1]!r} calls itself, or is nested too deeply")
             if operator not in sizes:
                 sizes[operator] = sum(size(part, within | {operator}) for part in self._nodes[operator])
             return sizes[operator]
@@ -121,35 +121,33 @@ class _Reader:
 
     def _add_node(self, operator: Operator[str]) -> None:
         if operator[1] == "EPContext":  # names a file too
-            raise ModelError(f"{self._path}: holds a graph compiled for one machine, which is not loaded")
+            raise ModelError(f"{self._path}: contains a graph compiled for one machine: use the original model")
         self._nodes.setdefault(self._inside, []).append(operator)
 
     def _look(self, kind: str, number: int, value: Value) -> None:
         if kind == "tensor" and (number == 13 or (number == 14 and value != 0)):
-            raise ModelError(
-                f"{self._path}: its weights lie in another file, which is not followed: save the model as one file"
-            )
+            raise ModelError(f"{self._path}: the weights are in another file: save the model as one file")
 
     def _read_metadata(self, at: int, end: int) -> None:
         self._metadata_bytes += end - at
         if self._metadata_bytes > MAX_METADATA:
-            raise ModelError(f"{self._path}: its metadata is larger than {MAX_METADATA >> 20} MiB")
+            raise ModelError(f"{self._path}: the metadata is larger than {MAX_METADATA >> 20} MiB")
         entry = {number: self._text(value) for number, value in _fields(self._data, at, end)}
         self.metadata[entry.get(1, "")] = entry.get(2, "")
 
     def _text(self, value: Value) -> str:
         if isinstance(value, int):
-            raise DamagedError("a number stands where text should be")
+            raise DamagedError("expected text, found a number")
         return self._data[value[0] : value[1]].decode()
 
 
 def _fields(data: mmap.mmap, at: int, end: int) -> Iterator[tuple[int, Value]]:
-    """The fields of the message between these bytes: their numbers, and their values or where those lie."""
+    """Yield the fields of the message between these bytes: the number, and the value or its position."""
     while at < end:
         tag, at = _varint(data, at, end)
         number, wire = tag >> 3, tag & 7
         if not 0 < number < 2**29:
-            raise DamagedError(f"field number {number} at byte {at}")
+            raise DamagedError(f"invalid field number {number} at byte {at}")
         value: Value
         if wire == VARINT:
             value, at = _varint(data, at, end)
@@ -160,14 +158,14 @@ def _fields(data: mmap.mmap, at: int, end: int) -> Iterator[tuple[int, Value]]:
             size, at = _varint(data, at, end)
             value, at = (at, at + size), at + size
         else:
-            raise DamagedError(f"wire type {wire} at byte {at}")
+            raise DamagedError(f"invalid wire type {wire} at byte {at}")
         if at > end:
-            raise DamagedError(f"it ends within a field of {end} bytes")
+            raise DamagedError(f"truncated field before byte {end}")
         yield number, value
 
 
 def _varint(data: mmap.mmap, at: int, end: int) -> tuple[int, int]:
-    """A number of seven bits a byte, the lowest first, and where it ends."""
+    """Return a number of seven bits per byte, lowest first, and its end."""
     value = shift = 0
     while at < end and shift < 70:
         byte = data[at]
@@ -175,4 +173,4 @@ def _varint(data: mmap.mmap, at: int, end: int) -> tuple[int, int]:
         at, shift = at + 1, shift + 7
         if byte < 0x80:
             return value, at
-    raise DamagedError(f"it breaks off within a number at byte {at}")
+    raise DamagedError(f"truncated number at byte {at}")

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from monitor.classify.card import read_card, takes_prompts
 from monitor.classify.foreign import ForeignModel
-from monitor.classify.foreign_card import read_sheet, sheet_beside
+from monitor.classify.foreign_card import card_beside, read_foreign_card
 from monitor.classify.model import Model
 from monitor.classify.native import NativeModel
 from monitor.classify.onnx_file import read_metadata
@@ -23,25 +23,25 @@ def open_model(config: ModelConfig) -> Model:
     Raises `ModelError`, and `ConfigError` for prompts that are missing or that the model does not take.
     """
     path = find_model(config.name)
-    sheet = sheet_beside(path)
-    if sheet is None and takes_prompts(read_metadata(path)):
+    card_path = card_beside(path)
+    if card_path is None and takes_prompts(read_metadata(path)):
         return PromptedModel(path, config.prompts, config.background, config.provider, config.threads)
     if config.prompts:
         raise ConfigError(
             f"model.prompts: {path} has classes of its own and takes no prompts: remove them, or choose a model that "
             "takes prompts, such as clap"
         )
-    if sheet is not None:
-        return ForeignModel(path, sheet, config.provider, config.threads)
+    if card_path is not None:
+        return ForeignModel(path, card_path, config.provider, config.threads)
     return NativeModel(path, config.provider, config.threads)
 
 
 def describe_model(path: Path) -> ModelCard:
     """Return the card of a model file without loading the model. Raises `ModelError`."""
     metadata = read_metadata(path)
-    sheet = sheet_beside(path)
-    if sheet is not None:
-        return read_sheet(sheet, path)[1]
+    card_path = card_beside(path)
+    if card_path is not None:
+        return read_foreign_card(card_path, path)[1]
     return read_card(path, metadata)
 
 

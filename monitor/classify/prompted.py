@@ -122,8 +122,8 @@ def _open_set(
     name = metadata.get("text", "")
     if not name:
         raise ModelError(
-            f"{path}: made without the text tower that reads prompts: put the tokenizer.json that is published with "
-            "the weights into their folder, and import them again"
+            f"{path}: built without a text tower: put the tokenizer.json published with the weights into their folder, "
+            "and import them again"
         )
     if Path(name).name != name:
         raise ModelError(f"{path}: metadata text must be the name of the text tower's files, not {name!r}")

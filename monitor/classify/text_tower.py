@@ -1,7 +1,7 @@
-"""Descriptions in words to vectors: what a text tower makes of them, kept in the user's cache folder.
+"""Encodes descriptions as vectors with a text tower, and keeps the vectors in the user's cache folder.
 
-A text tower is two files beside the model's: NAME.text, an ONNX file that takes tokens int64[1, length] to a vector
-float32[1, dims] of unit length, and NAME.tokenizer.json. It is only loaded for what the cache does not hold.
+A text tower is two files beside the model: NAME.text, an ONNX file from tokens int64[1, length] to a vector
+float32[1, dims] of unit length, and NAME.tokenizer.json. It is loaded only for descriptions that the cache lacks.
 """
 
 import hashlib
@@ -27,7 +27,7 @@ AGAIN = "pull or import the model again"
 
 @dataclass(frozen=True, slots=True)
 class PromptEncoder:
-    """Where a text tower is, and what its files must be."""
+    """The files of a text tower, and their expected hashes."""
 
     graph: Path
     graph_sha256: str
@@ -35,10 +35,10 @@ class PromptEncoder:
     tokenizer_sha256: str
 
     def vectors(self, prompts: Sequence[str]) -> Samples:
-        """Unit vectors float32[prompts, dims].
+        """Return unit vectors float32[prompts, dims].
 
-        Raises `ModelError` for files that are missing, damaged or another model's; files that are not needed, as the
-        cache holds all, are not looked at.
+        Raises `ModelError` for files that are missing, damaged or from another model. If the cache has all vectors, the
+        files are not checked.
         """
         places = {prompt: self._place(prompt) for prompt in prompts}
         found = {prompt: vector for prompt, place in places.items() if (vector := _recall(place)) is not None}
@@ -49,16 +49,16 @@ class PromptEncoder:
         return np.stack([found[prompt] for prompt in prompts])
 
     def _place(self, prompt: str) -> Path:
-        """Where the cache holds a description's vector: under a hash of all that it depends on."""
+        """Return the cache file of a description's vector, named by a hash of all inputs."""
         key = "\n".join((self.graph_sha256, self.tokenizer_sha256, prompt))
         return cache_folder() / "prompts" / hashlib.sha256(key.encode()).hexdigest()
 
     def _read(self, prompts: Sequence[str]) -> list[Samples]:
-        """Run the tower, one description at a time: it knows no padding."""
+        """Run the tower, one description at a time, as it does not support padding."""
         try:
             from tokenizers import Tokenizer
         except ImportError as error:
-            raise ModelError(f"{self.graph}: prompts need the package tokenizers: install the extra 'clap'") from error
+            raise ModelError(f"{self.graph}: prompts require tokenizers: install the extra 'clap'") from error
         _check(self.graph, self.graph_sha256)
         _check(self.tokenizer, self.tokenizer_sha256)
         graph = Graph(self.graph, "cpu", os.cpu_count() or 1)
@@ -70,24 +70,24 @@ class PromptEncoder:
             with graph.bounded():
                 rows = [graph.run(["vector"], {"tokens": tokens})[0] for tokens in sentences]
         except Exception as error:  # the errors of tokenizers and of ONNX Runtime have no common base
-            raise ModelError(f"{self.graph}: cannot read prompts: {plain(error)}; {AGAIN}") from error
+            raise ModelError(f"{self.graph}: cannot encode prompts: {plain(error)}; {AGAIN}") from error
         if any(row.ndim != 2 or len(row) != 1 or not np.isfinite(row).all() for row in rows):
-            raise ModelError(f"{self.graph}: does not make one vector of a description; {AGAIN}")
+            raise ModelError(f"{self.graph}: expected one finite vector for each description; {AGAIN}")
         return [row[0] for row in rows]
 
 
 def _check(path: Path, published: str) -> None:
-    """Whether a file is the one that the model was made with."""
+    """Check that a file is the one that the model was built with. Raises `ModelError`."""
     try:
         found = sha256(path)
     except OSError as error:
-        raise ModelError(f"{path}: needed beside the model to read prompts: {error.strerror}; {AGAIN}") from error
+        raise ModelError(f"{path}: prompts require this file: {error.strerror}; {AGAIN}") from error
     if found != published:
-        raise ModelError(f"{path}: damaged, or not made with the model beside it; {AGAIN}")
+        raise ModelError(f"{path}: damaged, or from another model; {AGAIN}")
 
 
 def _recall(place: Path) -> Samples | None:
-    """A vector that was kept, if it is whole."""
+    """Return a cached vector, or None if it is missing or damaged."""
     try:
         content = place.read_bytes()
     except OSError:
@@ -97,10 +97,10 @@ def _recall(place: Path) -> Samples | None:
 
 
 def _keep(place: Path, vector: Samples) -> None:
-    """Write a vector behind its SHA-256, whole or not at all; without a cache the tower runs again next time."""
+    """Write a vector after its SHA-256, atomically; without a cache the tower runs again next time."""
     data = vector.astype("<f4").tobytes()
     try:
         with written_whole(place) as part:
             part.write_bytes(hashlib.sha256(data).digest() + data)
     except OSError as error:
-        log.info("prompts are not cached: %s", error)
+        log.info("cannot cache prompts: %s", error)

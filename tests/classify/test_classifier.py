@@ -1,4 +1,4 @@
-"""Windows in, scores out, beside the event loop."""
+"""The classifier: scores, latencies, and inference beside the event loop."""
 
 import asyncio
 import time
@@ -19,7 +19,7 @@ RATE, LENGTH = 16_000, 15_600
 
 
 def windows(*levels: float) -> list[Window]:
-    """One window of noise at each of these levels, from sources in turn."""
+    """One window of noise for each level, from alternating sources."""
     random = np.random.default_rng(0)
     return [
         Window(f"s{i % 3}", 7, i * 4000, RATE, _noise(random, level), datetime.now(UTC))
@@ -38,7 +38,7 @@ def session(tmp_path: Path) -> NativeModel:
 
 
 async def test_scores_come_in_the_order_of_their_windows(session: NativeModel) -> None:
-    """Also over several batches, of which the last is not full."""
+    """Scores keep the order over several batches, the last of which is not full."""
     classifier = Classifier(session, batch=4)
     scores = await classifier.run(windows(0.9, 0.0, 0.9, 0.0, 0.0, 0.9, 0.9, 0.0, 0.9, 0.0))
     classifier.close()
@@ -46,7 +46,7 @@ async def test_scores_come_in_the_order_of_their_windows(session: NativeModel) -
 
 
 async def test_a_window_scores_the_same_alone_and_in_company(session: NativeModel) -> None:
-    """What runs beside it does not touch it."""
+    """The other windows of a batch do not affect a score."""
     given = windows(0.01, 0.9, 0.03, 0.0, 0.02)
     alone, together = Classifier(session, batch=1), Classifier(session, batch=5)
     for one, other in zip(await alone.run(given), await together.run(given), strict=True):
@@ -58,24 +58,24 @@ async def test_a_window_scores_the_same_alone_and_in_company(session: NativeMode
     together.close()
 
 
-async def test_an_answer_that_is_no_number_is_an_error(session: NativeModel) -> None:
-    """A rule that compares with it would be silent for ever."""
+async def test_nan_is_an_error(session: NativeModel) -> None:
+    """NaN from the model raises an error, as no rule could fire on it."""
     classifier = Classifier(session, batch=4)
-    with pytest.raises(ModelError, match="answers with what is no number"):
+    with pytest.raises(ModelError, match="the model returned NaN or infinite values"):
         await classifier.run(windows(0.1, np.nan, 0.1))
     classifier.close()
 
 
 async def test_no_windows_no_scores(session: NativeModel) -> None:
-    """Nothing is run for them."""
+    """An empty batch runs no inference."""
     classifier = Classifier(session, batch=4)
     assert await classifier.run([]) == []
     assert classifier.busy == 0.0
     classifier.close()
 
 
-async def test_latencies_are_told(session: NativeModel) -> None:
-    """The median does not exceed the 95th percentile, and all of them together make the time that it was busy."""
+async def test_latencies(session: NativeModel) -> None:
+    """Percentiles are ordered, and the latencies add up to the busy time."""
     classifier = Classifier(session, batch=2)
     assert classifier.percentile(0.95) == 0.0
     assert len(await classifier.run(windows(*[0.1] * 9))) == 9
@@ -86,8 +86,8 @@ async def test_latencies_are_told(session: NativeModel) -> None:
     classifier.close()
 
 
-async def test_the_event_loop_goes_on_while_a_batch_runs_until_it_is_broken_off(tmp_path: Path) -> None:
-    """A loop beside minutes of inference still turns; `terminate` ends it at once, and nothing is left to wait for."""
+async def test_a_running_batch_leaves_the_event_loop_free_and_can_be_terminated(tmp_path: Path) -> None:
+    """The event loop runs during a long inference, and `terminate` ends it at once."""
     classifier = Classifier(NativeModel(write_slow_model(tmp_path / "slow.onnx")), batch=4)
     running = asyncio.create_task(classifier.run(windows(1.0)))
     turns, end = 0, time.monotonic() + 1.0

@@ -1,4 +1,4 @@
-"""Log-mel front ends, against a plain reference of each: one frame and one band at a time."""
+"""Log-mel front ends, compared with a simple reference of one frame and one band at a time."""
 
 import functools
 import math
@@ -14,7 +14,7 @@ RATE, HOP = 16_000, 160
 
 
 def mirrored(sound: Samples, index: int, with_edge: bool) -> float:
-    """The sample at an index that may lie outside."""
+    """The sample at an index, mirrored at the edges."""
     while not 0 <= index < len(sound):
         index = -index - with_edge if index < 0 else 2 * (len(sound) - 1) - index + with_edge
     return float(sound[index])
@@ -22,13 +22,13 @@ def mirrored(sound: Samples, index: int, with_edge: bool) -> float:
 
 @functools.cache
 def turns(length: int, points: int) -> NDArray[np.complex128]:
-    """The Fourier transform, by its definition."""
+    """The matrix of the Fourier transform."""
     angles = -2j * np.pi * np.outer(np.arange(points // 2 + 1), np.arange(length)) / points
     return np.asarray(np.exp(angles))
 
 
 def powers(frame: list[float], points: int) -> NDArray[np.float64]:
-    """The power spectrum, of the frame and zeros behind it."""
+    """The power spectrum of the zero-padded frame."""
     return np.asarray(np.abs(turns(len(frame), points) @ np.array(frame)) ** 2)
 
 
@@ -39,7 +39,7 @@ def mel(hertz: float) -> float:
 
 @functools.cache
 def bank(points: int, count: int, low: float, high: float, on_mels: bool) -> NDArray[np.float64]:
-    """Triangles that are evenly spaced on the mel scale, their sides straight on that scale or in hertz."""
+    """Evenly spaced bands on the mel scale, triangular on that scale or in hertz."""
     step = (mel(high) - mel(low)) / (count + 1)
     weights = np.zeros((count, points // 2 + 1))
     for band in range(count):
@@ -58,7 +58,7 @@ def bank(points: int, count: int, low: float, high: float, on_mels: bool) -> NDA
 
 
 def icefall(sound: Samples) -> NDArray[np.float64]:
-    """Kaldi's filter banks: 25 ms of Povey's window, 80 bands of 20-7,600 Hz, frames centred half a hop late."""
+    """Kaldi's filter banks: 25 ms of Povey's window, 80 bands of 20-7,600 Hz, frames centred half a hop later."""
     rows = []
     for number in range((len(sound) + HOP // 2) // HOP):
         first = number * HOP + HOP // 2 - 200
@@ -86,7 +86,7 @@ def ced(sound: Samples, as_kaldi: bool) -> NDArray[np.float64]:
 
 
 def sounds() -> dict[str, Samples]:
-    """A third of a second each; the last is as loud and as quiet at once as can be."""
+    """Sounds of a third of a second; the last has digital silence and full scale."""
     rng = np.random.default_rng(0)
     time = np.arange(5_000) / RATE
     noise = rng.uniform(-0.3, 0.3, 5_000)
@@ -97,7 +97,7 @@ def sounds() -> dict[str, Samples]:
 
 @pytest.mark.parametrize("sound", ["noise", "chirp", "clicks"])
 def test_icefall(sound: str) -> None:
-    """As kaldi-native-fbank with the settings of icefall and sherpa-onnx."""
+    """The front end matches kaldi-native-fbank with the settings of icefall and sherpa-onnx."""
     got = FRONT_ENDS["icefall"](sounds()[sound][None])[0]
     assert got.dtype == np.float32
     np.testing.assert_allclose(got, icefall(sounds()[sound]), atol=2e-3)
@@ -106,15 +106,15 @@ def test_icefall(sound: str) -> None:
 @pytest.mark.parametrize("sound", ["noise", "chirp", "clicks"])
 @pytest.mark.parametrize(("name", "as_kaldi"), [("ced", False), ("ced-kaldi", True)])
 def test_ced(sound: str, name: str, as_kaldi: bool) -> None:
-    """As torchaudio in its training, and as kaldi-native-fbank with sherpa-onnx's settings."""
+    """The front ends match torchaudio in CED's training, and kaldi-native-fbank with sherpa-onnx's settings."""
     got = FRONT_ENDS[name](sounds()[sound][None])[0]
     assert got.dtype == np.float32
     np.testing.assert_allclose(got, ced(sounds()[sound], as_kaldi), atol=0.02)
 
 
 @pytest.mark.parametrize("name", FRONT_ENDS)
-def test_rows_do_not_touch_each_other(name: str) -> None:
-    """Each is as it is alone, also beside silence and the loudest."""
+def test_a_row_has_the_same_features_alone(name: str) -> None:
+    """Rows of a batch do not affect one another, also beside silence and full scale."""
     front_end = FRONT_ENDS[name]
     rows = np.stack([*sounds().values(), np.zeros(5_000, np.float32)])
     together = front_end(rows)
@@ -125,7 +125,7 @@ def test_rows_do_not_touch_each_other(name: str) -> None:
 
 @pytest.mark.parametrize("samples", [400, 15_600, 16_000, 15_679, 15_680, 160_000])
 @pytest.mark.parametrize("name", FRONT_ENDS)
-def test_the_number_of_frames_is_known_beforehand(name: str, samples: int) -> None:
-    """For any length from a frame on."""
+def test_frames_predicts_the_number_of_frames(name: str, samples: int) -> None:
+    """`frames` matches the output for several lengths."""
     front_end = FRONT_ENDS[name]
     assert front_end(np.zeros((1, samples), np.float32)).shape[1] == front_end.frames(samples)

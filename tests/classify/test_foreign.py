@@ -1,4 +1,4 @@
-"""Models of other projects, by the card beside them."""
+"""Models of other projects, with a card beside them."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -49,13 +49,13 @@ Writer = Callable[[Path], Path]
 
 
 def opened(folder: Path, write: Writer, sheet: str) -> ForeignModel:
-    """The model, with this card beside it."""
+    """The model with this card."""
     (folder / "x.yaml").write_text(sheet)
     return ForeignModel(write(folder / "x.onnx"), folder / "x.yaml")
 
 
 def refusal(folder: Path, write: Writer, sheet: str) -> str:
-    """What is said of this model with this card, without the card's path at its beginning."""
+    """The error for this model with this card, without the leading path of the card."""
     with pytest.raises(ModelError) as caught:
         opened(folder, write, sheet)
     assert "\n" not in str(caught.value)
@@ -63,7 +63,7 @@ def refusal(folder: Path, write: Writer, sheet: str) -> str:
 
 
 def changed(write: Writer, edit: Callable[[ModelProto], object]) -> Writer:
-    """The model with a change to it."""
+    """A writer of the model with this edit."""
 
     def changed_write(path: Path) -> Path:
         model = load_model(str(write(path)))
@@ -81,12 +81,12 @@ def sounds() -> Samples:
 
 
 def sigmoid(scores: NDArray[np.float32]) -> NDArray[np.float64]:
-    """In doubles."""
+    """The sigmoid in double precision."""
     return np.asarray(1.0 / (1.0 + np.exp(-scores.astype(np.float64))))
 
 
-def test_ced_hears_what_its_front_end_makes_of_the_sound(tmp_path: Path) -> None:
-    """Bands before frames, probabilities as they are; the card is the sheet's."""
+def test_ced_runs_on_the_features_of_its_front_end(tmp_path: Path) -> None:
+    """The axes are arranged as in the layout, and probabilities are unchanged; the card has all entries."""
     model = opened(tmp_path, write_ced, CED)
     probabilities, embeddings = model.run(sounds())
     assert embeddings is None
@@ -99,8 +99,8 @@ def test_ced_hears_what_its_front_end_makes_of_the_sound(tmp_path: Path) -> None
     assert (card.max_batch, len(card.sha256)) == (None, 64)
 
 
-def test_zipformer_is_told_how_many_frames_there_are(tmp_path: Path) -> None:
-    """And its logits become probabilities."""
+def test_zipformer_gets_the_number_of_frames(tmp_path: Path) -> None:
+    """The lengths input gets the number of frames, and logits become probabilities."""
     probabilities, _ = opened(tmp_path, write_zipformer, ZIPFORMER).run(sounds())
     assert probabilities.dtype == np.float32
     expected = sigmoid(FRONT_ENDS["icefall"](sounds()).mean(axis=1) @ weights(80))
@@ -108,8 +108,8 @@ def test_zipformer_is_told_how_many_frames_there_are(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("write", "sheet"), [(write_ced, CED), (write_zipformer, ZIPFORMER), (write_waveform, AUDIO)])
-def test_each_row_is_as_it_is_alone(tmp_path: Path, write: Writer, sheet: str) -> None:
-    """Whether the graph takes a batch or one at a time."""
+def test_a_row_has_the_same_answer_alone(tmp_path: Path, write: Writer, sheet: str) -> None:
+    """A batch has the answers of its rows, also if the graph takes only one row."""
     model = opened(tmp_path, write, sheet)
     rows = sounds()
     together, _ = model.run(rows)
@@ -121,8 +121,8 @@ def test_each_row_is_as_it_is_alone(tmp_path: Path, write: Writer, sheet: str) -
     ("shape", "layout"),
     [(("samples",), "[samples]"), ((1, "samples"), "[batch, samples]"), ((1, 1, WINDOW), "[batch, 1, samples]")],
 )
-def test_a_graph_for_one_waveform_gets_them_in_turn(tmp_path: Path, shape: tuple[int | str, ...], layout: str) -> None:
-    """With and without an axis for the batch."""
+def test_a_graph_for_one_waveform_runs_row_by_row(tmp_path: Path, shape: tuple[int | str, ...], layout: str) -> None:
+    """Layouts without a batch axis, or with a batch of 1, run row by row."""
     sheet = AUDIO.replace("[samples]", layout)
     model = opened(tmp_path, lambda path: write_waveform(path, shape), sheet)
     assert model.card.max_batch == 1
@@ -133,8 +133,8 @@ def test_a_graph_for_one_waveform_gets_them_in_turn(tmp_path: Path, shape: tuple
     np.testing.assert_allclose(embeddings, np.stack((sounds().mean(axis=1), peaks), axis=1), atol=1e-7)
 
 
-async def test_it_runs_as_every_model_does(tmp_path: Path) -> None:
-    """Through the same classifier, in batches."""
+async def test_it_runs_in_the_classifier(tmp_path: Path) -> None:
+    """The classifier runs a foreign model like any other."""
     model = opened(tmp_path, write_zipformer, ZIPFORMER)
     windows = [
         Window(f"s{i}", 0, 0, model.card.sample_rate, samples, datetime.now(UTC)) for i, samples in enumerate(sounds())
@@ -148,7 +148,7 @@ async def test_it_runs_as_every_model_does(tmp_path: Path) -> None:
 
 
 def test_loud_logits_do_not_overflow(tmp_path: Path) -> None:
-    """Whatever a model says becomes a number in [0, 1]."""
+    """Huge logits become 0 or 1."""
 
     def louder(model: ModelProto) -> None:
         model.graph.node[-1].op_type = "Mul"
@@ -159,16 +159,16 @@ def test_loud_logits_do_not_overflow(tmp_path: Path) -> None:
     assert set(probabilities.flat) <= {0.0, 1.0}
 
 
-def test_probabilities_that_are_called_logits_are_noticed(tmp_path: Path) -> None:
-    """Every class would be heard in silence."""
+def test_probabilities_declared_as_logits_are_an_error(tmp_path: Path) -> None:
+    """Without this check every class would be on in silence."""
     said = refusal(tmp_path, lambda path: write_zipformer(path, sigmoid=True), ZIPFORMER)
-    assert said.endswith("for silence no class is below 0: these are probably probabilities")
+    assert said.endswith("for silence no class is below 0: the outputs are probably probabilities")
 
 
-def test_logits_that_are_called_probabilities_are_noticed(tmp_path: Path) -> None:
-    """They are not in [0, 1]."""
+def test_logits_declared_as_probabilities_are_an_error(tmp_path: Path) -> None:
+    """Values outside [0, 1] are an error."""
     said = refusal(tmp_path, write_zipformer, ZIPFORMER.replace("logits", "probabilities"))
-    assert said.endswith("x.onnx: its probabilities are not all in [0, 1]")
+    assert said.endswith("x.onnx: the model returned probabilities outside [0, 1]")
 
 
 @pytest.mark.parametrize(
@@ -178,30 +178,30 @@ def test_logits_that_are_called_probabilities_are_noticed(tmp_path: Path) -> Non
         ("{front_end", "{name: x, front_end", ": the graph's inputs are 'feats': input.name and input.lengths must"),
         ("{front_end", "{lengths: n, front_end", ": the graph's inputs are 'feats': input.name and input.lengths mu"),
         ("seconds: 1", "seconds: 1\nembedding: e", ": the graph has no output 'e'; it has 'prob'"),
-        ("mels, frames]", "frames, mels]", ": the window and layout make an input of ['batch', 101, 64], but the"),
+        ("mels, frames]", "frames, mels]", ": window and layout require an input of shape ['batch', 101, 64], bu"),
         (
             "front_end: ced, layout: [batch, mels, frames]",
             "",
-            ": the window and layout make an input of ['batch', 1600",
+            ": window and layout require an input of shape ['batch', 1600",
         ),
-        ("Music]", "Music, Cat]", "x.onnx: two windows get probabilities of shape (2, 3), which does not fit 4 labels"),
+        ("Music]", "Music, Cat]", "x.onnx: probabilities of two windows have shape (2, 3), expected (2, 4), as"),
     ],
 )
 def test_a_card_that_does_not_fit_its_graph_is_refused(tmp_path: Path, old: str, new: str, said: str) -> None:
-    """With what each of the two says."""
+    """The error names the entry of the card and what the graph has."""
     assert old in CED
     assert said in refusal(tmp_path, write_ced, CED.replace(old, new))
 
 
 def test_a_graph_for_a_fixed_number_of_windows_is_refused(tmp_path: Path) -> None:
-    """There are seldom just so many; one alone is a number that can be had."""
+    """A fixed batch of several windows is an error; a batch of 1 is accepted."""
     said = refusal(tmp_path, lambda path: write_ced(path, batch=4), CED)
-    assert said == ": the graph takes batches of 4 windows only; one or any is needed"
+    assert said == ": the graph requires batches of 4 windows: export it with a free batch, or 1"
     assert opened(tmp_path, lambda path: write_ced(path, batch=1), CED).card.max_batch == 1
 
 
 def test_other_number_types_are_refused(tmp_path: Path) -> None:
-    """Sounds are float32, lengths int64."""
+    """Audio must be float32, lengths int64."""
 
     def of(position: int, kind: int) -> Callable[[ModelProto], None]:
         def edit(model: ModelProto) -> None:
@@ -213,12 +213,12 @@ def test_other_number_types_are_refused(tmp_path: Path) -> None:
         return edit
 
     said = refusal(tmp_path, changed(write_zipformer, of(0, TensorProto.DOUBLE)), ZIPFORMER)
-    assert said == ": input 'x' is a tensor(double), expected a tensor(float)"
+    assert said == ": input 'x' has type tensor(double), expected tensor(float)"
     said = refusal(tmp_path, changed(write_zipformer, of(1, TensorProto.INT32)), ZIPFORMER)
-    assert said == ": input 'x_lens' is a tensor(int32), expected a tensor(int64)"
+    assert said == ": input 'x_lens' has type tensor(int32), expected tensor(int64)"
 
 
-def test_inputs_that_nothing_is_said_about_are_refused(tmp_path: Path) -> None:
-    """All are named that there are."""
+def test_an_input_missing_from_the_card_is_an_error(tmp_path: Path) -> None:
+    """The error names all inputs of the graph."""
     said = refusal(tmp_path, write_zipformer, ZIPFORMER.replace(", lengths: x_lens", ""))
     assert said == ": the graph's inputs are 'x', 'x_lens': input.name and input.lengths must name them all"

@@ -23,7 +23,7 @@ OUTPUTS = ("probabilities", "embedding")
 
 
 class Machine:
-    """ONNX Runtime as on a machine with these providers; all of them compute on the CPU."""
+    """Fakes ONNX Runtime on a machine with these providers; all compute on the CPU."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, *working: str) -> None:
         self.asked: list[list[Any]] = []
@@ -50,8 +50,8 @@ def path(tmp_path: Path) -> Path:
     return write_tiny_model(tmp_path / "x.onnx")
 
 
-def test_by_default_a_gpu_is_used_where_there_is_one(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """On buffers of its own."""
+def test_by_default_an_available_gpu_is_used(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The GPU runs on bound buffers."""
     Machine(monkeypatch, CUDA, CPU)
     loaded = Graph(path)
     assert (loaded.provider, loaded.bound) == (CUDA, True)
@@ -59,10 +59,10 @@ def test_by_default_a_gpu_is_used_where_there_is_one(path: Path, monkeypatch: py
     np.testing.assert_allclose(answer, [[0, 1]], atol=0.01)
 
 
-def test_by_default_the_cpu_is_used_where_the_gpu_fails(
+def test_by_default_the_cpu_is_used_if_the_gpu_fails(
     path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The log says why."""
+    """The log gives the reason."""
     machine = Machine(monkeypatch, CPU)
     with caplog.at_level(logging.INFO):
         loaded = Graph(path)
@@ -75,7 +75,7 @@ def test_by_default_the_cpu_is_used_where_the_gpu_fails(
 def test_a_configured_gpu_that_fails_is_an_error(
     path: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, provider: str
 ) -> None:
-    """Nothing silently falls back to the CPU, and nothing is printed."""
+    """There is no silent fallback to the CPU."""
     monkeypatch.setenv("CACHE_DIRECTORY", str(tmp_path / "cache"))
     machine = Machine(monkeypatch, CPU)
     with pytest.raises(ModelError, match=f"cannot be loaded on {provider}: .* no CUDA-capable device is detected"):
@@ -84,7 +84,7 @@ def test_a_configured_gpu_that_fails_is_an_error(
 
 
 def test_tensorrt_keeps_its_engines(path: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """In the user's cache folder; CUDA computes what it cannot."""
+    """Engines go to the cache folder; CUDA runs the operators that TensorRT lacks."""
     monkeypatch.setenv("CACHE_DIRECTORY", str(tmp_path / "cache"))
     machine = Machine(monkeypatch, TENSORRT)
     assert Graph(path, "tensorrt").provider == TENSORRT
@@ -94,8 +94,8 @@ def test_tensorrt_keeps_its_engines(path: Path, monkeypatch: pytest.MonkeyPatch,
     assert folder.is_dir()
 
 
-def test_tensorrt_runs_without_a_cache_too(path: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Where nothing can be written."""
+def test_tensorrt_runs_without_a_cache(path: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """An unwritable cache folder disables the engine cache only."""
     (tmp_path / "cache").touch()
     monkeypatch.setenv("CACHE_DIRECTORY", str(tmp_path / "cache"))
     machine = Machine(monkeypatch, TENSORRT)
@@ -104,14 +104,14 @@ def test_tensorrt_runs_without_a_cache_too(path: Path, monkeypatch: pytest.Monke
 
 
 def test_the_cpu_can_be_chosen_on_a_machine_with_a_gpu(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The GPU is not even asked for."""
+    """With provider `cpu` the GPU is not tried."""
     machine = Machine(monkeypatch, CUDA, CPU)
     assert Graph(path, "cpu").provider == CPU
     assert machine.asked == [[CPU]]
 
 
 def waveforms(rows: int, seed: int = 0) -> Samples:
-    """Noise of levels that the tiny model is unsure about."""
+    """Noise at levels with intermediate scores in the tiny model."""
     return np.random.default_rng(seed).uniform(-0.05, 0.05, (rows, 15_600)).astype(np.float32)
 
 
@@ -121,8 +121,8 @@ def session(tmp_path: Path) -> ort.InferenceSession:
     return ort.InferenceSession(str(write_tiny_model(tmp_path / "x.onnx")), providers=["CPUExecutionProvider"])
 
 
-def test_bound_runs_answer_as_others_do(session: ort.InferenceSession) -> None:
-    """Of each size, again and again; an answer stays as it is when the buffers are used anew."""
+def test_bound_runs_have_the_same_answers(session: ort.InferenceSession) -> None:
+    """Bound runs match unbound runs for alternating sizes, and later runs do not overwrite an answer."""
     runner = BoundRunner(session, "cpu")
     kept = []
     for seed, rows in enumerate((1, 3, 1, 3, 1)):
@@ -133,8 +133,8 @@ def test_bound_runs_answer_as_others_do(session: ort.InferenceSession) -> None:
             np.testing.assert_array_equal(one, other)
 
 
-def test_buffers_are_made_once_for_each_shape(session: ort.InferenceSession, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Later runs allocate nothing on the device."""
+def test_buffers_are_allocated_once_per_shape(session: ort.InferenceSession, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Later runs of a shape allocate nothing on the device."""
     made: list[list[int]] = []
     allocate = ort.OrtValue.ortvalue_from_shape_and_type
 
@@ -151,13 +151,13 @@ def test_buffers_are_made_once_for_each_shape(session: ort.InferenceSession, mon
 
 @pytest.fixture
 def on_device(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let the CPU be a device with buffers of its own."""
+    """The CPU counts as a device with bound buffers."""
     monkeypatch.setitem(graph.DEVICES, "CPUExecutionProvider", "cpu")
 
 
 @pytest.mark.usefixtures("on_device")
-def test_a_bound_session_answers_as_another(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """For any number of windows; buffers are made for powers of two only."""
+def test_a_bound_model_has_the_same_answers(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Any number of windows has the same answers; buffers exist only for powers of two."""
     bound = NativeModel(path)
     monkeypatch.delitem(graph.DEVICES, "CPUExecutionProvider")
     plain = NativeModel(path)
@@ -167,21 +167,21 @@ def test_a_bound_session_answers_as_another(path: Path, monkeypatch: pytest.Monk
             assert other is not None
             np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-6)
     assert bound._graph._bound is not None
-    sizes = [buffers.inputs["waveform"].shape()[0] for buffers in bound._graph._bound._made.values()]
+    sizes = [buffers.inputs["waveform"].shape()[0] for buffers in bound._graph._bound._cached.values()]
     assert sorted(sizes) == [1, 2, 4, 8]
 
 
 @pytest.mark.usefixtures("on_device")
-def test_a_bound_run_can_be_broken_off(tmp_path: Path) -> None:
-    """By the same call as any other."""
+def test_a_bound_run_can_be_terminated(tmp_path: Path) -> None:
+    """`terminate` stops a bound run as well."""
     session = NativeModel(write_slow_model(tmp_path / "slow.onnx"))
     session.terminate()
     with pytest.raises(Exception, match="terminate flag"):
         session.run(np.ones((1, 15_600), np.float32))
 
 
-def test_memory_is_bounded_only_within(monkeypatch: pytest.MonkeyPatch) -> None:
-    """An allocation beyond the bound fails, one below it and one afterwards do not."""
+def test_memory_is_limited_inside_the_context(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An allocation above the limit fails; one below it, and one afterwards, do not."""
     monkeypatch.setattr(graph, "MEMORY", 2**28)
     before = resource.getrlimit(resource.RLIMIT_AS)
     with bounded_memory():
@@ -192,30 +192,30 @@ def test_memory_is_bounded_only_within(monkeypatch: pytest.MonkeyPatch) -> None:
     assert np.zeros(2**29, np.uint8).nbytes == 2**29
 
 
-def test_the_bound_is_lifted_after_a_failure() -> None:
-    """Whatever went wrong."""
+def test_the_limit_is_lifted_after_a_failure() -> None:
+    """An exception inside the context restores the limit."""
     before = resource.getrlimit(resource.RLIMIT_AS)
     with pytest.raises(ValueError, match="wrong"), bounded_memory():
         raise ValueError("wrong")
     assert resource.getrlimit(resource.RLIMIT_AS) == before
 
 
-def test_what_takes_too_long_is_broken_off(monkeypatch: pytest.MonkeyPatch) -> None:
-    """And it is said that it was for this."""
+def test_a_run_that_takes_too_long_is_terminated(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The error is a timeout."""
     monkeypatch.setattr(graph, "PATIENCE", 0.05)
-    told = threading.Event()
+    terminated = threading.Event()
 
     def run() -> None:
-        assert told.wait(10)
+        assert terminated.wait(10)
         raise RuntimeError("terminated")
 
-    with pytest.raises(TimeoutError, match=r"it takes longer than 0\.05 s"), bounded_time(told.set):
+    with pytest.raises(TimeoutError, match=r"it took longer than 0\.05 s"), bounded_time(terminated.set):
         run()
 
 
-def test_what_fails_in_time_fails_as_it_is() -> None:
-    """Nothing is broken off."""
-    told = threading.Event()
-    with pytest.raises(RuntimeError, match="of itself"), bounded_time(told.set):
+def test_other_failures_are_unchanged() -> None:
+    """A failure within the time limit is passed on."""
+    terminated = threading.Event()
+    with pytest.raises(RuntimeError, match="of itself"), bounded_time(terminated.set):
         raise RuntimeError("of itself")
-    assert not told.is_set()
+    assert not terminated.is_set()

@@ -1,4 +1,4 @@
-"""Loading a model into ONNX Runtime: what is refused, and how one is run."""
+"""Native models: loading, errors, and inference."""
 
 import subprocess
 import sys
@@ -18,7 +18,7 @@ from tests.parts.tiny_model import write_tiny_model
 
 
 def edited(path: Path, edit: Callable[[ModelProto], object]) -> Path:
-    """The tiny model with a change to it."""
+    """The tiny model with this edit."""
     model = load_model(str(write_tiny_model(path)))
     edit(model)
     save_model(model, str(path))
@@ -26,7 +26,7 @@ def edited(path: Path, edit: Callable[[ModelProto], object]) -> Path:
 
 
 def rename(old: str, new: str) -> Callable[[ModelProto], None]:
-    """Give an input or output another name."""
+    """Edit that renames an input or output."""
 
     def edit(model: ModelProto) -> None:
         for value in (*model.graph.input, *model.graph.output):
@@ -40,7 +40,7 @@ def rename(old: str, new: str) -> Callable[[ModelProto], None]:
 
 
 def answer(last: str, dtype: int, shape: Sequence[int | str], **attributes: Any) -> Callable[[ModelProto], None]:
-    """Let the embedding go through one more operation, and come out like this."""
+    """Edit that adds a last operation to the embedding, with this type and shape."""
 
     def edit(model: ModelProto) -> None:
         model.graph.node[-1].output[0] = "inner"
@@ -51,24 +51,24 @@ def answer(last: str, dtype: int, shape: Sequence[int | str], **attributes: Any)
 
 
 def refusal(path: Path) -> str:
-    """What is said of this file, without the path at its beginning."""
+    """The error for this file, without the leading path."""
     with pytest.raises(ModelError) as caught:
         NativeModel(path)
-    told, _, why = str(caught.value).partition(": ")
-    assert told == str(path)
+    name, _, why = str(caught.value).partition(": ")
+    assert name == str(path)
     assert "\n" not in why
     return why
 
 
-def test_a_good_file_is_loaded(tmp_path: Path) -> None:
-    """It tells its card and the provider that is really in use."""
+def test_a_valid_file_is_loaded(tmp_path: Path) -> None:
+    """The model has its card and the provider in use."""
     session = NativeModel(write_tiny_model(tmp_path / "ears.onnx"))
     assert session.provider == "CPUExecutionProvider"
     assert (session.card.name, session.card.labels) == ("ears", ("Loud", "Quiet"))
 
 
 def test_waveforms_become_probabilities_and_embeddings(tmp_path: Path) -> None:
-    """float32[batch, classes] and float32[batch, dims]; loud and silent are told apart."""
+    """Outputs are float32[batch, classes] and float32[batch, dims], and differ for loud and silent."""
     session = NativeModel(write_tiny_model(tmp_path / "ears.onnx"))
     probabilities, embeddings = session.run(np.array([[0.5] * 15600, [0.0] * 15600], np.float32))
     assert embeddings is not None
@@ -78,27 +78,27 @@ def test_waveforms_become_probabilities_and_embeddings(tmp_path: Path) -> None:
 
 
 def test_the_embedding_may_be_missing(tmp_path: Path) -> None:
-    """Then `run` returns None in its place."""
+    """Without an embedding, `run` returns None in its place."""
     session = NativeModel(edited(tmp_path / "ears.onnx", lambda model: model.graph.output.pop()))
     assert session.run(np.zeros((1, 15600), np.float32))[1] is None
 
 
 @pytest.mark.parametrize("content", [b"", b"RIFF....WAVEfmt ", b"\x08\x08"])
-def test_a_file_that_is_no_model_is_refused(tmp_path: Path, content: bytes) -> None:
-    """Empty, of another kind, or a beginning only."""
+def test_a_file_that_is_not_a_model_is_an_error(tmp_path: Path, content: bytes) -> None:
+    """An empty, foreign or truncated file is an error."""
     path = tmp_path / "x.onnx"
     path.write_bytes(content)
     assert refusal(path).startswith("not an ONNX file, or damaged: ")
 
 
-def test_a_model_that_does_not_describe_itself_is_refused(tmp_path: Path) -> None:
-    """As those of other projects do not."""
+def test_a_model_without_metadata_is_an_error(tmp_path: Path) -> None:
+    """The error names the missing metadata."""
     path = edited(tmp_path / "x.onnx", lambda model: model.ClearField("metadata_props"))
-    assert refusal(path).startswith("the model does not describe itself: its metadata lacks format, name, ")
+    assert refusal(path).startswith("missing metadata: format, name, ")
 
 
 def test_other_inputs_and_outputs_are_refused(tmp_path: Path) -> None:
-    """The message names those that there are."""
+    """The error names the inputs and outputs of the file."""
     said = "expected an input 'waveform' and an output 'probabilities', got inputs {} and outputs {}"
     path = edited(tmp_path / "x.onnx", rename("waveform", "input"))
     assert refusal(path) == said.format("input", "embedding, probabilities")
@@ -107,9 +107,9 @@ def test_other_inputs_and_outputs_are_refused(tmp_path: Path) -> None:
 
 
 def test_other_number_types_are_refused(tmp_path: Path) -> None:
-    """Everything is float32."""
+    """Inputs and outputs must be float32."""
     path = edited(tmp_path / "x.onnx", answer("Cast", TensorProto.DOUBLE, ["batch", 4], to=TensorProto.DOUBLE))
-    assert refusal(path) == "'embedding' is a tensor(double), expected a tensor(float)"
+    assert refusal(path) == "'embedding' has type tensor(double), expected tensor(float)"
 
     def whole_numbers(model: ModelProto) -> None:
         model.graph.input[0].type.tensor_type.elem_type = TensorProto.INT16
@@ -117,35 +117,35 @@ def test_other_number_types_are_refused(tmp_path: Path) -> None:
         model.graph.node[1].input[0] = "sound"
 
     path = edited(tmp_path / "x.onnx", whole_numbers)
-    assert refusal(path) == "'waveform' is a tensor(int16), expected a tensor(float)"
+    assert refusal(path) == "'waveform' has type tensor(int16), expected tensor(float)"
 
 
-def test_labels_that_do_not_fit_the_answers_are_refused(tmp_path: Path) -> None:
-    """Each class has one name."""
+def test_labels_must_match_the_probabilities(tmp_path: Path) -> None:
+    """A different number of labels is an error."""
     path = write_tiny_model(tmp_path / "x.onnx", labels=("Loud", "Quiet", "Music"))
-    assert refusal(path) == "two windows get probabilities of shape (2, 2), which does not fit 3 labels"
+    assert refusal(path) == "probabilities of two windows have shape (2, 2), expected (2, 3), as there are 3 labels"
 
 
-def test_an_embedding_that_is_not_one_a_window_is_refused(tmp_path: Path) -> None:
-    """One vector for the whole batch would be torn apart."""
+def test_an_embedding_for_a_whole_batch_is_an_error(tmp_path: Path) -> None:
+    """Each window must have one embedding."""
     path = edited(tmp_path / "x.onnx", answer("Flatten", TensorProto.FLOAT, [1, "all"], axis=0))
-    assert refusal(path) == "two windows get an embedding of shape (1, 8), not one each"
+    assert refusal(path) == "embeddings of two windows have shape (1, 8), not (2, dims)"
 
 
 @pytest.mark.parametrize("last", ["Neg", "Log"])
-def test_values_that_are_no_probabilities_are_refused(tmp_path: Path, last: str) -> None:
-    """An output called so may hold something else: what is below 0, or for silence infinite."""
+def test_values_outside_0_to_1_are_an_error(tmp_path: Path, last: str) -> None:
+    """An output named probabilities with negative or infinite values is an error."""
 
     def wrong(model: ModelProto) -> None:
         position = next(i for i, node in enumerate(model.graph.node) if node.output[0] == "probabilities")
         model.graph.node[position].output[0] = "right"
         model.graph.node.insert(position + 1, helper.make_node(last, ["right"], ["probabilities"]))
 
-    assert refusal(edited(tmp_path / "x.onnx", wrong)) == "its probabilities are not all in [0, 1]"
+    assert refusal(edited(tmp_path / "x.onnx", wrong)) == "the model returned probabilities outside [0, 1]"
 
 
-def test_a_window_that_the_model_does_not_take_is_refused(tmp_path: Path) -> None:
-    """The metadata says one size, the network wants another."""
+def test_the_window_must_match_the_input(tmp_path: Path) -> None:
+    """A window in the metadata that differs from the input's shape is an error."""
 
     def other_window(model: ModelProto) -> None:
         for value in model.metadata_props:
@@ -153,12 +153,12 @@ def test_a_window_that_the_model_does_not_take_is_refused(tmp_path: Path) -> Non
                 value.value = "8000"
 
     path = edited(tmp_path / "x.onnx", other_window)
-    said = "its metadata says a window of 8000 samples, its input has the shape ['batch', 15600]"
+    said = "metadata window is 8000 samples, but the input has shape ['batch', 15600]"
     assert refusal(path) == said
 
 
 def fixed_batch(size: int) -> Callable[[ModelProto], None]:
-    """Let the model take this many windows at once, and no other number."""
+    """Edit that fixes the batch size."""
 
     def edit(model: ModelProto) -> None:
         for value in (*model.graph.input, *model.graph.output):
@@ -167,8 +167,8 @@ def fixed_batch(size: int) -> Callable[[ModelProto], None]:
     return edit
 
 
-def test_a_model_for_one_window_at_a_time_gets_them_in_turn(tmp_path: Path) -> None:
-    """The answers are those of the model that takes any number."""
+def test_a_model_with_a_batch_of_one_runs_windows_one_by_one(tmp_path: Path) -> None:
+    """The answers match those of the model with a free batch."""
     whole = NativeModel(write_tiny_model(tmp_path / "whole.onnx"))
     single = NativeModel(edited(tmp_path / "single.onnx", fixed_batch(1)))
     assert (whole.card.max_batch, single.card.max_batch) == (None, 1)
@@ -180,13 +180,13 @@ def test_a_model_for_one_window_at_a_time_gets_them_in_turn(tmp_path: Path) -> N
 
 
 def test_a_model_for_a_fixed_number_of_windows_is_refused(tmp_path: Path) -> None:
-    """There are seldom just so many."""
-    said = "takes batches of 4 windows only; export it with a free batch, or 1"
+    """A fixed batch of several windows is an error."""
+    said = "the graph requires batches of 4 windows: export it with a free batch, or 1"
     assert refusal(edited(tmp_path / "x.onnx", fixed_batch(4))) == said
 
 
-def test_more_windows_than_may_run_together_run_in_parts(tmp_path: Path) -> None:
-    """As the metadata says; also where their number is no multiple."""
+def test_more_windows_than_max_batch_run_in_parts(tmp_path: Path) -> None:
+    """`max_batch` of the metadata splits a batch, the last part of which may be smaller."""
     session = NativeModel(write_tiny_model(tmp_path / "x.onnx", max_batch="2"))
     waveforms = np.random.default_rng(0).uniform(-0.01, 0.01, (5, 15600)).astype(np.float32)
     sizes: list[int] = []
@@ -204,8 +204,8 @@ def test_more_windows_than_may_run_together_run_in_parts(tmp_path: Path) -> None
     np.testing.assert_allclose(embeddings[:, 3], np.abs(waveforms).max(axis=1), rtol=1e-6)
 
 
-def test_windows_that_change_one_another_run_one_by_one(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """As dynamic quantisation does, whose scales are those of the whole batch; it is said."""
+def test_windows_that_affect_one_another_run_one_by_one(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Coupled rows, as with dynamic quantisation, cause a warning and single runs."""
 
     def coupled(model: ModelProto) -> None:
         model.graph.node[1].output[0] = "own_power"
@@ -214,21 +214,21 @@ def test_windows_that_change_one_another_run_one_by_one(tmp_path: Path, caplog: 
 
     session = NativeModel(edited(tmp_path / "x.onnx", coupled))
     assert session.card.max_batch == 1
-    assert "windows that run together change one another's scores" in caplog.text
+    assert "windows in one batch affect one another's scores" in caplog.text
     rows = np.array([[0.5] * 15600, [0.0] * 15600], np.float32)
     np.testing.assert_allclose(session.run(rows)[0], [[1, 0], [0, 1]], atol=0.01)
 
 
 @pytest.mark.parametrize("provider", ["cuda", "tensorrt", "openvino"])
 def test_a_configured_provider_that_is_absent_is_an_error(tmp_path: Path, provider: str) -> None:
-    """Nothing silently falls back to the CPU."""
+    """There is no silent fallback to the CPU."""
     path = write_tiny_model(tmp_path / "x.onnx")
-    with pytest.raises(ModelError, match=f"provider {provider} is configured, but .* (knows only|could only load) "):
+    with pytest.raises(ModelError, match=f"provider {provider} is configured, but .* (supports only|loaded) "):
         NativeModel(path, provider)
 
 
-def test_a_missing_runtime_is_said() -> None:
-    """The program was installed without either of its builds."""
+def test_a_missing_runtime_is_an_error() -> None:
+    """Without ONNX Runtime the program names the extras to install."""
     code = (
         "import sys; sys.modules['onnxruntime'] = None; from monitor.__main__ import main; sys.exit(main(['models']))"
     )

@@ -1,4 +1,4 @@
-"""Reading an ONNX file without loading it: what it says, and what is refused before ONNX Runtime sees it."""
+"""Reading an ONNX file without loading it: the metadata, and files that are refused before ONNX Runtime reads them."""
 
 import json
 import subprocess
@@ -34,43 +34,43 @@ Edit = Callable[[ModelProto], object]
 
 
 def refusal(path: Path, edit: Edit) -> str:
-    """What is said of the tiny model with this change, without the path at its beginning."""
+    """The error for the tiny model with this edit, without the leading path."""
     model = load_model(str(write_tiny_model(path)))
     edit(model)
     save_model(model, str(path))
     with pytest.raises(ModelError) as caught:
         read_metadata(path)
-    told, _, why = str(caught.value).partition(": ")
-    assert told == str(path)
+    name, _, why = str(caught.value).partition(": ")
+    assert name == str(path)
     return why
 
 
 def elsewhere(place: str) -> TensorProto:
-    """A tensor whose values lie in another file."""
+    """A tensor with values in another file."""
     tensor = TensorProto(name="w", data_type=TensorProto.FLOAT, dims=[4], data_location=TensorProto.EXTERNAL)
     tensor.external_data.add(key="location", value=place)
     return tensor
 
 
 def then(graph: GraphProto) -> NodeProto:
-    """A node that holds this graph."""
+    """A node that contains this graph."""
     return helper.make_node("If", ["yes"], ["w"], then_branch=graph, else_branch=graph)
 
 
 def holding(node: NodeProto) -> GraphProto:
-    """A graph that holds this node."""
+    """A graph that contains this node."""
     return GraphProto(name="inner", node=[node])
 
 
 def test_the_metadata_is_read(tmp_path: Path) -> None:
-    """As ONNX Runtime reads it."""
+    """Metadata has the entries of the file, also non-ASCII text."""
     metadata = read_metadata(write_tiny_model(tmp_path / "ears.onnx", description="hört Geräusche"))
     assert (metadata["name"], metadata["description"]) == ("ears", "hört Geräusche")
     assert json.loads(metadata["labels"]) == ["Loud", "Quiet"]
 
 
-def test_the_numbers_are_those_of_onnx() -> None:
-    """Each field that is followed leads to such a message, and no field that leads to one is passed over."""
+def test_the_field_numbers_match_onnx() -> None:
+    """`CHILDREN` has exactly the fields of onnx.proto3 that contain such messages."""
     kinds: dict[str, Any] = {
         "model": ModelProto,
         "graph": GraphProto,
@@ -96,9 +96,9 @@ def test_the_numbers_are_those_of_onnx() -> None:
 
 @pytest.mark.parametrize("place", ["/etc/passwd", "../secret.bin", "weights.bin", "*/_ORT_MEM_ADDR_/*", ""])
 def test_weights_in_other_files_are_refused(tmp_path: Path, place: str) -> None:
-    """Absolute, above, beside, or in the memory of the process."""
+    """Tensors with absolute or relative paths, or in the memory of the process, are refused."""
     said = refusal(tmp_path / "x.onnx", lambda model: model.graph.initializer.append(elsewhere(place)))
-    assert said == "its weights lie in another file, which is not followed: save the model as one file"
+    assert said == "the weights are in another file: save the model as one file"
 
 
 @pytest.mark.parametrize(
@@ -118,20 +118,20 @@ def test_weights_in_other_files_are_refused(tmp_path: Path, place: str) -> None:
         ),
     ],
 )
-def test_weights_in_other_files_are_found_wherever_they_stand(tmp_path: Path, edit: Edit) -> None:
-    """In an attribute, an inner graph, a sparse tensor, a function."""
-    assert refusal(tmp_path / "x.onnx", edit).startswith("its weights lie in another file")
+def test_weights_in_other_files_are_found_everywhere(tmp_path: Path, edit: Edit) -> None:
+    """Tensors in attributes, inner graphs, sparse tensors and functions are checked."""
+    assert refusal(tmp_path / "x.onnx", edit).startswith("the weights are in another file")
 
 
-def test_a_graph_compiled_elsewhere_is_refused(tmp_path: Path) -> None:
-    """It names a file for its provider to load."""
+def test_a_compiled_graph_is_refused(tmp_path: Path) -> None:
+    """Such a node names a file for its provider to load."""
     node = helper.make_node("EPContext", [], ["w"], domain="com.microsoft", embed_mode=0, ep_cache_context="x.so")
     said = refusal(tmp_path / "x.onnx", lambda model: model.graph.node.append(node))
-    assert said == "holds a graph compiled for one machine, which is not loaded"
+    assert said == "contains a graph compiled for one machine: use the original model"
 
 
 def functions(calls: dict[str, list[str]]) -> Edit:
-    """Let the model have functions that consist of each other."""
+    """Edit that adds functions with these operators."""
 
     def edit(model: ModelProto) -> None:
         for name, parts in calls.items():
@@ -142,21 +142,21 @@ def functions(calls: dict[str, list[str]]) -> Edit:
     return edit
 
 
-def test_functions_that_grow_without_bound_are_refused(tmp_path: Path) -> None:
-    """Each calls the next ten times: a hundred million nodes, in a file of some kilobytes."""
+def test_functions_that_expand_exponentially_are_refused(tmp_path: Path) -> None:
+    """Functions that call the next ten times expand a small file to a hundred million nodes."""
     calls = {f"F{i}": [f"F{i + 1}"] * 10 for i in range(8)} | {"F8": ["Neg"]}
     said = refusal(tmp_path / "x.onnx", functions(calls))
-    assert said == "its graph has 100000017 nodes; more than 50000 are not loaded"
+    assert said == "the graph has 100000017 nodes, more than the limit of 50000"
 
 
 @pytest.mark.parametrize("calls", [{"F": ["F"]}, {"F": ["G"], "G": ["F"]}])
 def test_functions_that_call_themselves_are_refused(tmp_path: Path, calls: dict[str, list[str]]) -> None:
-    """Also by way of another."""
+    """A function that calls itself, directly or through another, is refused."""
     assert "calls itself" in refusal(tmp_path / "x.onnx", functions(calls))
 
 
 def test_the_standard_domain_has_two_names(tmp_path: Path) -> None:
-    """So a function that calls itself may look as if it called another."""
+    """The domain ai.onnx is the same as the empty one, so the recursion is found."""
     neg = helper.make_node("Neg", ["x"], ["y"])
     recursive = FunctionProto(name="Neg", domain="ai.onnx", node=[neg])
 
@@ -167,8 +167,8 @@ def test_the_standard_domain_has_two_names(tmp_path: Path) -> None:
     assert "calls itself" in refusal(tmp_path / "x.onnx", edit)
 
 
-def test_a_function_may_be_called_like_an_operator(tmp_path: Path) -> None:
-    """Of another domain: it does not call itself."""
+def test_a_function_may_have_the_name_of_an_operator(tmp_path: Path) -> None:
+    """A function with the name of an operator in another domain does not call itself."""
     model = load_model(str(write_tiny_model(tmp_path / "x.onnx")))
     functions({"Neg": ["Abs"]})(model)
     model.functions[0].node[0].op_type = "Neg"
@@ -177,8 +177,8 @@ def test_a_function_may_be_called_like_an_operator(tmp_path: Path) -> None:
     assert read_metadata(tmp_path / "x.onnx")["name"] == "x"
 
 
-def test_graphs_within_graphs_without_end_are_refused(tmp_path: Path) -> None:
-    """ONNX Runtime's stack is finite."""
+def test_deeply_nested_graphs_are_refused(tmp_path: Path) -> None:
+    """Deep nesting would overflow ONNX Runtime's stack."""
 
     def nest(model: ModelProto) -> None:
         graph = GraphProto()
@@ -186,30 +186,30 @@ def test_graphs_within_graphs_without_end_are_refused(tmp_path: Path) -> None:
             graph = GraphProto(node=[helper.make_node("Loop", [], [], body=graph)])
         model.graph.node.append(helper.make_node("Loop", [], [], body=graph))
 
-    assert refusal(tmp_path / "x.onnx", nest).endswith("its graphs are nested too deeply")
+    assert refusal(tmp_path / "x.onnx", nest).endswith(": graphs are nested too deeply")
 
 
-def test_metadata_without_measure_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """In one entry or in many."""
+def test_huge_metadata_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One large entry, or many small ones, are refused."""
     monkeypatch.setattr(onnx_file, "MAX_METADATA", 2**20)
-    said = "its metadata is larger than 1 MiB"
+    said = "the metadata is larger than 1 MiB"
     assert refusal(tmp_path / "x.onnx", lambda model: model.metadata_props.add(key="k", value="x" * 2**20)) == said
     many = {str(k): "x" * 2**10 for k in range(2**10)}
     assert refusal(tmp_path / "x.onnx", lambda model: helper.set_model_props(model, many)) == said
 
 
 @pytest.mark.parametrize("content", [b"", b"RIFF....WAVEfmt ", b"\x08\x08", b"\x80" * 100, b"\x3a\xff\xff\xff\x7f"])
-def test_a_file_that_is_no_model_is_refused(tmp_path: Path, content: bytes) -> None:
-    """Empty, of another kind, a beginning only, or a length beyond its end."""
+def test_a_file_that_is_not_a_model_is_refused(tmp_path: Path, content: bytes) -> None:
+    """Empty, foreign and truncated files are refused."""
     path = tmp_path / "x.onnx"
     path.write_bytes(content)
     with pytest.raises(ModelError, match=r"x\.onnx: not an ONNX file, or damaged: "):
         read_metadata(path)
 
 
-def test_a_file_that_cannot_be_read_is_refused(tmp_path: Path) -> None:
-    """It says why."""
-    with pytest.raises(ModelError, match="cannot be read: Is a directory"):
+def test_an_unreadable_file_is_refused(tmp_path: Path) -> None:
+    """The error has the reason of the operating system."""
+    with pytest.raises(ModelError, match="cannot read the file: Is a directory"):
         read_metadata(tmp_path)
 
 
@@ -238,15 +238,15 @@ print("done")
 """
 
 
-def test_damage_never_ends_the_program(tmp_path: Path) -> None:
-    """Hundreds of broken files are refused, or do no harm; in a process of their own, should one crash it."""
+def test_a_damaged_file_never_crashes(tmp_path: Path) -> None:
+    """Hundreds of broken files raise errors or load, in a separate process in case of a crash."""
     path = write_tiny_model(tmp_path / "x.onnx", window=400)
     done = subprocess.run([sys.executable, "-c", FUZZ, path], capture_output=True, text=True, cwd=Path.cwd())
     assert (done.stdout, done.returncode) == ("done\n", 0), done.stderr
 
 
 def greedy(path: Path, entries: int) -> Path:
-    """The tiny model, with so many more numbers made up on the way."""
+    """The tiny model, with a constant of this many values."""
     model = load_model(str(write_tiny_model(path)))
     model.graph.initializer.append(numpy_helper.from_array(np.array([entries]), "entries"))
     model.graph.node[-1].output[0] = "plain"
@@ -261,8 +261,8 @@ def greedy(path: Path, entries: int) -> Path:
     return path
 
 
-def test_a_model_that_asks_for_absurd_memory_is_refused(tmp_path: Path) -> None:
-    """A hundred gigabytes are not even reserved; a megabyte is nothing."""
+def test_a_model_with_absurd_memory_use_is_refused(tmp_path: Path) -> None:
+    """A hundred gigabytes are refused; a megabyte is allowed."""
     assert NativeModel(greedy(tmp_path / "x.onnx", 2**18)).card.name == "x"
-    with pytest.raises(ModelError, match="does not run on windows of its own size: "):
+    with pytest.raises(ModelError, match="cannot run a window of 15600 samples: "):
         NativeModel(greedy(tmp_path / "x.onnx", 25 * 10**9))

@@ -25,7 +25,7 @@ output: {kind: probabilities}
 
 
 def worded(path: Path) -> Path:
-    """The tiny model, without classes of its own."""
+    """The tiny model without classes of its own."""
     model = load_model(str(write_tiny_model(path, prompts="required")))
     kept = {entry.key: entry.value for entry in model.metadata_props if entry.key != "labels"}
     model.ClearField("metadata_props")
@@ -34,24 +34,24 @@ def worded(path: Path) -> Path:
     return path
 
 
-def test_a_model_that_describes_itself_is_opened(tmp_path: Path) -> None:
-    """On the provider that is configured."""
+def test_a_native_model_is_opened(tmp_path: Path) -> None:
+    """A model with metadata opens on the configured provider."""
     model = open_model(ModelConfig(name=str(write_tiny_model(tmp_path / "ears.onnx")), provider="cpu"))
     assert isinstance(model, NativeModel)
     assert (model.card.name, model.provider) == ("ears", "CPUExecutionProvider")
 
 
-def test_a_model_with_a_card_beside_it_is_opened_by_that(tmp_path: Path) -> None:
-    """Without it, it says too little of itself."""
+def test_a_model_with_a_card_is_opened(tmp_path: Path) -> None:
+    """Without a card the error asks for one."""
     config = ModelConfig(name=str(write_ced(tmp_path / "ced.onnx")))
-    with pytest.raises(ModelError, match=r"does not describe itself: .* write a card ced\.yaml beside it"):
+    with pytest.raises(ModelError, match=r"missing metadata: .* write a card ced\.yaml beside it"):
         open_model(config)
     (tmp_path / "ced.yaml").write_text(CARD)
     assert isinstance(open_model(config), ForeignModel)
 
 
-def test_a_model_that_takes_prompts_asks_for_them(tmp_path: Path) -> None:
-    """It has no classes of its own, and shows how to describe some."""
+def test_a_prompted_model_requires_prompts(tmp_path: Path) -> None:
+    """The error shows an example of prompts."""
     path = worded(tmp_path / "clap.onnx")
     with pytest.raises(
         ConfigError, match=r"(?s)requires a description.*model: \{name: clap, prompts: \{glass: \[a glass"
@@ -59,15 +59,15 @@ def test_a_model_that_takes_prompts_asks_for_them(tmp_path: Path) -> None:
         open_model(ModelConfig(name=str(path)))
 
 
-def test_prompts_for_a_model_that_takes_none_are_refused(tmp_path: Path) -> None:
-    """They would be passed over in silence."""
+def test_prompts_for_a_model_with_classes_are_an_error(tmp_path: Path) -> None:
+    """A model with classes of its own does not ignore prompts silently."""
     path = write_tiny_model(tmp_path / "ears.onnx")
     with pytest.raises(ConfigError, match=r"model\.prompts: .*ears\.onnx .*takes no prompts"):
         open_model(ModelConfig(name=str(path), prompts={"glass": ("glass breaking",)}))
 
 
-def test_every_kind_is_described_without_being_loaded(tmp_path: Path) -> None:
-    """As the opened model's card says, as far as only trying it out tells more."""
+def test_every_kind_is_described_without_loading(tmp_path: Path) -> None:
+    """`describe_model` returns the card of the opened model."""
     ears = write_tiny_model(tmp_path / "ears.onnx")
     assert describe_model(ears) == open_model(ModelConfig(name=str(ears))).card
     ced = write_ced(tmp_path / "ced.onnx")
@@ -81,7 +81,7 @@ def test_every_kind_is_described_without_being_loaded(tmp_path: Path) -> None:
 
 @pytest.fixture
 def places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, Path, Path]:
-    """The user's folder, the one inside the package and the one beside it, all empty."""
+    """Empty model folders of the user, of the package and of the checkout."""
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
     monkeypatch.setattr(paths, "_PACKAGE", tmp_path / "checkout/monitor")
     (tmp_path / "checkout").mkdir()
@@ -92,8 +92,8 @@ def places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, Path,
     return user, package, checkout
 
 
-def test_the_users_model_goes_before_ours(places: tuple[Path, Path, Path]) -> None:
-    """Of several files with one name the first folder's is found, and it alone is listed."""
+def test_the_users_model_comes_first(places: tuple[Path, Path, Path]) -> None:
+    """Of files with the same name, only that of the first folder is found and listed."""
     user, package, checkout = places
     (checkout / "a.onnx").touch()
     assert find_model("a") == checkout / "a.onnx"
@@ -105,15 +105,15 @@ def test_the_users_model_goes_before_ours(places: tuple[Path, Path, Path]) -> No
 
 
 def test_models_are_listed_by_name(places: tuple[Path, Path, Path]) -> None:
-    """From all folders together; other files are not models."""
+    """The list has the ONNX files of all folders."""
     user, package, checkout = places
     for path in (checkout / "b.onnx", user / "c.onnx", package / "a.onnx", user / "notes.txt"):
         path.touch()
     assert [path.stem for path in model_files()] == ["a", "b", "c"]
 
 
-def test_a_path_is_taken_as_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """With its ending or a slash in it; ~ is the home directory."""
+def test_a_path_is_used_unchanged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A name with .onnx or a slash is a path; ~ is the home directory."""
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.chdir(tmp_path)
     (tmp_path / "mine.onnx").touch()
@@ -123,8 +123,8 @@ def test_a_path_is_taken_as_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert find_model("~/mine.onnx") == tmp_path / "mine.onnx"
 
 
-def test_a_missing_file_is_said(tmp_path: Path) -> None:
-    """A folder is no model file either."""
+def test_a_missing_file_is_an_error(tmp_path: Path) -> None:
+    """A missing file and a folder are errors."""
     with pytest.raises(ModelError, match=r"model file .*/x\.onnx does not exist"):
         find_model(str(tmp_path / "x.onnx"))
     with pytest.raises(ModelError, match="does not exist"):
@@ -133,8 +133,8 @@ def test_a_missing_file_is_said(tmp_path: Path) -> None:
         find_model("~nobody-of-this-name/x.onnx")
 
 
-def test_an_unknown_name_leads_to_a_known_one(places: tuple[Path, Path, Path]) -> None:
-    """The nearest, or else all that there are."""
+def test_an_unknown_name_suggests_an_installed_model(places: tuple[Path, Path, Path]) -> None:
+    """The error suggests the nearest name, or lists all installed models."""
     with pytest.raises(ModelError, match="unknown model 'ears'; known: none"):
         find_model("ears")
     for name in ("convnext", "yamnet"):

@@ -1,4 +1,4 @@
-"""A model that is told in words what to listen for."""
+"""Models with prompts, and their open-set probabilities."""
 
 from datetime import UTC, datetime
 from pathlib import Path
@@ -25,26 +25,26 @@ SCALE = 20.0
 
 @pytest.fixture(autouse=True)
 def _cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A cache of its own."""
+    """Use an empty cache folder."""
     monkeypatch.delenv("CACHE_DIRECTORY", raising=False)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
 
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    """A model that tells clicks up from clicks down."""
+    """A model that distinguishes upward and downward clicks."""
     return write_tiny_clap(tmp_path / "clicks.onnx")
 
 
 def clicks(*heights: float) -> Samples:
-    """A window for each, float32[n, WINDOW], with one click so high."""
+    """One window with a click for each height, float32[n, WINDOW]."""
     waveforms = np.zeros((len(heights), WINDOW), np.float32)
     waveforms[:, 100] = heights
     return waveforms
 
 
-def test_it_hears_what_it_is_told(path: Path) -> None:
-    """Each sound by its descriptions, silence as none of them."""
+def test_prompts_are_detected(path: Path) -> None:
+    """Each sound matches its descriptions, and silence matches none."""
     model = PromptedModel(path, PROMPTS, BACKGROUND)
     probabilities, embeddings = model.run(clicks(0.9, -0.9, 0.0))
     np.testing.assert_array_equal(probabilities > 0.5, [[True, False], [False, True], [False, False]])
@@ -52,15 +52,15 @@ def test_it_hears_what_it_is_told(path: Path) -> None:
     np.testing.assert_allclose(np.linalg.norm(embeddings, axis=1), 1.0, rtol=1e-6)
 
 
-def test_the_names_are_its_classes(path: Path) -> None:
-    """In the order of the configuration; the rest of its card is the file's."""
+def test_the_names_are_the_classes(path: Path) -> None:
+    """Classes have the order of the configuration; the rest of the card comes from the file."""
     card = PromptedModel(path, PROMPTS, BACKGROUND).card
     assert card.labels == ("my doorbell", "knock")
     assert (card.family, card.sample_rate, card.window) == ("clap", RATE, WINDOW)
 
 
-def test_each_row_has_the_answer_that_it_gets_alone(path: Path) -> None:
-    """In batches of any size, beside silence."""
+def test_a_row_has_the_same_answer_alone(path: Path) -> None:
+    """Batches of several sizes have the answers of single rows."""
     model = PromptedModel(path, PROMPTS, BACKGROUND)
     waveforms = clicks(0.9, 0.0, -0.1, 0.3, 0.0)
     alone = np.concatenate([model.run(row[None])[0] for row in waveforms])
@@ -68,16 +68,16 @@ def test_each_row_has_the_answer_that_it_gets_alone(path: Path) -> None:
         np.testing.assert_allclose(model.run(waveforms[:rows])[0], alone[:rows], rtol=1e-5)
 
 
-def test_the_scale_sharpens(path: Path) -> None:
-    """It is the file's own."""
+def test_a_larger_scale_sharpens(path: Path) -> None:
+    """The scale in the file moves a faint click towards 0 or 1."""
     faint = clicks(0.06)
     sharp = PromptedModel(write_tiny_clap(path.with_name("sharp.onnx"), scale="100"), PROMPTS, BACKGROUND)
     blunt = PromptedModel(write_tiny_clap(path.with_name("blunt.onnx"), scale="1"), PROMPTS, BACKGROUND)
     assert sharp.run(faint)[0][0, 0] > 0.9 > 0.5 > blunt.run(faint)[0][0, 0]
 
 
-async def test_it_runs_in_the_pipeline(path: Path) -> None:
-    """Opened by the configuration, as any other model."""
+async def test_it_runs_in_the_classifier(path: Path) -> None:
+    """`open_model` opens it from the configuration, and the classifier runs it."""
     config = ModelConfig(name=str(path), prompts=PROMPTS, background=BACKGROUND)
     classifier = Classifier(open_model(config), batch=4)
     at = datetime(2026, 1, 1, tzinfo=UTC)
@@ -95,22 +95,22 @@ async def test_it_runs_in_the_pipeline(path: Path) -> None:
         ({"scale": None}, "metadata scale is None"),
         ({"scale": "nan"}, "metadata scale is 'nan'"),
         ({"scale": "-1"}, "metadata scale is '-1'"),
-        ({"text": None}, "made without the text tower"),
+        ({"text": None}, "built without a text tower"),
         ({"text": "../clicks"}, "metadata text must be the name"),
-        ({"text": "other"}, "other.text: needed beside the model"),
+        ({"text": "other"}, "other.text: prompts require this file"),
         ({"text_sha256": None}, "clicks.text: damaged"),
-        ({"window": None}, "its metadata lacks window"),
+        ({"window": None}, "missing metadata: window"),
     ],
 )
-def test_metadata_that_makes_no_sense_is_refused(path: Path, entries: dict[str, str | None], said: str) -> None:
-    """With what is wrong."""
+def test_invalid_metadata_is_an_error(path: Path, entries: dict[str, str | None], said: str) -> None:
+    """The error names the invalid entry."""
     write_tiny_clap(path, **entries)
     with pytest.raises(ModelError, match=said):
         PromptedModel(path, PROMPTS, BACKGROUND)
 
 
-def test_a_file_without_embeddings_is_refused(tmp_path: Path) -> None:
-    """Although its metadata asks for prompts."""
+def test_a_file_without_embeddings_is_an_error(tmp_path: Path) -> None:
+    """Metadata that requires prompts requires an embedding as well."""
     path = write_tiny_model(tmp_path / "loud.onnx", prompts="required", labels=())
     path.write_bytes(path.read_bytes().replace(b"embedding", b"embeddinh"))
     with pytest.raises(ModelError, match="an output 'embedding'"):
@@ -118,12 +118,12 @@ def test_a_file_without_embeddings_is_refused(tmp_path: Path) -> None:
 
 
 def unit(vectors: NDArray[np.floating]) -> Samples:
-    """Vectors of length one."""
+    """Vectors scaled to unit length."""
     return np.asarray(vectors / np.linalg.norm(vectors, axis=-1, keepdims=True), np.float32)
 
 
 def drawn(seed: int, count: int, dims: int = 16) -> Samples:
-    """Unit vectors in any direction."""
+    """Unit vectors in random directions."""
     return unit(np.random.default_rng(seed).standard_normal((count, dims)))
 
 
@@ -133,7 +133,7 @@ def axes(*which: int) -> Samples:
 
 
 def test_a_probability_is_the_softmax_of_one_sound_and_the_background() -> None:
-    """At the temperature that is given."""
+    """The probability follows the formula at the given scale."""
     sounds, background, heard = axes(0, 1), axes(2, 3, 4), drawn(0, 5, 8)
     weights = np.exp(SCALE * heard @ np.concatenate((sounds, background)).T)
     others = weights[:, 2:].sum(axis=1)
@@ -143,27 +143,27 @@ def test_a_probability_is_the_softmax_of_one_sound_and_the_background() -> None:
     np.testing.assert_allclose(given, wanted, rtol=1e-4)
 
 
-def test_what_nothing_describes_is_none_of_the_sounds() -> None:
-    """A sound as far from all descriptions as from each other gets one share among those of the background."""
+def test_an_undescribed_sound_scores_low() -> None:
+    """A sound equally far from all descriptions gets one share of 1 / (n + 1)."""
     probabilities = OpenSet(axes(0, 1), axes(2, 3, 4, 5), SCALE).probabilities(axes(7))
     np.testing.assert_allclose(probabilities, [[0.2, 0.2]], rtol=1e-5)
 
 
-def test_the_background_is_none_of_the_sounds() -> None:
-    """What is described as background gets a probability near zero, what is described as a sound one near one."""
+def test_background_scores_low() -> None:
+    """Described background scores near 0, a described sound near 1."""
     probabilities = OpenSet(axes(0), axes(1, 2), SCALE).probabilities(axes(0, 1, 2))
     assert probabilities[0] > 0.99
     assert (probabilities[1:] < 1e-6).all()
 
 
-def test_two_sounds_are_heard_at_once() -> None:
-    """They do not share one probability."""
+def test_two_sounds_can_be_on_at_once() -> None:
+    """Sounds do not share one probability."""
     both = unit(axes(0) + axes(1))
     assert (OpenSet(axes(0, 1), axes(2, 3), SCALE).probabilities(both) > 0.99).all()
 
 
 def test_a_sound_keeps_its_probability_beside_another() -> None:
-    """So a threshold stays right when a sound is added to the configuration."""
+    """Adding a sound does not change the probability of another."""
     background, heard = drawn(1, 5), drawn(2, 20)
     first, second = drawn(3, 1), drawn(4, 1)
     alone = OpenSet(first, background, SCALE).probabilities(heard)
@@ -171,8 +171,8 @@ def test_a_sound_keeps_its_probability_beside_another() -> None:
     np.testing.assert_allclose(together[:, :1], alone, rtol=1e-4)
 
 
-def test_a_background_that_means_a_sound_does_not_speak_against_it() -> None:
-    """But against the other sounds it does."""
+def test_a_background_with_the_meaning_of_a_sound_does_not_compete_with_it() -> None:
+    """A background description close to a sound competes with the other sounds only."""
     speech = unit(axes(0) + 0.1 * axes(5))
     open_set = OpenSet(axes(0, 1), np.concatenate((speech, axes(2, 3))), SCALE)
     probabilities = open_set.probabilities(unit(axes(0) + axes(1)))
@@ -180,14 +180,14 @@ def test_a_background_that_means_a_sound_does_not_speak_against_it() -> None:
     assert probabilities[0, 1] < 0.6
 
 
-def test_a_background_of_paraphrases_still_speaks() -> None:
-    """One that holds nothing else is not passed over: else every window would be the sound."""
+def test_a_background_of_paraphrases_still_competes() -> None:
+    """If all background matches the sound, it still counts, as every window would be the sound otherwise."""
     assert OpenSet(axes(0), axes(0), SCALE).probabilities(axes(0, 1)) == pytest.approx(0.5)
 
 
 @given(st.integers(0, 10**6), st.floats(0.1, 1000.0))
 def test_every_answer_is_a_probability(seed: int, scale: float) -> None:
-    """Whatever the directions and the temperature, without overflow."""
+    """Any directions and scale give values in [0, 1] without overflow."""
     probabilities = OpenSet(drawn(seed, 3), drawn(seed + 1, 4), scale).probabilities(drawn(seed + 2, 10))
     assert probabilities.shape == (10, 3)
     assert np.isfinite(probabilities).all()
@@ -195,6 +195,6 @@ def test_every_answer_is_a_probability(seed: int, scale: float) -> None:
 
 
 def test_several_phrasings_make_one_direction() -> None:
-    """The mean, at unit length."""
+    """A prototype is the mean of unit vectors, at unit length."""
     np.testing.assert_allclose(prototype(axes(0, 1)), np.sqrt([0.5, 0.5, 0, 0, 0, 0, 0, 0]), rtol=1e-6)
     np.testing.assert_allclose(np.linalg.norm(prototype(drawn(5, 7))), 1.0, rtol=1e-6)

@@ -1,4 +1,4 @@
-"""Vectors of descriptions, from a text tower or the cache."""
+"""Encoding descriptions with a text tower, and the cache of vectors."""
 
 import sys
 from pathlib import Path
@@ -15,7 +15,7 @@ UP, DOWN, OTHER = np.eye(3, dtype=np.float32)
 
 @pytest.fixture(autouse=True)
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A cache of its own."""
+    """Use an empty cache folder, and return it."""
     monkeypatch.delenv("CACHE_DIRECTORY", raising=False)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     return tmp_path / "cache" / "sound-monitor" / "prompts"
@@ -23,12 +23,12 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def tower(tmp_path: Path) -> PromptEncoder:
-    """One that knows the words up and down."""
+    """A text tower for the words up and down."""
     return tower_of(write_tiny_clap(tmp_path / "clicks.onnx"))
 
 
 def tower_of(model: Path) -> PromptEncoder:
-    """The text tower beside a model, as its metadata tells of it."""
+    """The text tower that a model's metadata names."""
     import onnx
 
     metadata = {entry.key: entry.value for entry in onnx.load(str(model)).metadata_props}
@@ -41,14 +41,14 @@ def tower_of(model: Path) -> PromptEncoder:
 
 
 def without_its_files(tower: PromptEncoder) -> PromptEncoder:
-    """Only the cache is left."""
+    """Delete the tower's files, so only the cache is left."""
     tower.graph.unlink()
     tower.tokenizer.unlink()
     return tower
 
 
-def test_descriptions_become_vectors_in_their_order(tower: PromptEncoder) -> None:
-    """Whatever their length, and one that stands there twice twice."""
+def test_vectors_keep_the_order_of_the_descriptions(tower: PromptEncoder) -> None:
+    """Descriptions of any length, also repeated ones, have vectors in order."""
     vectors = tower.vectors(["down", "up", "something else", "up down", "down"])
     wanted = [DOWN, UP, OTHER, (UP + DOWN) / np.sqrt(2), DOWN]
     assert vectors.dtype == np.float32
@@ -56,18 +56,18 @@ def test_descriptions_become_vectors_in_their_order(tower: PromptEncoder) -> Non
 
 
 def test_a_long_description_is_cut(tower: PromptEncoder) -> None:
-    """To the tokens that the tower takes."""
+    """A description is truncated to the tower's number of tokens."""
     np.testing.assert_allclose(tower.vectors(["up " * 16 + "down " * 16]), [UP], rtol=1e-6)
 
 
-def test_the_cache_does_without_the_tower(tower: PromptEncoder) -> None:
-    """What was read once is not read again, not even for its hash."""
+def test_cached_vectors_need_no_tower(tower: PromptEncoder) -> None:
+    """Cached descriptions need neither the tower's files nor their hashes."""
     vectors = tower.vectors(["up", "up down"])
     np.testing.assert_array_equal(without_its_files(tower).vectors(["up down", "up"]), vectors[::-1])
 
 
-def test_only_what_is_new_is_read(tower: PromptEncoder, cache: Path) -> None:
-    """Each description has a place of its own in the cache."""
+def test_only_new_descriptions_are_encoded(tower: PromptEncoder, cache: Path) -> None:
+    """Each description has a file of its own in the cache."""
     tower.vectors(["up"])
     kept = {place: place.stat().st_mtime_ns for place in cache.iterdir()}
     tower.vectors(["up", "down"])
@@ -76,8 +76,8 @@ def test_only_what_is_new_is_read(tower: PromptEncoder, cache: Path) -> None:
 
 
 @pytest.mark.parametrize("damage", [b"", b"x", None])
-def test_a_damaged_cache_is_made_again(tower: PromptEncoder, cache: Path, damage: bytes | None) -> None:
-    """Cut off, overwritten, or with a bit turned round."""
+def test_a_damaged_cache_is_rewritten(tower: PromptEncoder, cache: Path, damage: bytes | None) -> None:
+    """A truncated, overwritten or corrupted file is encoded again."""
     tower.vectors(["up"])
     (place,) = cache.iterdir()
     whole = place.read_bytes()
@@ -87,35 +87,35 @@ def test_a_damaged_cache_is_made_again(tower: PromptEncoder, cache: Path, damage
 
 
 def test_another_tower_has_its_own_cache(tower: PromptEncoder, tmp_path: Path) -> None:
-    """The same words mean something else to it."""
+    """The cache depends on the hashes of the tower."""
     tower.vectors(["up"])
     other = PromptEncoder(tower.graph, "0" * 64, tower.tokenizer, tower.tokenizer_sha256)
-    with pytest.raises(ModelError, match=r"clicks\.text: damaged, or not made with the model beside it"):
+    with pytest.raises(ModelError, match=r"clicks\.text: damaged, or from another model"):
         other.vectors(["up"])
 
 
-def test_without_a_cache_it_reads_again(tower: PromptEncoder, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """A folder that cannot be written costs time, and nothing else."""
+def test_the_cache_is_optional(tower: PromptEncoder, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Without a writable cache the tower runs every time."""
     (tmp_path / "cache").write_text("a file stands in the way")
     with caplog.at_level("INFO"):
         np.testing.assert_array_equal(tower.vectors(["up"]), [UP])
-    assert "prompts are not cached" in caplog.text
+    assert "cannot cache prompts" in caplog.text
 
 
 @pytest.mark.parametrize("end", [".text", ".tokenizer.json"])
-def test_a_file_that_is_missing_or_changed_is_said(tower: PromptEncoder, end: str) -> None:
-    """With its name, and what to do."""
+def test_a_missing_or_changed_file_is_an_error(tower: PromptEncoder, end: str) -> None:
+    """The error names the file and the remedy."""
     path = tower.graph.with_suffix(end)
     path.write_bytes(path.read_bytes() + b" ")
     with pytest.raises(ModelError, match=rf"clicks\{end}: damaged.*pull or import the model again"):
         tower.vectors(["up"])
     path.unlink()
-    with pytest.raises(ModelError, match=rf"clicks\{end}: needed beside the model.*pull or import the model again"):
+    with pytest.raises(ModelError, match=rf"clicks\{end}: prompts require this file.*pull or import the model again"):
         tower.vectors(["up"])
 
 
-def test_the_package_that_is_missing_is_said(tower: PromptEncoder, monkeypatch: pytest.MonkeyPatch) -> None:
-    """And the extra that holds it; what the cache holds needs none."""
+def test_a_missing_tokenizers_package_is_an_error(tower: PromptEncoder, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The error names the extra to install; cached descriptions do not require the package."""
     tower.vectors(["up"])
     monkeypatch.setitem(sys.modules, "tokenizers", None)
     np.testing.assert_array_equal(tower.vectors(["up"]), [UP])

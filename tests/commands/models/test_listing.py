@@ -24,7 +24,7 @@ def test_a_broken_file_does_not_hide_the_others(program: Program) -> None:
     assert [line.split()[0] for line in done.out.splitlines()] == ["name", *BUNDLED, "tiny"]
     broken, mute = done.err.splitlines()
     assert broken.startswith(f"sound-monitor: {program.models}/broken.onnx: not a")
-    assert "mute.onnx: the model does not describe itself: its metadata lacks licence" in mute
+    assert "mute.onnx: missing metadata: licence" in mute
 
 
 def test_a_users_model_replaces_ours(program: Program) -> None:
