@@ -14,7 +14,7 @@ import yaml
 
 from monitor.__main__ import _parser
 from monitor.classify.card import REQUIRED
-from monitor.classify.foreign_card import Sheet
+from monitor.classify.foreign_card import ForeignCard
 from monitor.classify.open import open_model
 from monitor.config.load import parse, parse_section
 from monitor.config.schema import DEFAULT_RULES, Config, RuleConfig, Section
@@ -163,7 +163,7 @@ def test_configuration_examples_load(block: Block) -> None:
 @pytest.mark.parametrize("block", CARDS, ids=str)
 def test_example_cards_of_models_load(block: Block) -> None:
     """The program accepts the card of a foreign model."""
-    assert parse_section(Sheet, block.text, "card.yaml").name
+    assert parse_section(ForeignCard, block.text, "card.yaml").name
 
 
 def rows(page: str) -> dict[str, str]:
@@ -225,8 +225,8 @@ def test_the_model_format_is_complete() -> None:
     """`docs/models.md` lists each key that a model file must have, and each that a foreign card may have."""
     listed = rows("docs/models.md")
     assert {key for key in REQUIRED if not listed[f"The model file, format 1.{key}"].startswith("yes")} == set()
-    nested = {"input": "InputSheet", "output": "OutputSheet"}
-    for field in msgspec.structs.fields(Sheet):
+    nested = {"input": "InputSpec", "output": "OutputSpec"}
+    for field in msgspec.structs.fields(ForeignCard):
         if field.name not in nested:
             assert f"A model of another project.{field.name}" in listed
         else:
