@@ -1,4 +1,4 @@
-"""Standard output and error: lines that never hold up their writer, and descriptor 2, which C libraries print on."""
+"""Standard output and error: lines that never block their writer, and descriptor 2, on which C libraries print."""
 
 import contextlib
 import logging
@@ -18,30 +18,30 @@ from monitor.errors import StorageError
 log = logging.getLogger(__name__)
 
 SHOWN_AFTERWARDS = 8192
-"""Bytes of what was printed on stderr meanwhile that `stderr_aside` shows at the end."""
+"""Most bytes of the collected stderr that `stderr_aside` shows at the end."""
 
 PORTAUDIO_NOISE = re.compile(rb"ALSA lib |Expression '|jack|cannot connect to server|connect\(2\)|\s*$", re.IGNORECASE)
 
 _swapping = threading.Lock()
-"""Held while descriptor 2 is replaced: a concurrent swap would restore the wrong file."""
+"""Held while descriptor 2 is replaced; a concurrent swap would restore the wrong file."""
 
 
 class LineOutlet:
-    """Writes lines from a thread of its own; when the reader stalls, or the disk is full, lines go and are counted."""
+    """Writes lines from a thread; when the reader stalls or the disk is full, lines are dropped and counted."""
 
     def __init__(self, descriptor: int, capacity: int = 10_000, on_broken: Callable[[], object] | None = None) -> None:
-        """`on_broken` is called, in the thread, when the reader has gone away."""
+        """`on_broken` is called, in the thread, when the reader has closed its end."""
         self.dropped = 0
-        """Lines that were not written; of those that wait, the oldest go first."""
+        """Lines that were not written; a full queue drops its oldest line."""
         self.broken = False
-        """The reader has gone away."""
+        """The reader has closed its end."""
         self._descriptor, self._on_broken = descriptor, on_broken
         self._lines: queue.Queue[str] = queue.Queue(capacity)
         self._thread = threading.Thread(target=self._work, name="outlet", daemon=True)
         self._thread.start()
 
     def write(self, line: str) -> None:
-        """Queue one line, without its end; never blocks."""
+        """Queue one line, given without a line end; never blocks."""
         while True:
             try:
                 return self._lines.put_nowait(line)
@@ -52,7 +52,7 @@ class LineOutlet:
                     self.dropped += 1
 
     def flush(self, seconds: float) -> int:
-        """Wait until everything is written, but no longer than this; returns how many lines so far were not."""
+        """Wait until everything is written, at most this many seconds; return the number of lines that were not."""
         end = time.monotonic() + seconds
         while self._lines.unfinished_tasks and self._thread.is_alive() and time.monotonic() < end:
             time.sleep(0.005)
@@ -76,19 +76,19 @@ class LineOutlet:
         while data:
             try:
                 data = data[os.write(self._descriptor, data) :]
-            except BlockingIOError:  # whoever gave us the descriptor has made it non-blocking
+            except BlockingIOError:  # the parent process made the descriptor non-blocking
                 select.select((), (self._descriptor,), ())
 
 
 class OutletHandler(logging.Handler):
-    """Log records to a `LineOutlet`: a stalled terminal or journal must not stop the monitor."""
+    """Writes log records to a `LineOutlet`: a stalled terminal or journal must not stop the monitor."""
 
     def __init__(self, outlet: LineOutlet) -> None:
         super().__init__()
         self._outlet = outlet
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Format and queue one record; like all handlers, it does not fail because of a record that cannot be."""
+        """Format and queue one record; report one that cannot be formatted on stderr, as other handlers do."""
         try:
             self._outlet.write(self.format(record))
         except Exception:
@@ -97,7 +97,7 @@ class OutletHandler(logging.Handler):
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """Catch what arrives on file descriptor 2; the audio libraries' part goes to the log, the rest on to stderr."""
+    """Collect what is printed on descriptor 2; log the lines of audio libraries, and pass the rest on to stderr."""
     with _swapping, tempfile.TemporaryFile() as caught:
         stderr = os.dup(2)
         os.dup2(caught.fileno(), 2)
@@ -116,16 +116,16 @@ def quiet() -> Iterator[None]:
 
 @contextlib.contextmanager
 def stderr_aside(log_file: Path | None) -> Iterator[None]:
-    """Send what arrives on descriptor 2 to `log_file`; without one, show the end of it afterwards.
+    """Send what is printed on descriptor 2 to `log_file`; without one, show the end of it afterwards.
 
-    PortAudio and ALSA print there at will, across the display. A descriptor that is not a terminal is left alone.
-    Raises `StorageError`.
+    PortAudio and ALSA print there at any time, which would spoil the display. A descriptor that is not a terminal stays
+    as it is. Raises `StorageError`.
     """
-    with _open_log(log_file) as log:
+    with _open_log(log_file) as collected:
         with _swapping:
             terminal = os.dup(2)
             if os.isatty(terminal):
-                os.dup2(log.fileno(), 2)
+                os.dup2(collected.fileno(), 2)
         try:
             yield
         finally:
@@ -133,8 +133,8 @@ def stderr_aside(log_file: Path | None) -> Iterator[None]:
                 os.dup2(terminal, 2)
             os.close(terminal)
             if log_file is None:
-                log.seek(max(0, log.seek(0, os.SEEK_END) - SHOWN_AFTERWARDS))
-                os.write(2, log.read())
+                collected.seek(max(0, collected.seek(0, os.SEEK_END) - SHOWN_AFTERWARDS))
+                os.write(2, collected.read())
 
 
 def _open_log(log_file: Path | None) -> IO[bytes]:

@@ -1,4 +1,4 @@
-"""The live pipeline over files, with a real model and real decoding."""
+"""Offline analysis of files, with a real model and real decoding."""
 
 import os
 import threading
@@ -24,30 +24,30 @@ WINDOW, HOP = 15_600, 4_000
 
 @pytest.fixture
 async def classifier(tmp_path: Path) -> AsyncIterator[Classifier]:
-    """The tiny model, in batches of a number that nothing is a multiple of."""
+    """Open the tiny model, with a batch size that fits no number of windows here."""
     classifier = Classifier(NativeModel(write_tiny_model(tmp_path / "tiny.onnx")), batch=7)
     yield classifier
     classifier.close()
 
 
 def rules(classifier: Classifier) -> tuple[Rule, ...]:
-    """Loud sounds are detected."""
+    """Return a rule that detects loud sounds."""
     card = classifier.card
     return resolve((RuleConfig(label="Loud", preset="impulsive"),), card.labels, card.window / RATE, HOP / RATE)
 
 
 async def analysed(classifier: Classifier, path: Path, *, keep_scores: bool = False) -> Analysis:
-    """What is found in a file."""
+    """Analyse a file."""
     return await analyze(str(path), classifier, rules(classifier), HOP / RATE, lambda *_: None, keep_scores=keep_scores)
 
 
 def starts(analysis: Analysis) -> Sequence[float]:
-    """When each sound began, seconds."""
+    """Return the start of each sound, seconds."""
     return [found.start for found in analysis.found]
 
 
 async def test_sounds_are_found_where_they_are(classifier: Classifier, tmp_path: Path) -> None:
-    """Onsets within 0.1 s, ends within a window, in order, with the file and model that they are from."""
+    """Each start is right within 0.1 s, each end within a window, in order, with the names of file and model."""
     path = write_wav(tmp_path / "night.wav", bursts(20, 2.0, 7.33, 13.77))
     analysis = await analysed(classifier, path)
     assert starts(analysis) == pytest.approx([2.0, 7.33, 13.77], abs=0.1)
@@ -59,15 +59,15 @@ async def test_sounds_are_found_where_they_are(classifier: Classifier, tmp_path:
 
 @pytest.mark.parametrize("rate", [8_000, 44_100, 48_000])
 async def test_other_rates_and_formats_give_the_same(classifier: Classifier, tmp_path: Path, rate: int) -> None:
-    """Stereo FLAC at another rate is resampled; the times stay those of the file."""
+    """Stereo FLAC at another rate gives the times of the file."""
     audio = bursts(8, 5.0)
     at = np.arange(8 * rate) * RATE // rate
     path = write_audio(tmp_path / "night.flac", np.stack((audio[at], audio[at]), axis=1), rate, "flac")
     assert starts(await analysed(classifier, path)) == pytest.approx([5.0], abs=0.1)
 
 
-async def test_a_file_shorter_than_a_window_is_heard(classifier: Classifier, tmp_path: Path) -> None:
-    """Silence fills it up; times stay within the file."""
+async def test_a_file_shorter_than_a_window_is_analysed(classifier: Classifier, tmp_path: Path) -> None:
+    """Silence completes the window; all times stay within the file."""
     [found] = (await analysed(classifier, write_wav(tmp_path / "a.wav", bursts(0.5, 0.2, length=0.3)))).found
     assert found.start == pytest.approx(0.2, abs=0.1)
     assert found.end == 0.5
@@ -76,7 +76,7 @@ async def test_a_file_shorter_than_a_window_is_heard(classifier: Classifier, tmp
 
 
 async def test_a_sound_that_lasts_to_the_end_ends_with_the_file(classifier: Classifier, tmp_path: Path) -> None:
-    """Nothing is left open, and no sample is left in the resampler."""
+    """A sound that lasts to the end of the file ends with its last sample."""
     path = write_wav(tmp_path / "a.wav", np.repeat(bursts(4, 3.2, length=0.8), 3), 3 * RATE)
     [found] = (await analysed(classifier, path)).found
     assert found.start == pytest.approx(3.2, abs=0.1)
@@ -84,13 +84,13 @@ async def test_a_sound_that_lasts_to_the_end_ends_with_the_file(classifier: Clas
 
 
 async def test_a_quiet_file_has_nothing_in_it(classifier: Classifier, tmp_path: Path) -> None:
-    """And its scores are kept only if they are asked for."""
+    """A quiet file has no detections, and no scores unless they are requested."""
     analysis = await analysed(classifier, write_wav(tmp_path / "a.wav", room(3)))
     assert (analysis.found, analysis.scores) == ([], None)
 
 
 async def test_scores_are_the_models_own(classifier: Classifier, tmp_path: Path) -> None:
-    """One row a window on the hop grid, the last one filled up, each as the model says of these samples alone."""
+    """Each window on the hop grid has one row, equal to what the model returns for its samples alone."""
     audio = bursts(3.1, 1.0)
     path = write_wav(tmp_path / "a.wav", audio)
     scores = (await analysed(classifier, path, keep_scores=True)).scores
@@ -110,10 +110,10 @@ async def test_scores_are_the_models_own(classifier: Classifier, tmp_path: Path)
 
 
 async def test_progress_grows_to_the_length_of_the_file(classifier: Classifier, tmp_path: Path) -> None:
-    """Seconds done, and the seconds that the file claims."""
+    """Progress reports the seconds done, and the duration that the file claims."""
     heard: list[tuple[float, float | None]] = []
     path = write_wav(tmp_path / "a.wav", room(5))
-    await analyze(str(path), classifier, rules(classifier), 0.25, lambda *told: heard.append(told))
+    await analyze(str(path), classifier, rules(classifier), 0.25, lambda *progress: heard.append(progress))
     done = [seconds for seconds, _ in heard]
     assert done == sorted(done)
     assert done[-1] >= 5.0
@@ -146,7 +146,7 @@ async def test_an_invalid_raw_format_is_a_source_error(classifier: Classifier) -
 
 
 async def test_a_file_that_is_not_audio_is_refused(classifier: Classifier, tmp_path: Path) -> None:
-    """As is a missing one."""
+    """A file that is not audio, and a missing file, raise a `SourceError`."""
     (tmp_path / "a.wav").write_bytes(b"no audio" * 100)
     with pytest.raises(SourceError, match="not audio in a known format"):
         await analysed(classifier, tmp_path / "a.wav")
@@ -154,8 +154,8 @@ async def test_a_file_that_is_not_audio_is_refused(classifier: Classifier, tmp_p
         await analysed(classifier, tmp_path / "b.wav")
 
 
-async def test_a_single_sample_is_no_reason_to_fail(classifier: Classifier, tmp_path: Path) -> None:
-    """Resampled it may be none at all."""
+async def test_a_single_sample_is_analysed(classifier: Classifier, tmp_path: Path) -> None:
+    """A file of one sample, which resampling may remove, has no detections."""
     path = write_wav(tmp_path / "a.wav", np.zeros(1, np.float32), rate=48_000)
     analysis = await analysed(classifier, path, keep_scores=True)
     assert analysis.found == []

@@ -50,16 +50,16 @@ class Run:
         card = self.session.card
         rules = resolve((RuleConfig(label="Loud", preset="impulsive"),), card.labels, 0.975, 0.25)
         classifier, hub = Classifier(self.session, batch=4), Hub()
-        listeners = [
+        sources = [
             Source(name, self.opener(name), Grid(RATE, card.window, HOP), AudioConfig(), restarts=False, room=False)
             for name in self.audio
         ]
         tracks = {name: SourceTrack(name, "node", card, rules, HOP) for name in self.audio}
         subscription = hub.subscribe(Detection, Snapshot, capacity=10_000)
-        pipeline = Pipeline(listeners, classifier, tracks, self, hub)
+        pipeline = Pipeline(sources, classifier, tracks, self, hub)
         async with asyncio.TaskGroup() as tasks:
-            for listener in listeners:
-                tasks.create_task(listener.run())
+            for source in sources:
+                tasks.create_task(source.run())
             await pipeline.run(self.passed_on.append)
             hub.close()
         async for message in subscription:
@@ -169,20 +169,20 @@ async def test_overload_drops_whole_hops_and_stays_current(tmp_path: Path) -> No
         blocks = (block for block in np.array_split(audio, 60))
         return Feeder(blocks, rate=RATE, channels=1, device="file", live=True)
 
-    listener = Source("s", opener, grid, AudioConfig(), restarts=False, room=False)
+    source = Source("s", opener, grid, AudioConfig(), restarts=False, room=False)
     rules = resolve((RuleConfig(label="Loud", preset="impulsive"),), session.card.labels, 0.975, 0.0625)
 
     class Lags:
         async def append(self, detection: Detection) -> bool:
-            lags.append(listener.lag)
+            lags.append(source.lag)
             return True
 
     tracks = {"s": SourceTrack("s", "node", session.card, rules, grid.hop)}
     async with asyncio.TaskGroup() as tasks:
-        tasks.create_task(listener.run())
-        await Pipeline([listener], classifier, tracks, Lags(), hub).run()
+        tasks.create_task(source.run())
+        await Pipeline([source], classifier, tracks, Lags(), hub).run()
     classifier.close()
-    health = listener.health()
+    health = source.health()
     assert health.windows_dropped > 10
     possible = -(-(len(audio) - grid.window) // grid.hop) + 1
     assert health.windows_done + health.windows_dropped == possible

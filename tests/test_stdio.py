@@ -1,4 +1,4 @@
-"""Lines to a pipe whose reader may sleep or leave."""
+"""Standard output and error: lines to a pipe whose reader may stall or close, and descriptor 2."""
 
 import fcntl
 import logging
@@ -24,14 +24,14 @@ class Pipe:
     writer: int
 
     def read_all(self) -> list[str]:
-        """Every line until the writing end is closed."""
+        """Return every line until the writing end is closed."""
         with os.fdopen(os.dup(self.reader), encoding="utf-8") as file:
             return file.read().splitlines()
 
 
 @pytest.fixture
 def pipe() -> Iterator[Pipe]:
-    """A pipe that holds 4 KiB; what the test leaves open of it is closed."""
+    """Make a pipe that holds 4 KiB, and close both ends after the test."""
     pipe = Pipe(*os.pipe())
     fcntl.fcntl(pipe.writer, fcntl.F_SETPIPE_SZ, 4096)
     yield pipe
@@ -43,7 +43,7 @@ def pipe() -> Iterator[Pipe]:
 
 
 def wait_for(condition: Callable[[], object]) -> None:
-    """Until it holds."""
+    """Wait until the condition holds; fail after 10 s."""
     end = time.monotonic() + 10
     while not condition():
         assert time.monotonic() < end
@@ -51,7 +51,7 @@ def wait_for(condition: Callable[[], object]) -> None:
 
 
 def test_lines_come_out_whole_and_in_order(pipe: Pipe) -> None:
-    """Each with its end; nothing is lost to a reader that reads."""
+    """A reader that keeps up gets every line, in order."""
     outlet = LineOutlet(pipe.writer)
     for number in range(5000):
         outlet.write(f"line {number} ä")
@@ -65,8 +65,8 @@ def test_lines_come_out_whole_and_in_order(pipe: Pipe) -> None:
     assert (outlet.dropped, outlet.broken) == (0, False)
 
 
-def test_a_reader_that_sleeps_holds_nobody_up(pipe: Pipe) -> None:
-    """The oldest lines that wait are dropped and counted; every line is either written, waiting or dropped."""
+def test_a_stalled_reader_blocks_no_writer(pipe: Pipe) -> None:
+    """A full queue drops and counts its oldest lines; every line is either written, queued or dropped."""
     outlet = LineOutlet(pipe.writer, capacity=10)
     done = threading.Event()
 
@@ -91,8 +91,8 @@ def test_a_reader_that_sleeps_holds_nobody_up(pipe: Pipe) -> None:
     assert len(numbers) + outlet.dropped == 1000
 
 
-def test_a_reader_that_has_left_is_told_of(pipe: Pipe) -> None:
-    """Once, by `broken` and a call; later lines do no harm."""
+def test_a_closed_reader_is_reported(pipe: Pipe) -> None:
+    """A closed reader sets `broken` and causes one call; later lines raise nothing."""
     calls: list[str] = []
     outlet = LineOutlet(pipe.writer, capacity=5, on_broken=lambda: calls.append("broken"))
     os.close(pipe.reader)
@@ -100,13 +100,13 @@ def test_a_reader_that_has_left_is_told_of(pipe: Pipe) -> None:
     wait_for(lambda: calls)
     for number in range(100):
         outlet.write(str(number))
-    outlet.flush(10)  # returns at once: nobody will write them
+    outlet.flush(10)  # returns at once: the thread has ended
     assert outlet.broken
     assert calls == ["broken"]
 
 
-def test_a_full_disk_is_no_end(tmp_path: Path) -> None:
-    """Lines that do not fit on it are dropped and counted, and later ones are written again."""
+def test_a_full_disk_drops_lines(tmp_path: Path) -> None:
+    """Lines that do not fit on the disk are dropped and counted; later ones are written."""
     path = tmp_path / "lines"
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT)
     outlet = LineOutlet(descriptor)
@@ -126,8 +126,8 @@ def test_a_full_disk_is_no_end(tmp_path: Path) -> None:
     assert (outlet.dropped, outlet.broken) == (1, False)
 
 
-def test_a_descriptor_that_does_not_block_is_waited_for(pipe: Pipe) -> None:
-    """Some programs hand down such a stdout; nothing is lost on it."""
+def test_a_non_blocking_descriptor_loses_no_line(pipe: Pipe) -> None:
+    """A parent process may pass on such a descriptor; the outlet waits for it."""
     os.set_blocking(pipe.writer, False)
     outlet = LineOutlet(pipe.writer)
     for number in range(300):
@@ -143,8 +143,8 @@ def test_a_descriptor_that_does_not_block_is_waited_for(pipe: Pipe) -> None:
     assert (outlet.dropped, outlet.broken) == (0, False)
 
 
-def test_log_records_go_through_it(pipe: Pipe) -> None:
-    """Formatted, one a line; a record that cannot be formatted does not stop the one who logs."""
+def test_log_records_go_through_an_outlet(pipe: Pipe) -> None:
+    """Records are formatted, one per line; one that cannot be formatted raises nothing."""
     outlet = LineOutlet(pipe.writer)
     logger = logging.Logger("test")
     handler = OutletHandler(outlet)
@@ -152,7 +152,7 @@ def test_log_records_go_through_it(pipe: Pipe) -> None:
     logger.addHandler(handler)
     logger.warning("the %s is deaf", "kitchen")
     logging.raiseExceptions, before = False, logging.raiseExceptions
-    logger.warning("%d", "no number")
+    logger.warning("%d", "not a number")
     logging.raiseExceptions = before
     logger.warning("done")
     outlet.flush(10)
@@ -163,7 +163,7 @@ def test_log_records_go_through_it(pipe: Pipe) -> None:
 def test_noise_goes_to_the_log_and_the_rest_to_stderr(
     capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The audio libraries' lines are logged for debugging; what others write arrives whole."""
+    """Lines of audio libraries are logged for debugging; all others arrive on stderr."""
     caplog.set_level(logging.DEBUG)
     with quiet():
         os.write(2, b"ALSA lib pcm.c:1: Unknown PCM\nExpression 'ret' failed\nWARNING: disk full\nJackShm: no\n\n")
@@ -173,14 +173,14 @@ def test_noise_goes_to_the_log_and_the_rest_to_stderr(
 
 
 def test_stderr_comes_back_after_an_error(capfd: pytest.CaptureFixture[str]) -> None:
-    """An exception in the block leaves stderr as it was."""
+    """An exception in the block restores stderr."""
     with pytest.raises(ValueError, match="no"), quiet():
         raise ValueError("no")
     os.write(2, b"after\n")
     assert capfd.readouterr().err == "after\n"
 
 
-def test_a_log_that_cannot_be_written_is_said(tmp_path: Path) -> None:
-    """Here it is a folder."""
+def test_a_log_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:
+    """A folder in place of the log file raises a `StorageError`."""
     with pytest.raises(StorageError, match=f"cannot write the log {tmp_path}"), stderr_aside(tmp_path):
         pytest.fail("entered")

@@ -1,4 +1,4 @@
-"""The synthesised scene."""
+"""The synthesised demonstration scene."""
 
 import numpy as np
 import pytest
@@ -26,7 +26,7 @@ def pitch(start: float, end: float) -> float:
 
 
 def test_the_scene_is_a_minute_that_never_clips() -> None:
-    """Full scale is not reached, and the room is never digitally silent."""
+    """The scene stays below full scale, and the room is never digitally silent."""
     assert demo.scene().shape == (60 * 16000, 1)
     assert demo.scene().dtype == np.float32
     assert 0.3 < np.abs(AUDIO).max() < 1
@@ -34,7 +34,7 @@ def test_the_scene_is_a_minute_that_never_clips() -> None:
 
 
 def test_sounds_stand_out_of_a_quiet_room_when_the_scene_says() -> None:
-    """Each sound is 20 dB above the room, in order, and between them it is quiet."""
+    """Each sound is 20 dB above the room, in the order of `SCENE`, with quiet between them."""
     quiet_from = 0.0
     for _, start, end in demo.SCENE:
         assert level(quiet_from, start) < -55
@@ -52,28 +52,28 @@ def test_the_smoke_alarm_beeps_in_the_temporal_three_pattern() -> None:
 
 
 def test_the_siren_wails() -> None:
-    """Its pitch moves between 600 and 1400 Hz, three seconds a turn."""
+    """The pitch of the siren moves between 600 and 1400 Hz every three seconds."""
     start = next(start for label, start, _ in demo.SCENE if label == "Siren")
     assert pitch(start + 2.95, start + 3.05) == pytest.approx(600, abs=50)
     assert pitch(start + 4.45, start + 4.55) == pytest.approx(1400, abs=50)
 
 
 def test_the_doorbell_rings_two_falling_tones() -> None:
-    """Ding is a major third above dong."""
+    """The first tone of the doorbell is a major third above the second."""
     start = next(start for label, start, _ in demo.SCENE if label == "Doorbell")
     assert pitch(start, start + 0.5) == pytest.approx(660, abs=10)
     assert pitch(start + 0.75, start + 1.5) == pytest.approx(528, abs=10)
 
 
 def test_four_knocks_are_short() -> None:
-    """Four onsets within the time given, each gone after a tenth of a second."""
+    """Four knocks begin within the time in `SCENE`, and each ends after a tenth of a second."""
     start, end = next((start, end) for label, start, end in demo.SCENE if label == "Knock")
     loud = np.array([level(at, at + 0.05) > -30 for at in np.arange(start, end - 0.05, 0.05)])
     assert np.count_nonzero(np.diff(loud.astype(int)) == 1) == 4
 
 
 def test_the_scene_repeats_without_end() -> None:
-    """The second round is the first one again."""
+    """The second round equals the first one."""
     blocks = demo.endless_scene()
     first = np.concatenate([next(blocks) for _ in range(600)])
     assert np.array_equal(first, demo.scene())

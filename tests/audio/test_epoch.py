@@ -15,7 +15,7 @@ from tests.parts.fake_capture import FakeCapture
 
 @pytest.mark.parametrize("ppm", [-100, 0, 100])
 def test_follows_a_drifting_device(ppm: int) -> None:
-    """Blocks come 0 to 100 ms late from a crystal that is 100 ppm off; after three hours the error is below 30 ms."""
+    """The error stays below 30 ms for three hours of blocks, up to 100 ms late, from a clock that is off by 100 ppm."""
     rng, clock, worst = random.Random(1), Clock(), 0.0
     for block in range(3 * 3600 * 4):
         true = block * 0.25
@@ -27,7 +27,7 @@ def test_follows_a_drifting_device(ppm: int) -> None:
 
 
 def test_one_late_block_does_not_move_it() -> None:
-    """A hiccup of two seconds is delivery, not time."""
+    """A block that arrives two seconds late changes no time."""
     clock = Clock()
     for n in range(10):
         clock.observe(n * 0.1, 50 + n * 0.1)
@@ -36,7 +36,7 @@ def test_one_late_block_does_not_move_it() -> None:
 
 
 def test_a_pipe_fed_fast_keeps_durations() -> None:
-    """An hour of audio fed in a second still lasts an hour, within a part in a thousand."""
+    """An hour of audio that arrives within a second lasts an hour, to a part in a thousand."""
     clock = Clock(live=False)
     clock.observe(0.0, 10.0)
     clock.observe(3600.0, 11.0)
@@ -45,7 +45,7 @@ def test_a_pipe_fed_fast_keeps_durations() -> None:
 
 
 def test_gives_utc() -> None:
-    """A second that is heard now is now."""
+    """A second that arrives now has the present time."""
     clock = Clock()
     clock.observe(7.0, time.monotonic())
     assert abs((clock.utc(7.0) - datetime.now(UTC)).total_seconds()) < 0.5

@@ -17,18 +17,18 @@ RATE = 1000
 
 
 def ramp(blocks: int, frames: int) -> Blocks:
-    """Blocks of one counting-up channel."""
+    """Yield blocks of one channel that counts up."""
     for at in range(blocks):
         yield np.arange(at * frames, (at + 1) * frames, dtype=np.float32)[:, None]
 
 
 def feed(blocks: Blocks, *, live: bool, speed: float = 1.0) -> Feeder:
-    """A feeder at 1 kHz."""
+    """Start a feeder at 1 kHz."""
     return Feeder(blocks, rate=RATE, channels=1, device="test", live=live, speed=speed)
 
 
 def wait_for(condition: Callable[[], bool]) -> None:
-    """Return once the condition holds; fail after a while."""
+    """Wait until the condition holds; fail after 20 s."""
     deadline = time.monotonic() + 20
     while not condition():
         assert time.monotonic() < deadline, "it did not happen in time"
@@ -37,7 +37,7 @@ def wait_for(condition: Callable[[], bool]) -> None:
 
 @pytest.mark.parametrize("speed", [1.0, 2.0])
 def test_live_audio_is_never_early(speed: float) -> None:
-    """At no time is more in the ring than has sounded since the start."""
+    """The ring never holds more than real time allows since the start."""
     begun = time.monotonic()
     capture = feed(ramp(5, 100), live=True, speed=speed)
     while not capture.finished:
@@ -49,7 +49,7 @@ def test_live_audio_is_never_early(speed: float) -> None:
 
 
 def test_live_lateness_does_not_add_up() -> None:
-    """A slow producer is caught up with: twenty blocks of 50 ms, 30 ms in the making, take one second and not 1.6."""
+    """Twenty blocks of 50 ms that take 30 ms each to make last one second, not 1.6."""
 
     def slow() -> Blocks:
         for block in ramp(20, 50):
@@ -62,8 +62,8 @@ def test_live_lateness_does_not_add_up() -> None:
     assert 1.0 <= time.monotonic() - begun < 1.4
 
 
-def test_a_long_stall_is_not_made_up_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    """After a stall beyond the slack, what follows comes in real time and not in one burst."""
+def test_audio_after_a_long_stall_keeps_real_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """After a stall longer than the slack, audio continues in real time, not in one burst."""
     monkeypatch.setattr(feeder, "SLACK", 0.1)
 
     def stalling() -> Blocks:
@@ -77,7 +77,7 @@ def test_a_long_stall_is_not_made_up_for(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def test_lossless_audio_waits_for_its_reader() -> None:
-    """The writer stops at a full ring, goes on when room is made, and nothing is lost or changed."""
+    """The writer stops at a full ring and continues when there is room; nothing is lost or changed."""
     capture = feed(ramp(7, 1501), live=False)
     heard: list[float] = []
     wait_for(lambda: capture.ring.written >= 3950)
@@ -94,7 +94,7 @@ def test_lossless_audio_waits_for_its_reader() -> None:
 
 
 def test_what_the_blocks_raise_is_the_failure() -> None:
-    """Audio before an error is in the ring, and the error is told when the feeder has finished."""
+    """Audio before an error is in the ring, and the error is available when the feeder has finished."""
 
     def breaking() -> Blocks:
         yield from ramp(1, 10)
@@ -107,19 +107,19 @@ def test_what_the_blocks_raise_is_the_failure() -> None:
 
 
 def waiting_for_room() -> Feeder:
-    """A lossless feeder whose ring is full."""
+    """Return a feeder that is not live and whose ring is full."""
     capture = feed(ramp(9, 1000), live=False)
     wait_for(lambda: capture.ring.written == 4000)
     return capture
 
 
 def waiting_for_time() -> Feeder:
-    """A live feeder in the middle of a pause."""
+    """Return a live feeder that waits until a block is due."""
     return feed(ramp(1, 50), live=True, speed=0.001)
 
 
 def waiting_for_data() -> Feeder:
-    """A feeder whose blocks are empty."""
+    """Return a feeder whose blocks are empty."""
 
     def nothing() -> Blocks:
         while True:
@@ -131,7 +131,7 @@ def waiting_for_data() -> Feeder:
 
 @pytest.mark.parametrize("waiting", [waiting_for_room, waiting_for_time, waiting_for_data])
 def test_closing_ends_the_thread_whatever_it_waits_for(waiting: Callable[[], Feeder]) -> None:
-    """After close the feeder is finished, without a failure; closing again does nothing."""
+    """A closed feeder is finished, without a failure; a second `close` does nothing."""
     capture = waiting()
     time.sleep(0.05)
     capture.close()
@@ -143,7 +143,7 @@ def test_closing_ends_the_thread_whatever_it_waits_for(waiting: Callable[[], Fee
 
 
 def test_closing_frees_what_the_blocks_hold() -> None:
-    """The generator is closed in the feeder's thread."""
+    """`close` closes the generator in the feeder's thread."""
     freed: list[str] = []
 
     def holding() -> Blocks:
@@ -157,8 +157,8 @@ def test_closing_frees_what_the_blocks_hold() -> None:
     assert freed == ["feeder test"]
 
 
-def test_closing_leaves_a_hanging_read_behind() -> None:
-    """A read that does not return cannot hold the program up."""
+def test_closing_abandons_a_hanging_read() -> None:
+    """A read that does not return cannot block `close`."""
     answer = threading.Event()
 
     def hanging() -> Blocks:

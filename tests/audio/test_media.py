@@ -22,7 +22,7 @@ from tests.parts.streams import camera, serving, web
 
 
 def everything(opened: Media) -> Samples:
-    """All blocks in one."""
+    """Concatenate all blocks."""
     return np.concatenate([block for block in opened.blocks() if len(block)])
 
 
@@ -47,7 +47,7 @@ def pitch(channel: Samples, rate: int) -> float:
 def test_lossless_formats_give_the_samples_that_were_written(
     tmp_path: Path, name: str, codec: str, rate: int, error: float, channels: int
 ) -> None:
-    """Every sample and channel is there, at full scale 1, with the file's own rate."""
+    """Every sample and channel is decoded, at full scale 1 and the file's own rate."""
     written = tone(0.7, rate, 1000, 600)[:, :channels]
     opened = Media(str(write_audio(tmp_path / name, written, rate, codec)))
     assert (opened.rate, opened.channels) == (rate, channels)
@@ -63,7 +63,7 @@ def test_lossless_formats_give_the_samples_that_were_written(
     [("a.ogg", "libopus", 48000), ("a.mp3", "libmp3lame", 44100), ("a.m4a", "aac", 44100)],
 )
 def test_lossy_formats_sound_the_same(tmp_path: Path, name: str, codec: str, rate: int) -> None:
-    """The length fits within a codec's frame or two, and each channel keeps its tone."""
+    """The length is right within two frames of the codec, and each channel keeps its tone."""
     opened = Media(str(write_audio(tmp_path / name, tone(1, rate, 1000, 600), rate, codec)))
     assert (opened.rate, opened.channels) == (rate, 2)
     heard = everything(opened)
@@ -72,24 +72,24 @@ def test_lossy_formats_sound_the_same(tmp_path: Path, name: str, codec: str, rat
     assert pitch(heard[:, 1], rate) == pytest.approx(600, abs=3)
 
 
-def test_a_colon_or_an_accent_in_a_name_is_no_trouble(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A path is a path, also where FFmpeg would see a protocol in it."""
+def test_a_colon_or_any_byte_in_a_name_works(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A path is never taken for a protocol of FFmpeg."""
     plain = write_audio(tmp_path / "a.wav", tone(0.1, 8000, 440), 8000, "pcm_s16le")
     monkeypatch.chdir(tmp_path)
     plain.rename("http:é\udcff.wav")
     assert len(everything(Media("http:é\udcff.wav"))) == 800
 
 
-def test_a_truncated_file_is_heard_up_to_where_it_ends(tmp_path: Path) -> None:
-    """Half of a WAV file is half of its sound, and a regular end."""
+def test_a_truncated_file_is_decoded_to_its_end(tmp_path: Path) -> None:
+    """Half of a WAV file gives half of its sound and a regular end."""
     path = write_audio(tmp_path / "a.wav", tone(1, 8000, 440), 8000, "pcm_s16le")
     path.write_bytes(path.read_bytes()[:8000])
     heard = everything(Media(str(path)))
     assert 3900 < len(heard) < 4000
 
 
-def test_damage_in_the_middle_is_left_out_with_a_warning(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """The sound on both sides of the damage is there."""
+def test_damage_in_the_middle_is_omitted_with_a_warning(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """The sound on both sides of the damage is decoded."""
     path = write_audio(tmp_path / "a.mp3", tone(4, 44100, 440), 44100, "libmp3lame")
     data = bytearray(path.read_bytes())
     middle = len(data) // 2
@@ -102,16 +102,16 @@ def test_damage_in_the_middle_is_left_out_with_a_warning(tmp_path: Path, caplog:
 
 
 def no_file(path: Path) -> None:
-    """Nothing there."""
+    """Leave the path without a file."""
 
 
 def make_fifo(path: Path) -> None:
-    """Reading it would wait for a writer."""
+    """Make a FIFO, which would wait for a writer."""
     os.mkfifo(path)
 
 
 def make_video(path: Path) -> None:
-    """A film without sound."""
+    """Write a film without sound."""
     with av.open(str(path), "w", format="avi") as container:
         stream = container.add_stream("mpeg4", rate=25)
         stream.width, stream.height = 32, 32
@@ -120,7 +120,7 @@ def make_video(path: Path) -> None:
 
 
 def make_headers_only(path: Path) -> None:
-    """A WAV file without a sample."""
+    """Write a WAV file without a sample."""
     write_audio(path, tone(0.1, 8000, 440), 8000, "pcm_s16le")
     path.write_bytes(path.read_bytes()[:78])
 
@@ -139,7 +139,7 @@ def make_headers_only(path: Path) -> None:
     ],
     ids=["missing", "directory", "empty", "fifo", "garbage", "text", "video", "headers"],
 )
-def test_what_is_not_audio_is_refused_by_name(tmp_path: Path, make: Callable[[Path], object], message: str) -> None:
+def test_an_error_names_a_file_that_is_not_audio(tmp_path: Path, make: Callable[[Path], object], message: str) -> None:
     """Each error names the file and says what is wrong with it."""
     path = tmp_path / "a.wav"
     make(path)
@@ -187,7 +187,7 @@ def test_a_terminal_is_not_a_file(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_ffmpeg_prints_nothing(tmp_path: Path) -> None:
-    """Stderr stays clean, also with a damaged file: a display draws there."""
+    """Nothing arrives on stderr, even for a damaged file: a display draws there."""
     path = write_audio(tmp_path / "a.mp3", tone(1, 44100, 440), 44100, "libmp3lame")
     data = path.read_bytes()
     path.write_bytes(data[: len(data) // 2] + bytes(3000) + data[len(data) // 2 :])
@@ -198,7 +198,7 @@ def test_ffmpeg_prints_nothing(tmp_path: Path) -> None:
 
 
 def test_a_file_over_http_has_a_duration(tmp_path: Path) -> None:
-    """A finite body is known to be finite, and heard whole."""
+    """A finite body has a duration and is decoded whole."""
     path = write_audio(tmp_path / "a.wav", tone(0.5, 16000, 440), 16000, "pcm_s16le")
     with serving(web(path.read_bytes())) as address:
         opened = Media(f"http://{address}/a.wav")
@@ -207,7 +207,7 @@ def test_a_file_over_http_has_a_duration(tmp_path: Path) -> None:
 
 
 def test_a_stream_over_http_has_no_duration(tmp_path: Path) -> None:
-    """A radio station's MP3 has no length and never ends by itself."""
+    """The endless MP3 of a radio station has no duration."""
     path = write_audio(tmp_path / "a.mp3", tone(3, 44100, 440), 44100, "libmp3lame")
     hold = threading.Event()
     with serving(web(path.read_bytes()[2000:], length=False, hold=hold)) as address:
@@ -219,8 +219,8 @@ def test_a_stream_over_http_has_no_duration(tmp_path: Path) -> None:
         blocks.close()
 
 
-def test_a_server_that_says_nothing_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Opening fails within its limit, and the message has neither user nor password nor query in it."""
+def test_a_silent_server_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Opening fails within its time limit, and the message contains no user, password or query."""
     monkeypatch.setattr(media, "START_TIMEOUT", 0.3)
     hold = threading.Event()
     with serving(web(b"", length=False, hold=hold)) as address:
@@ -229,8 +229,8 @@ def test_a_server_that_says_nothing_is_given_up(monkeypatch: pytest.MonkeyPatch)
         hold.set()
 
 
-def test_a_stream_that_falls_silent_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A connection that stays open and delivers nothing becomes an error within the read limit."""
+def test_a_stream_that_stops_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An open connection that delivers nothing is an error within the read limit."""
     monkeypatch.setattr(media, "READ_TIMEOUT", 0.3)
     path = write_audio(tmp_path / "a.mp3", tone(3, 44100, 440), 44100, "libmp3lame")
     hold = threading.Event()
@@ -243,7 +243,7 @@ def test_a_stream_that_falls_silent_is_given_up(tmp_path: Path, monkeypatch: pyt
 
 @pytest.mark.parametrize(("path", "message"), [("/missing", "404"), ("", "known format")])
 def test_a_server_without_audio_is_an_error(path: str, message: str) -> None:
-    """What the server answered is in the message."""
+    """The message contains the answer of the server."""
     with serving(web(b"<html>hello</html>" * 1000)) as address, pytest.raises(SourceError, match=message):
         Media(f"http://{address}{path}")
 
@@ -266,5 +266,5 @@ def test_a_camera_is_decoded_over_rtsp(scheme: str) -> None:
     ],
 )
 def test_a_public_name_has_no_secrets(location: str, name: str) -> None:
-    """User, password and query go; a path stays as it is."""
+    """A public name omits user, password and query of a URL; a path is unchanged."""
     assert public_name(location) == name

@@ -1,4 +1,4 @@
-"""Real PortAudio, recording what a virtual microphone is played."""
+"""Recording with the real PortAudio from a virtual microphone."""
 
 import subprocess
 import sys
@@ -21,7 +21,7 @@ from tests.parts.virtual_mic import VirtualMic
 
 @pytest.fixture
 def mic(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[VirtualMic]:
-    """A virtual microphone, plugged in, that PortAudio in this process sees."""
+    """Plug in a virtual microphone that PortAudio finds in this process."""
     with VirtualMic(tmp_path) as virtual:
         for name, value in virtual.environment.items():
             monkeypatch.setenv(name, value)
@@ -29,7 +29,7 @@ def mic(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[VirtualMic]
 
 
 def wait_for(condition: Callable[[], bool], seconds: float = 20.0) -> None:
-    """Return once the condition holds; fail after so many seconds."""
+    """Wait until the condition holds; fail after this many seconds."""
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "it did not happen in time"
@@ -37,7 +37,7 @@ def wait_for(condition: Callable[[], bool], seconds: float = 20.0) -> None:
 
 
 def recorded(mic: VirtualMic, capture: Microphone, played: Samples, rate: int) -> Samples:
-    """What the ring holds of a sound played after the recording has begun, with half a second behind it."""
+    """Play a sound while recording; return what the ring holds of it and of the half second after it."""
     wait_for(lambda: capture.ring.written > 0)
     start = capture.ring.written
     mic.play(played, rate)
@@ -47,7 +47,7 @@ def recorded(mic: VirtualMic, capture: Microphone, played: Samples, rate: int) -
 
 
 def similarity(heard: Samples, played: Samples) -> float:
-    """The correlation of what was played with what was heard, at the delay where they fit best."""
+    """Return the correlation of the recording with what was played, at the best delay."""
     n = len(heard) + len(played)
     products = np.fft.irfft(np.fft.rfft(heard, n) * np.fft.rfft(played, n).conj(), n)
     at = int(np.argmax(products[: len(heard) - len(played)]))
@@ -55,9 +55,9 @@ def similarity(heard: Samples, played: Samples) -> float:
 
 
 def test_the_ring_holds_what_was_played(mic: VirtualMic) -> None:
-    """At the model's rate the recording correlates with the noise that was played."""
+    """The recording correlates with the noise that is played, at the rate of the model."""
     spectrum = np.fft.rfft(np.random.default_rng(0).standard_normal(16000))
-    spectrum[6000:] = 0  # what resampling would take away
+    spectrum[6000:] = 0  # resampling would remove this
     played = (0.1 * np.fft.irfft(spectrum)).astype(np.float32)
     capture = Microphone("", 16000)
     try:
@@ -70,7 +70,7 @@ def test_the_ring_holds_what_was_played(mic: VirtualMic) -> None:
 
 @pytest.mark.parametrize("wanted", [22050, 2_000_000])
 def test_a_tone_keeps_its_pitch(mic: VirtualMic, wanted: int) -> None:
-    """A 1 kHz tone is one at the rate that the capture names, also where the device refuses the wanted rate."""
+    """A 1 kHz tone has 1 kHz at the rate of the capture, even if the device refuses the requested rate."""
     tone = 0.5 * np.sin(2 * np.pi * 1000 * np.arange(48000) / 48000)
     capture = Microphone("pulse", wanted)
     try:
@@ -82,8 +82,8 @@ def test_a_tone_keeps_its_pitch(mic: VirtualMic, wanted: int) -> None:
     assert pitch == pytest.approx(1000, abs=3)
 
 
-def test_unplugging_is_a_failure_and_replugging_is_heard(mic: VirtualMic) -> None:
-    """An unplugged microphone says so and closes at once; a new one opens once the device is back."""
+def test_an_unplugged_microphone_fails_and_opens_again_when_replugged(mic: VirtualMic) -> None:
+    """An unplugged microphone fails and closes at once; a new one opens when the device is back."""
     capture = Microphone("", 16000)
     wait_for(lambda: capture.ring.written > 0)
     mic.unplug()
@@ -103,7 +103,7 @@ def test_unplugging_is_a_failure_and_replugging_is_heard(mic: VirtualMic) -> Non
 
 
 def test_a_crashed_sound_server_is_a_failure(mic: VirtualMic) -> None:
-    """When the sound server dies the capture fails, no microphone is left, and errors say so."""
+    """When the sound server stops, the capture fails and no microphone is available."""
     assert default_available()
     capture = Microphone("", 16000)
     wait_for(lambda: capture.ring.written > 0)
@@ -116,8 +116,8 @@ def test_a_crashed_sound_server_is_a_failure(mic: VirtualMic) -> None:
         Microphone("", 16000)
 
 
-def test_a_frozen_sound_server_holds_nobody_up(mic: VirtualMic, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Closing and opening return within their limits while the server hangs, and work again after it."""
+def test_a_frozen_sound_server_blocks_no_caller(mic: VirtualMic, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Closing and opening return within their limits while the server hangs, and work again afterwards."""
     monkeypatch.setattr(microphone, "ANSWER_TIMEOUT", 0.5)
     capture = Microphone("", 16000)
     wait_for(lambda: capture.ring.written > 0)
@@ -135,7 +135,7 @@ def test_a_frozen_sound_server_holds_nobody_up(mic: VirtualMic, monkeypatch: pyt
 
 
 def test_what_opens_too_late_is_closed_again(mic: VirtualMic, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A microphone that was given up while the server hung does not record once it answers."""
+    """A microphone that opens after its timeout does not record."""
     assert default_available()
     monkeypatch.setattr(microphone, "ANSWER_TIMEOUT", 0.5)
     mic.freeze()
@@ -146,15 +146,15 @@ def test_what_opens_too_late_is_closed_again(mic: VirtualMic, monkeypatch: pytes
     wait_for(lambda: mic.recordings == 0)
 
 
-def test_devices_are_listed_as_they_are_now(mic: VirtualMic) -> None:
-    """The list has one default, and is empty once the server is gone."""
+def test_the_device_list_is_current(mic: VirtualMic) -> None:
+    """The list has one default device, and is empty when the server has stopped."""
     assert [device.name for device in list_devices() if device.default] == ["default"]
     mic.stop()
     assert list_devices() == []
 
 
 def test_two_microphones_record_at_once(mic: VirtualMic) -> None:
-    """A second microphone opens while the first one records, and closing it leaves the first one alone."""
+    """A second microphone opens and closes while the first one records."""
     first = Microphone("default", 16000)
     second = Microphone("pulse", 8000)
     wait_for(lambda: second.ring.written > 0)
@@ -165,7 +165,7 @@ def test_two_microphones_record_at_once(mic: VirtualMic) -> None:
 
 
 def test_the_callback_writes_the_block_and_counts_lost_audio() -> None:
-    """An overflow is counted, and its block is written like any other."""
+    """An overflow is counted, and its block is written as usual."""
     ring = SampleRing(10)
     record = recorder(ring)
     status = sounddevice.CallbackFlags()
@@ -176,8 +176,8 @@ def test_the_callback_writes_the_block_and_counts_lost_audio() -> None:
     assert ring.overflows == 1
 
 
-def test_a_machine_without_portaudio_is_told_what_to_install() -> None:
-    """Where the library is missing, opening a microphone names the package."""
+def test_without_portaudio_the_error_names_the_package() -> None:
+    """Opening a microphone without the library says what to install."""
     script = """
 import ctypes.util
 ctypes.util.find_library = lambda name: None
@@ -193,15 +193,15 @@ except SourceError as error:
 
 
 def test_a_job_returns_or_raises_to_its_caller() -> None:
-    """Results and errors come back, and an error does not end the thread."""
+    """The caller gets result or error, and an error does not end the thread."""
     worker = DriverThread("test")
     with pytest.raises(ZeroDivisionError):
         worker.call(lambda: 1 / 0, 10)
     assert worker.call(threading.current_thread, 10).name == "test"
 
 
-def test_a_hanging_job_is_left_behind_and_undone_when_it_ends() -> None:
-    """Its caller gets a timeout; what waits behind it is not done late; what it did is undone."""
+def test_a_hanging_job_is_abandoned_and_undone_when_it_ends() -> None:
+    """The caller gets a timeout, jobs queued behind it are cancelled, and `abandoned` runs when it ends."""
     worker = DriverThread("test")
     answered, undone, late = threading.Event(), threading.Event(), threading.Event()
     with pytest.raises(TimeoutError):

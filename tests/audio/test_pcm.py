@@ -19,7 +19,7 @@ from monitor.errors import SourceError
     data=st.binary(max_size=200), cuts=st.lists(st.integers(0, 200), max_size=8), channels=st.sampled_from([1, 2, 3])
 )
 def test_samples_are_the_same_however_the_pipe_cuts_them(data: bytes, cuts: list[int], channels: int) -> None:
-    """Odd bytes are carried over from one read to the next; part of a frame at the end is left out."""
+    """Odd bytes are kept for the next read; an incomplete frame at the end is omitted."""
     edges = [0, *sorted(min(cut, len(data)) for cut in cuts), len(data)]
     reader, writer = os.pipe()
     blocks = pcm.read_pcm(reader, channels)
@@ -43,7 +43,7 @@ def test_full_scale_is_one() -> None:
 
 
 def test_a_silent_pipe_gives_empty_blocks() -> None:
-    """While the writer holds the pipe open and writes nothing, blocks are empty, so that a close is noticed."""
+    """While an open pipe delivers nothing, empty blocks give the reader a chance to close."""
     reader, writer = os.pipe()
     blocks = pcm.read_pcm(reader, 2)
     assert next(blocks).shape == (0, 2)
@@ -53,8 +53,8 @@ def test_a_silent_pipe_gives_empty_blocks() -> None:
         os.fstat(reader)
 
 
-def test_a_fifo_is_opened_before_its_writer_comes(tmp_path: Path) -> None:
-    """Opening does not block, waiting is not the end, and the end comes when the writer leaves."""
+def test_a_fifo_opens_before_its_writer(tmp_path: Path) -> None:
+    """Opening does not block, and the audio ends only when the writer closes the FIFO."""
     fifo = tmp_path / "audio"
     os.mkfifo(fifo)
     blocks = pcm.read_pcm(pcm.open_pcm(str(fifo)), 1)
@@ -66,7 +66,7 @@ def test_a_fifo_is_opened_before_its_writer_comes(tmp_path: Path) -> None:
 
 
 def test_a_file_is_read_to_its_end(tmp_path: Path) -> None:
-    """A regular file works like a pipe that is always ready."""
+    """A regular file is read completely."""
     (tmp_path / "raw").write_bytes(b"\x00\x40" * 100_000)
     begun = time.monotonic()
     assert sum(len(block) for block in pcm.read_pcm(pcm.open_pcm(str(tmp_path / "raw")), 2)) == 50_000
@@ -74,14 +74,14 @@ def test_a_file_is_read_to_its_end(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("name", "message"), [("none", "No such file"), ("", "is a directory")])
-def test_what_cannot_be_read_is_named(tmp_path: Path, name: str, message: str) -> None:
-    """Errors name the path."""
+def test_an_error_names_what_cannot_be_read(tmp_path: Path, name: str, message: str) -> None:
+    """The message contains the path and the reason."""
     with pytest.raises(SourceError, match=f"pcm:{tmp_path / name}: {message}"):
         pcm.open_pcm(str(tmp_path / name))
 
 
 def test_a_terminal_is_not_a_source(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Who forgets to pipe something in is told so, instead of waiting for ever."""
+    """Without a pipe the error says what to do, instead of waiting for input."""
     monkeypatch.setattr(os, "isatty", lambda descriptor: True)
     with pytest.raises(SourceError, match="is a terminal; pipe"):
         pcm.open_pcm("-")

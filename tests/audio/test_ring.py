@@ -1,4 +1,4 @@
-"""The sample ring: what is read is what was written, or it is refused."""
+"""The sample ring returns what was written, or raises."""
 
 import threading
 
@@ -12,7 +12,7 @@ from monitor.messages import Samples
 
 
 def ramp(start: int, count: int, channels: int = 1) -> Samples:
-    """Frames that tell their own index."""
+    """Return frames whose value is their index."""
     return np.repeat(np.arange(start, start + count, dtype=np.float32)[:, None], channels, axis=1)
 
 
@@ -23,7 +23,7 @@ def ramp(start: int, count: int, channels: int = 1) -> Samples:
     data=st.data(),
 )
 def test_holds_exactly_the_newest_frames(capacity: int, channels: int, blocks: list[int], data: st.DataObject) -> None:
-    """Any range is the written frames if it is within the newest `capacity`, and refused otherwise."""
+    """A range within the newest `capacity` frames equals what was written; any other raises `Overrun`."""
     ring = SampleRing(capacity, channels)
     for block in blocks:
         ring.write(ramp(ring.written, min(block, capacity), channels))
@@ -36,22 +36,22 @@ def test_holds_exactly_the_newest_frames(capacity: int, channels: int, blocks: l
         assert np.array_equal(ring.read(start, count), ramp(start, count, channels))
 
 
-def test_refuses_what_is_not_written_yet() -> None:
-    """Reading ahead of the writer is an error, not silence."""
+def test_rejects_frames_that_are_not_written_yet() -> None:
+    """A read ahead of the writer raises an error instead of returning silence."""
     ring = SampleRing(8)
     ring.write(ramp(0, 4))
     with pytest.raises(ValueError, match="not written yet"):
         ring.read(2, 3)
 
 
-def test_refuses_a_block_larger_than_itself() -> None:
-    """A block that could only be kept in part is an error."""
+def test_rejects_a_block_larger_than_the_ring() -> None:
+    """A block that does not fit completely raises an error."""
     with pytest.raises(ValueError, match="does not fit"):
         SampleRing(4).write(ramp(0, 5))
 
 
 def test_no_torn_read_under_a_racing_writer() -> None:
-    """A reader beside a full-speed writer gets whole ranges or an overrun, never a mixture."""
+    """Beside a writer at full speed a reader gets whole ranges or an overrun, never a mixture."""
     ring = SampleRing(4096)
     block, stop = 128, threading.Event()
 
@@ -81,8 +81,8 @@ def test_no_torn_read_under_a_racing_writer() -> None:
     assert whole > 100
 
 
-def test_a_write_under_way_already_counts_as_overwritten() -> None:
-    """A reader that comes between the writer's copy and its count must not trust the frames being replaced."""
+def test_frames_count_as_overwritten_during_a_write() -> None:
+    """A read between the writer's copy and its count raises `Overrun` for the frames being replaced."""
     ring = SampleRing(8)
     ring.write(ramp(0, 8))
 

@@ -1,4 +1,4 @@
-"""The listener: one source opened, watched, lost, opened again; nothing spliced, nothing unaccounted for."""
+"""One source: opened, watched, lost, paused, opened again; never spliced, and counted completely."""
 
 import asyncio
 import threading
@@ -35,25 +35,25 @@ def noise(n: int) -> Samples:
 async def listening(
     opener: Callable[[], Capture], *, restarts: bool = True, room: bool = True, **audio: float
 ) -> AsyncIterator[Source]:
-    """A running listener, stopped and emptied at the end."""
+    """Run a source; stop and empty it at the end."""
     config = AudioConfig(**{"stall_timeout": 0.5, "deaf_after": 1.0, "retry_max": 1.0, **audio})
-    listener = Source("kitchen", opener, GRID, config, restarts=restarts, room=room)
-    task = asyncio.create_task(listener.run())
+    source = Source("kitchen", opener, GRID, config, restarts=restarts, room=room)
+    task = asyncio.create_task(source.run())
     try:
-        yield listener
+        yield source
     finally:
-        listener.stop()
-        await collect(listener, lambda _: listener.done)
+        source.stop()
+        await collect(source, lambda _: source.done)
         await task
 
 
-async def collect(listener: Source, enough: Callable[[list[Window | EpochEnd]], bool]) -> list[Window | EpochEnd]:
-    """What the listener hands out until the condition holds."""
+async def collect(source: Source, enough: Callable[[list[Window | EpochEnd]], bool]) -> list[Window | EpochEnd]:
+    """Collect what the source hands out until the condition holds."""
     items: list[Window | EpochEnd] = []
     deadline = time.monotonic() + 10
     while not enough(items):
         assert time.monotonic() < deadline, f"waited for too long, got {len(items)} items"
-        items += listener.poll(16)
+        items += source.poll(16)
         await asyncio.sleep(0.005)
     return items
 
@@ -66,18 +66,18 @@ async def until(condition: Callable[[], bool]) -> None:
 
 
 async def test_hands_out_windows_of_what_was_captured() -> None:
-    """Samples come out in windows on the grid, then the end of the epoch with its true length."""
+    """Windows on the grid come first, then the end of the epoch with its true length."""
     capture, audio = FakeCapture(), noise(320)
-    async with listening(lambda: capture) as listener:
-        await until(lambda: listener.health().state is SourceState.LISTENING)
+    async with listening(lambda: capture) as source:
+        await until(lambda: source.health().state is SourceState.LISTENING)
         capture.play(audio)
-        windows = await collect(listener, lambda items: len(items) == 5)
+        windows = await collect(source, lambda items: len(items) == 5)
         for k, window in enumerate(windows):
             assert isinstance(window, Window)
             assert (window.start, window.epoch) == (k * 50, 0)
             assert np.array_equal(window.samples, audio[k * 50 : k * 50 + 100])
-        listener.stop()
-        rest = await collect(listener, lambda items: any(isinstance(item, EpochEnd) for item in items))
+        source.stop()
+        rest = await collect(source, lambda items: any(isinstance(item, EpochEnd) for item in items))
     last, end = rest
     assert isinstance(last, Window)
     assert last.start == 250
@@ -85,27 +85,27 @@ async def test_hands_out_windows_of_what_was_captured() -> None:
     assert isinstance(end, EpochEnd)
     assert (end.end, end.epoch) == (320, 0)
     assert capture.closed
-    assert listener.health().captured == 0.32
-    assert listener.health().state is SourceState.ENDED
+    assert source.health().captured == 0.32
+    assert source.health().state is SourceState.ENDED
 
 
 async def test_a_stalled_device_is_opened_again_as_a_new_epoch() -> None:
-    """Nothing comes, no error: the device is closed and reopened, and audio is not spliced."""
+    """A device that delivers nothing is closed and opened again, and audio is not spliced."""
     captures: list[FakeCapture] = []
 
     def opener() -> Capture:
         captures.append(FakeCapture())
         return captures[-1]
 
-    async with listening(opener) as listener:
+    async with listening(opener) as source:
         await until(lambda: len(captures) == 1)
         captures[0].play(noise(130))
-        items = await collect(listener, lambda items: any(isinstance(item, EpochEnd) for item in items))
-        assert listener.health().state is SourceState.LOST
-        assert "delivered nothing for 0.5 s" in listener.health().reason
+        items = await collect(source, lambda items: any(isinstance(item, EpochEnd) for item in items))
+        assert source.health().state is SourceState.LOST
+        assert "delivered nothing for 0.5 s" in source.health().reason
         await until(lambda: len(captures) == 2)
         captures[1].play(noise(100))
-        items += await collect(listener, lambda items: len(items) == 1)
+        items += await collect(source, lambda items: len(items) == 1)
         assert captures[0].closed
         assert [(type(item), item.epoch) for item in items] == [
             (Window, 0), (Window, 0), (EpochEnd, 0), (Window, 1)
@@ -113,13 +113,13 @@ async def test_a_stalled_device_is_opened_again_as_a_new_epoch() -> None:
         window = items[-1]
         assert isinstance(window, Window)
         assert window.start == 0
-        health = listener.health()
+        health = source.health()
         assert (health.reopened, health.state, health.windows_done) == (1, SourceState.LISTENING, 3)
         assert health.captured == pytest.approx(0.23)
 
 
-async def test_keeps_trying_a_device_that_is_away(caplog: pytest.LogCaptureFixture) -> None:
-    """A microphone that is not there yet is waited for, said once, and used when it comes."""
+async def test_keeps_trying_to_open_a_missing_device(caplog: pytest.LogCaptureFixture) -> None:
+    """A missing microphone causes one warning, and is used when it appears."""
     attempts = 0
 
     def opener() -> Capture:
@@ -129,10 +129,10 @@ async def test_keeps_trying_a_device_that_is_away(caplog: pytest.LogCaptureFixtu
             raise SourceError("no such microphone")
         return FakeCapture()
 
-    async with listening(opener) as listener:
-        await until(lambda: listener.health().state is SourceState.LOST)
-        assert listener.health().reason == "no such microphone"
-        await until(lambda: listener.health().state is SourceState.LISTENING)
+    async with listening(opener) as source:
+        await until(lambda: source.health().state is SourceState.LOST)
+        assert source.health().reason == "no such microphone"
+        await until(lambda: source.health().state is SourceState.LISTENING)
     assert sum("no such microphone" in record.message for record in caplog.records) == 1
 
 
@@ -162,106 +162,106 @@ def test_only_unanswered_attempts_in_a_row_are_hopeless(answer: Callable[[Backof
     assert backoff.hopeless
 
 
-async def test_a_driver_that_hangs_for_good_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Several unanswered attempts in a row end even a lasting source; an answer in between starts the count again."""
+async def test_a_driver_that_never_answers_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Several unanswered attempts in a row end any source; an answer in between starts the count again."""
     monkeypatch.setattr(source_module, "RETRY_MIN", 0.01)
     outcomes = [DriverHangsError("hangs")] * 4 + [SourceError("away")] + [DriverHangsError("hangs")] * 9
 
     def opener() -> Capture:
         raise outcomes.pop(0)
 
-    async with listening(opener, retry_max=1.0) as listener:
-        await until(lambda: listener.done)
-        assert str(listener.failure) == "hangs"
+    async with listening(opener, retry_max=1.0) as source:
+        await until(lambda: source.done)
+        assert str(source.failure) == "hangs"
         assert len(outcomes) == 4
 
 
 async def test_a_file_that_fails_ends_with_its_failure() -> None:
-    """A source that is not lasting is not opened again."""
+    """A source that does not restart is opened once."""
 
     def opener() -> Capture:
         raise SourceError("door.wav does not exist")
 
-    async with listening(opener, restarts=False) as listener:
-        await until(lambda: listener.done)
-        assert str(listener.failure) == "door.wav does not exist"
+    async with listening(opener, restarts=False) as source:
+        await until(lambda: source.done)
+        assert str(source.failure) == "door.wav does not exist"
 
 
-async def test_a_file_that_breaks_off_hands_out_what_it_gave() -> None:
-    """What was captured before a failure is still classified."""
+async def test_a_file_that_fails_midway_hands_out_what_it_delivered() -> None:
+    """Audio before a failure is still handed out."""
     capture = FakeCapture()
-    async with listening(lambda: capture, restarts=False) as listener:
+    async with listening(lambda: capture, restarts=False) as source:
         capture.play(noise(120))
         capture.failure = SourceError("damaged in the middle")
-        items = await collect(listener, lambda items: any(isinstance(item, EpochEnd) for item in items))
+        items = await collect(source, lambda items: any(isinstance(item, EpochEnd) for item in items))
         assert [type(item) for item in items] == [Window, Window, EpochEnd]
-        await until(lambda: listener.done)
-        assert str(listener.failure) == "damaged in the middle"
+        await until(lambda: source.done)
+        assert str(source.failure) == "damaged in the middle"
 
 
 async def test_an_overrun_begins_a_new_epoch() -> None:
-    """When the reader comes too late the gap is an epoch's end and is counted, not a splice."""
+    """A reader that is too late ends the epoch; the gap is counted and not spliced."""
     captures: list[FakeCapture] = []
 
     def opener() -> Capture:
         captures.append(FakeCapture(capacity=200))
         return captures[-1]
 
-    async with listening(opener) as listener:
+    async with listening(opener) as source:
         await until(lambda: len(captures) == 1)
         for _ in range(3):
             captures[0].play(noise(150))
-        items = await collect(listener, lambda items: any(isinstance(item, EpochEnd) for item in items))
+        items = await collect(source, lambda items: any(isinstance(item, EpochEnd) for item in items))
         assert [item.epoch for item in items] == [0]
         await until(lambda: len(captures) == 2)
-        assert listener.health().overflows == 1
+        assert source.health().overflows == 1
 
 
 async def test_digital_silence_is_deafness_in_a_room_only() -> None:
-    """Zeros for longer than `deaf_after` make a microphone deaf, noise heals it; a file may be silent."""
+    """Zeros for longer than `deaf_after` make a microphone deaf until there is noise; a file may be silent."""
     for room, expected in ((True, SourceState.DEAF), (False, SourceState.LISTENING)):
         capture = FakeCapture()
-        async with listening(partial(_same, capture), room=room, stall_timeout=5.0) as listener:
-            await until(lambda: listener.health().state is SourceState.LISTENING)
+        async with listening(partial(_same, capture), room=room, stall_timeout=5.0) as source:
+            await until(lambda: source.health().state is SourceState.LISTENING)
             capture.play(np.zeros(1500, np.float32))
-            await collect(listener, lambda items: bool(items))
+            await collect(source, lambda items: bool(items))
             await asyncio.sleep(0.6)
-            assert listener.health().state is expected
+            assert source.health().state is expected
             capture.play(noise(100))
-            await collect(listener, lambda items: bool(items))
-            await until(lambda: listener.health().state is SourceState.LISTENING)
+            await collect(source, lambda items: bool(items))
+            await until(lambda: source.health().state is SourceState.LISTENING)
 
 
 async def test_a_pipe_waits_until_its_windows_are_taken() -> None:
-    """Of a lossless source nothing is dropped and no more is read than the reader keeps up with."""
+    """A source that is not live drops nothing, and is read only as fast as its windows are taken."""
     capture = FakeCapture(live=False)
-    async with listening(lambda: capture, restarts=False) as listener:
+    async with listening(lambda: capture, restarts=False) as source:
         capture.play(noise(2000))
-        first = await collect(listener, lambda items: len(items) >= 1)
+        first = await collect(source, lambda items: len(items) >= 1)
         capture.play(noise(1500))
         for _ in range(20):
             await asyncio.sleep(0.01)
         assert capture.taken == 2000
         capture.finished = True
-        rest = await collect(listener, lambda items: any(isinstance(item, EpochEnd) for item in items))
+        rest = await collect(source, lambda items: any(isinstance(item, EpochEnd) for item in items))
         assert len(first + rest) == (3500 - 100) // 50 + 1 + 1
-        assert listener.health().windows_dropped == 0
+        assert source.health().windows_dropped == 0
 
 
 async def test_a_slow_reader_of_a_live_source_skips_to_the_newest() -> None:
-    """More than a second behind, whole windows go, and are counted."""
+    """A reader more than a second behind loses whole windows, and they are counted."""
     capture = FakeCapture()
-    async with listening(lambda: capture) as listener:
-        await until(lambda: listener.health().state is SourceState.LISTENING)
+    async with listening(lambda: capture) as source:
+        await until(lambda: source.health().state is SourceState.LISTENING)
         capture.play(noise(3000))
-        (window,) = await collect(listener, lambda items: bool(items))
+        (window,) = await collect(source, lambda items: bool(items))
         assert isinstance(window, Window)
         assert window.end == 3000
-        assert listener.health().windows_dropped == (3000 - 100) // 50
+        assert source.health().windows_dropped == (3000 - 100) // 50
 
 
 async def test_stop_does_not_wait_for_a_source_that_hangs_in_opening() -> None:
-    """An opening that takes for ever is left behind, and closed should it ever succeed."""
+    """`stop` abandons an opening that hangs; a capture that opens later is closed."""
     release, capture = threading.Event(), FakeCapture()
 
     def opener() -> Capture:
@@ -277,7 +277,7 @@ async def test_stop_does_not_wait_for_a_source_that_hangs_in_opening() -> None:
 
 
 async def test_opening_raises_what_the_opener_raises() -> None:
-    """The error of the thread arrives in the task."""
+    """An error in the thread is raised in the task."""
 
     def opener() -> Capture:
         raise SourceError("busy")
@@ -286,8 +286,8 @@ async def test_opening_raises_what_the_opener_raises() -> None:
         await open_capture(opener, asyncio.Event())
 
 
-async def test_a_drivers_surprise_is_a_source_that_failed() -> None:
-    """Whatever an opener raises, only its source is concerned."""
+async def test_an_unexpected_driver_error_is_a_source_error() -> None:
+    """Any exception of an opener becomes a `SourceError`, which fails its source alone."""
 
     def opener() -> Capture:
         raise ZeroDivisionError("in the driver")
@@ -297,37 +297,36 @@ async def test_a_drivers_surprise_is_a_source_that_failed() -> None:
 
 
 async def test_a_paused_microphone_is_closed_and_opened_again_on_resume() -> None:
-    """What was heard before is handed out, its epoch ends, and nothing is open until a new one begins. That is neither
-    a loss nor deafness."""
+    """A pause ends the epoch, hands out its windows, and closes the device; it is neither a loss nor deafness."""
     captures: list[FakeCapture] = []
 
     def opener() -> Capture:
         captures.append(FakeCapture())
         return captures[-1]
 
-    async with listening(opener) as listener:
-        await until(lambda: listener.health().state is SourceState.LISTENING)
+    async with listening(opener) as source:
+        await until(lambda: source.health().state is SourceState.LISTENING)
         captures[0].play(noise(120))
-        listener.pause(True)
-        items = await collect(listener, lambda items: any(isinstance(item, EpochEnd) for item in items))
+        source.pause(True)
+        items = await collect(source, lambda items: any(isinstance(item, EpochEnd) for item in items))
         assert [(type(item), item.epoch) for item in items] == [(Window, 0), (Window, 0), (EpochEnd, 0)]
         assert captures[0].closed
         await asyncio.sleep(0.6)
-        health = listener.health()
+        health = source.health()
         assert (health.state, health.reason, health.reopened) == (SourceState.PAUSED, "", 0)
         assert len(captures) == 1
-        listener.pause(False)
-        await until(lambda: listener.health().state is SourceState.LISTENING)
+        source.pause(False)
+        await until(lambda: source.health().state is SourceState.LISTENING)
         captures[1].play(noise(100))
-        (window,) = await collect(listener, lambda items: bool(items))
+        (window,) = await collect(source, lambda items: bool(items))
         assert window.epoch == 1
-        health = listener.health()
+        health = source.health()
         assert (health.reopened, health.windows_done) == (0, 3)
         assert health.captured == pytest.approx(0.22)
 
 
 async def test_a_source_that_starts_paused_is_not_opened() -> None:
-    """Not before it is told to go on; and `stop` ends it in any case."""
+    """A source that starts paused opens on resume, and `stop` ends it in any case."""
     capture, opened = FakeCapture(), 0
 
     def opener() -> Capture:
@@ -336,21 +335,21 @@ async def test_a_source_that_starts_paused_is_not_opened() -> None:
         return capture
 
     for resumed in (0, 1):
-        listener = Source("kitchen", opener, GRID, AudioConfig(), restarts=True, room=True)
-        listener.pause(True)
-        task = asyncio.create_task(listener.run())
-        await until(lambda listener=listener: listener.health().state is SourceState.PAUSED)  # type: ignore[misc]
+        source = Source("kitchen", opener, GRID, AudioConfig(), restarts=True, room=True)
+        source.pause(True)
+        task = asyncio.create_task(source.run())
+        await until(lambda source=source: source.health().state is SourceState.PAUSED)  # type: ignore[misc]
         assert opened == 0
         if resumed:
-            listener.pause(False)
+            source.pause(False)
             await until(lambda: opened == 1)
-        listener.stop()
-        await collect(listener, lambda _, listener=listener: listener.done)  # type: ignore[misc]
+        source.stop()
+        await collect(source, lambda _, source=source: source.done)  # type: ignore[misc]
         await task
 
 
-async def test_a_microphone_that_is_away_or_opens_slowly_can_be_paused() -> None:
-    """The wait for the next attempt ends at once, and what opens late is closed."""
+async def test_a_missing_or_slow_microphone_can_be_paused() -> None:
+    """A pause ends the wait for the next attempt at once, and a capture that opens later is closed."""
     release, capture, attempts = threading.Event(), FakeCapture(), 0
 
     def opener() -> Capture:
@@ -362,53 +361,53 @@ async def test_a_microphone_that_is_away_or_opens_slowly_can_be_paused() -> None
             release.wait(10)
         return capture
 
-    async with listening(opener, retry_max=3600.0) as listener:
-        await until(lambda: listener.health().state is SourceState.LOST)
-        listener.pause(True)
-        await until(lambda: listener.health().state is SourceState.PAUSED)
-        listener.pause(False)
+    async with listening(opener, retry_max=3600.0) as source:
+        await until(lambda: source.health().state is SourceState.LOST)
+        source.pause(True)
+        await until(lambda: source.health().state is SourceState.PAUSED)
+        source.pause(False)
         await until(lambda: attempts == 2)
-        listener.pause(True)
-        await until(lambda: listener.health().state is SourceState.PAUSED)
+        source.pause(True)
+        await until(lambda: source.health().state is SourceState.PAUSED)
         release.set()
         await until(lambda: capture.closed)
-        listener.pause(False)
-        await until(lambda: listener.health().state is SourceState.LISTENING)
+        source.pause(False)
+        await until(lambda: source.health().state is SourceState.LISTENING)
 
 
-async def test_what_a_file_or_pipe_delivers_while_paused_goes_by_unheard() -> None:
-    """It stays open and its writer is not held up; what it says after the pause is a new epoch."""
+async def test_audio_of_a_file_or_pipe_during_a_pause_is_discarded() -> None:
+    """A file or pipe stays open and its writer is not blocked; a new epoch begins after the pause."""
     capture, after = FakeCapture(live=False), noise(150)
-    async with listening(lambda: capture, restarts=False) as listener:
-        await until(lambda: listener.health().state is SourceState.LISTENING)
+    async with listening(lambda: capture, restarts=False) as source:
+        await until(lambda: source.health().state is SourceState.LISTENING)
         capture.play(noise(100))
-        listener.pause(True)
-        await collect(listener, lambda items: any(isinstance(item, EpochEnd) for item in items))
-        assert listener.health().state is SourceState.PAUSED
+        source.pause(True)
+        await collect(source, lambda items: any(isinstance(item, EpochEnd) for item in items))
+        assert source.health().state is SourceState.PAUSED
         capture.play(noise(3000))
         await until(lambda: capture.taken == 3100)
-        assert listener.poll(16) == []
+        assert source.poll(16) == []
         assert not capture.closed
-        listener.pause(False)
-        await until(lambda: listener.health().state is SourceState.LISTENING)
+        source.pause(False)
+        await until(lambda: source.health().state is SourceState.LISTENING)
         capture.play(after)
         capture.finished = True
-        items = await collect(listener, lambda items: any(isinstance(item, EpochEnd) for item in items))
+        items = await collect(source, lambda items: any(isinstance(item, EpochEnd) for item in items))
         window = items[0]
         assert isinstance(window, Window)
         assert (window.epoch, window.start) == (1, 0)
         assert np.array_equal(window.samples, after[:100])
         assert abs((datetime.now(UTC) - window.at).total_seconds()) < 2.0
-        assert listener.health().captured == pytest.approx(0.25)
+        assert source.health().captured == pytest.approx(0.25)
 
 
 async def test_a_file_may_end_while_paused() -> None:
-    """It has ended then."""
+    """A file that ends during a pause ends its source."""
     capture = FakeCapture()
-    async with listening(lambda: capture, restarts=False) as listener:
-        await until(lambda: listener.health().state is SourceState.LISTENING)
-        listener.pause(True)
-        await collect(listener, lambda _: listener.health().state is SourceState.PAUSED)
+    async with listening(lambda: capture, restarts=False) as source:
+        await until(lambda: source.health().state is SourceState.LISTENING)
+        source.pause(True)
+        await collect(source, lambda _: source.health().state is SourceState.PAUSED)
         capture.finished = True
-        await collect(listener, lambda _: listener.done)
-        assert listener.failure is None
+        await collect(source, lambda _: source.done)
+        assert source.failure is None

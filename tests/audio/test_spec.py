@@ -22,7 +22,7 @@ from tests.parts.streams import camera, serving, web
 
 
 def wait_for(condition: Callable[[], bool]) -> None:
-    """Return once the condition holds; fail after a while."""
+    """Wait until the condition holds; fail after 20 s."""
     deadline = time.monotonic() + 20
     while not condition():
         assert time.monotonic() < deadline, "it did not happen in time"
@@ -48,8 +48,8 @@ def wait_for(condition: Callable[[], bool]) -> None:
         ("udp://@:5004", SourceSpec(SourceKind.URL, "udp://@:5004"), "url"),
     ],
 )
-def test_every_form_is_understood(text: str, spec: SourceSpec, name: str) -> None:
-    """Each form gives its spec, and a name that a topic can carry."""
+def test_every_form_is_parsed(text: str, spec: SourceSpec, name: str) -> None:
+    """Each form gives its spec, and a name that is valid in a topic."""
     assert parse_spec(text) == spec
     assert default_name(spec) == name
 
@@ -72,8 +72,8 @@ def test_every_form_is_understood(text: str, spec: SourceSpec, name: str) -> Non
         ("a\0.wav", "is not a source"),
     ],
 )
-def test_what_is_not_understood_is_answered_with_the_forms(text: str, message: str) -> None:
-    """The error says what is wrong, and lists everything that would be right."""
+def test_an_error_lists_the_forms(text: str, message: str) -> None:
+    """The error says what is wrong and lists all valid forms."""
     with pytest.raises(ConfigError, match=message) as caught:
         parse_spec(text)
     assert "pcm:PATH[@RATE[xCHANNELS]]" in str(caught.value)
@@ -90,7 +90,7 @@ def test_help_can_show_the_forms_without_numpy() -> None:
 @example("http://[::1")
 @example("pcm:-@١٦٠٠٠")
 def test_any_text_is_a_source_with_a_name_or_a_plain_error(text: str) -> None:
-    """No text crashes the parser, and every name is fit for a topic."""
+    """Any text gives a `ConfigError` or a source whose name is valid in a topic."""
     try:
         spec = parse_spec(text)
     except ConfigError:
@@ -109,18 +109,18 @@ def test_any_text_is_a_source_with_a_name_or_a_plain_error(text: str) -> None:
         ("pcm:-", True, False),
     ],
 )
-def test_only_what_can_come_back_restarts(text: str, loop: bool, expected: bool) -> None:
-    """A device or a stream is opened again, a file only when it is looped, a pipe never."""
+def test_only_sources_that_can_come_back_restart(text: str, loop: bool, expected: bool) -> None:
+    """A device or stream is opened again, a file only when it loops, a pipe never."""
     assert parse_spec(text).restarts(loop) is expected
 
 
 def open_now(text: str, loop: bool = False) -> Capture:
-    """Parse and open."""
+    """Parse and open a source."""
     return opener(parse_spec(text), 16000, loop)()
 
 
 def test_a_file_plays_in_real_time_and_ends(tmp_path: Path) -> None:
-    """It is live, in its own rate and channels, and its end is not a failure."""
+    """A file is live, at its own rate and channels, and its end is no failure."""
     path = write_audio(tmp_path / "a.wav", tone(0.4, 22050, 440, 550), 22050, "pcm_s16le")
     begun = time.monotonic()
     capture = open_now(str(path))
@@ -131,8 +131,8 @@ def test_a_file_plays_in_real_time_and_ends(tmp_path: Path) -> None:
     assert capture.ring.written == 8820
 
 
-def test_a_looped_file_goes_on_without_a_gap(tmp_path: Path) -> None:
-    """After its last sample comes its first one."""
+def test_a_looped_file_has_no_gap(tmp_path: Path) -> None:
+    """The first sample follows the last one."""
     path = write_audio(tmp_path / "a.wav", tone(0.1, 16000, 300), 16000, "pcm_s16le")
     capture = open_now(str(path), loop=True)
     wait_for(lambda: capture.ring.written >= 4800)
@@ -143,14 +143,14 @@ def test_a_looped_file_goes_on_without_a_gap(tmp_path: Path) -> None:
     assert capture.failure is None
 
 
-def test_a_missing_file_is_said_at_opening() -> None:
-    """The path parses, and opening it names it."""
+def test_a_missing_file_is_an_error_at_opening() -> None:
+    """The path of a missing file is valid; opening it raises an error that names it."""
     with pytest.raises(SourceError, match=r"none\.wav: No such file"):
         open_now("none.wav")
 
 
 def test_raw_samples_come_without_loss_from_a_fifo(tmp_path: Path) -> None:
-    """A pipe is not live: its writer waits, and its end is regular."""
+    """A pipe is not live: its writer waits, and its end is no failure."""
     fifo = tmp_path / "raw"
     os.mkfifo(fifo)
     capture = open_now(f"pcm:{fifo}@8000x2")
@@ -162,7 +162,7 @@ def test_raw_samples_come_without_loss_from_a_fifo(tmp_path: Path) -> None:
 
 
 def test_a_waiting_pipe_closes_at_once(tmp_path: Path) -> None:
-    """Closing does not wait for a writer that never comes."""
+    """`close` does not wait for a writer."""
     fifo = tmp_path / "raw"
     os.mkfifo(fifo)
     capture = open_now(f"pcm:{fifo}")
@@ -172,7 +172,7 @@ def test_a_waiting_pipe_closes_at_once(tmp_path: Path) -> None:
 
 
 def test_the_end_of_a_file_over_http_is_an_end(tmp_path: Path) -> None:
-    """A finite medium is played in real time and then over."""
+    """A file over HTTP plays in real time and ends without a failure."""
     path = write_audio(tmp_path / "a.wav", tone(0.2, 16000, 440), 16000, "pcm_s16le")
     with serving(web(path.read_bytes())) as address:
         capture = open_now(f"http://{address}/a.wav")
@@ -182,7 +182,7 @@ def test_the_end_of_a_file_over_http_is_an_end(tmp_path: Path) -> None:
 
 
 def test_the_end_of_a_live_stream_is_a_loss() -> None:
-    """A camera that hangs up is to be opened again."""
+    """The end of a camera's stream is a failure, and the source is opened again."""
     with serving(camera(tone(1.5, 16000, 440)[:, 0], 16000)) as address:
         capture = open_now(f"rtsp://user:secret@{address}/live")
         wait_for(lambda: capture.finished)
@@ -191,7 +191,7 @@ def test_the_end_of_a_live_stream_is_a_loss() -> None:
 
 
 def test_a_stream_s_burst_does_not_overrun_the_ring(tmp_path: Path) -> None:
-    """A station that sends eight seconds at once is heard little faster than real time."""
+    """Eight seconds that a station sends at once arrive at most at `CATCH_UP` times real time."""
     path = write_audio(tmp_path / "a.mp3", tone(8, 16000, 440), 16000, "libmp3lame")
     hold = threading.Event()
     with serving(web(path.read_bytes()[500:], length=False, hold=hold)) as address:
@@ -204,7 +204,7 @@ def test_a_stream_s_burst_does_not_overrun_the_ring(tmp_path: Path) -> None:
 
 
 def test_the_demonstration_opens() -> None:
-    """It is live and never ends."""
+    """The demonstration is live and has no end."""
     capture = open_now("demo")
     wait_for(lambda: capture.ring.written > 0)
     assert (capture.live, capture.rate, capture.finished) == (True, 16000, False)

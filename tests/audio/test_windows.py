@@ -1,4 +1,4 @@
-"""Windows on the hop grid: none torn, none shifted, all accounted for."""
+"""Windows on the hop grid: whole, never shifted, all counted."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -23,7 +23,7 @@ def ramp(start: int, count: int) -> Samples:
 
 
 def check(window: Window, grid: Grid) -> None:
-    """On the grid, whole, read-only, and at the time of its first sample."""
+    """Assert that a window is on the grid, whole, read-only, and has the time of its first sample."""
     assert window.start % grid.hop == 0
     assert window.end - window.start == grid.window
     assert np.array_equal(window.samples, ramp(window.start, grid.window))
@@ -33,7 +33,7 @@ def check(window: Window, grid: Grid) -> None:
 
 @given(grid=grids, backlog=st.none() | st.integers(1, 5), steps=st.lists(st.integers(0, 50) | st.none(), max_size=60))
 def test_the_books_balance_at_every_step(grid: Grid, backlog: int | None, steps: list[int | None]) -> None:
-    """emitted + dropped + pending == possible, whatever is pushed and taken (None), and `possible` is arithmetic."""
+    """After any push or take (None), emitted + dropped + pending == possible, which follows from the length alone."""
     windower = Windower("s", 3, grid, utc, backlog)
     starts: list[int] = []
     for step in steps:
@@ -61,7 +61,7 @@ def test_the_books_balance_at_every_step(grid: Grid, backlog: int | None, steps:
 
 @given(grid=grids, blocks=st.lists(st.integers(0, 50), max_size=20))
 def test_finish_covers_every_sample_once(grid: Grid, blocks: list[int]) -> None:
-    """After `finish` the windows reach the last sample, and silence stands only behind it."""
+    """After `finish` the windows reach the last sample, and only silence follows it."""
     windower = Windower("s", 0, grid, utc)
     for block in blocks:
         windower.push(ramp(windower.length, block) + 1)
@@ -82,7 +82,7 @@ def test_finish_covers_every_sample_once(grid: Grid, blocks: list[int]) -> None:
 
 
 def test_a_reader_that_is_late_gets_the_newest_window() -> None:
-    """With a backlog of 2, ten pending windows shrink to the newest one, and nine are counted."""
+    """With a backlog of 2, only the newest of ten pending windows remains, and nine count as dropped."""
     grid = Grid(RATE, 10, 5)
     windower = Windower("s", 0, grid, utc, backlog=2)
     windower.push(ramp(0, 10 + 9 * 5))
@@ -94,7 +94,7 @@ def test_a_reader_that_is_late_gets_the_newest_window() -> None:
 
 
 def test_memory_stays_bounded() -> None:
-    """Taken samples are let go, also in a hop that is longer than the window."""
+    """Samples are released once taken, even if the hop is longer than the window."""
     for grid in (Grid(RATE, 10, 5), Grid(RATE, 10, 30)):
         windower = Windower("s", 0, grid, utc)
         for _ in range(100):
