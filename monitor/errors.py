@@ -58,13 +58,18 @@ class StorageError(MonitorError):
     exit_code = 74  # EX_IOERR
 
 
-def suggestion(word: str, known: Iterable[str], cutoff: float = 0.5) -> str:
-    """The end of a message about an unknown word: the nearest known one, or all that are known.
-
-    `cutoff`: the least likeness of the nearest word, in [0, 1].
-    """
+def nearest(word: str, known: Iterable[str], cutoff: float = 0.5) -> str | None:
+    """The known word that is most like `word`; None if none has a likeness of at least `cutoff`, in [0, 1]."""
     import difflib  # only errors need it
 
+    return next(iter(difflib.get_close_matches(word, list(known), n=1, cutoff=cutoff)), None)
+
+
+def suggestion(word: str, known: Iterable[str], cutoff: float = 0.5) -> str:
+    """The end of a message about an unknown word: the nearest known one, or all known ones.
+
+    `cutoff` as for `nearest`.
+    """
     names = list(known)
-    near = difflib.get_close_matches(word, names, n=1, cutoff=cutoff)
-    return f"did you mean {near[0]!r}?" if near else f"known: {', '.join(names) or 'none'}"
+    near = nearest(word, names, cutoff)
+    return f"did you mean {near!r}?" if near else f"known: {', '.join(names) or 'none'}"

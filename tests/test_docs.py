@@ -12,11 +12,11 @@ import msgspec
 import pytest
 import yaml
 
-from monitor.__main__ import _parser
 from monitor.classify.card import REQUIRED
 from monitor.classify.foreign_card import ForeignCard
 from monitor.classify.open import open_model
-from monitor.config.load import parse, parse_section
+from monitor.commands import command_line
+from monitor.config.load import parse_config, parse_section
 from monitor.config.schema import DEFAULT_RULES, Config, RuleConfig, Section
 from monitor.detect.rules import PRESETS, resolve
 from monitor.messages import DetectionAttributes, ProblemAttributes
@@ -128,7 +128,7 @@ def test_commands_are_ones_that_exist(page: str, words: list[str], capsys: pytes
 def parses(arguments: list[str]) -> bool:
     """Whether the command line accepts these; `--help` and `--version` exit with 0."""
     try:
-        _parser().parse_args(arguments)
+        command_line().parse_args(arguments)
     except SystemExit as ended:
         return ended.code == 0
     return True
@@ -154,7 +154,7 @@ def test_yaml_blocks_are_of_a_known_kind() -> None:
 @pytest.mark.parametrize("block", CONFIGURATIONS, ids=str)
 def test_configuration_examples_load(block: Block) -> None:
     """The program accepts each example, and the rules of those for the bundled model can fire."""
-    config = parse(block.text)
+    config = parse_config(block.text)
     if not config.model.prompts:
         card = open_model(config.model).card
         assert resolve(config.detection.rules, card.labels, card.window / card.sample_rate, config.model.hop)

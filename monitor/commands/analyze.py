@@ -1,60 +1,90 @@
 """`analyze`: find the sounds in files."""
 
+from __future__ import annotations
+
 import asyncio
-import csv
 import os
-import sys
-from argparse import Namespace
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TextIO
+from typing import TYPE_CHECKING
 
 import msgspec
-import numpy as np
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
-from monitor.classify.classifier import Classifier
-from monitor.classify.open import open_model
-from monitor.commands.common import configuration, log_to_stderr
-from monitor.config.schema import Config
-from monitor.detect.rules import resolve
+from monitor.commands.options import ModelOptions, configuration, option
 from monitor.errors import MonitorError, SourceError, StorageError, UsageError
 from monitor.files import written_whole
-from monitor.offline import FileScores, Found, analyze
+
+if TYPE_CHECKING:
+    from monitor.commands.output import LinePrinter
+    from monitor.config.schema import Config
+    from monitor.offline import FileScores, Found
 
 
-def main(arguments: Namespace) -> int:
-    """Analyse all files; a file that cannot be read is said and skipped, and makes the exit code 69."""
-    config = configuration(arguments)
-    folder = Path(arguments.scores) if arguments.scores else None
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Options(ModelOptions):
+    """Options of `analyze`."""
+
+    DESCRIPTION = "Runs the live pipeline over files, as fast as the machine can."
+    EPILOG = (
+        "examples:\n"
+        "  sound-monitor analyze night.flac\n"
+        "  sound-monitor analyze *.wav --format jsonl > detections.jsonl\n"
+        "  sound-monitor analyze night.flac --format audacity > labels.txt   (File > Import > Labels)\n"
+        "  sound-monitor analyze night.flac --scores scores/                 scores/night.npz: times, probabilities\n"
+    )
+
+    files: tuple[str, ...] = option(metavar="FILE", nargs="+", help="audio files of any common format")
+    format: str = option(
+        "--format", choices=("table", "jsonl", "csv", "audacity"), default="table", help="default: table"
+    )
+    scores: str | None = option(
+        "--scores",
+        metavar="DIR",
+        help="also write DIR/<file stem>.npz: times float64[n] (window ends, s), probabilities float32[n, classes], "
+        "embeddings float32[n, dims] if the model has them, labels",
+    )
+
+
+def main(options: Options) -> int:
+    """Analyse all files. One that cannot be read is reported and skipped, and makes the exit code 69."""
+    from monitor.commands.output import log_to_stderr
+
+    config = configuration(options.config, model=options.model)
+    folder = Path(options.scores) if options.scores else None
     if folder is not None:
-        _prepare(folder, arguments.files)
+        _prepare(folder, options.files)
     logs = log_to_stderr(config.logging.level)
     try:
-        return asyncio.run(_analyze_all(config, arguments.files, arguments.format, folder))
+        return asyncio.run(_analyze_all(config, options.files, options.format, folder))
     finally:
         logs.flush(2.0)
 
 
 async def _analyze_all(config: Config, files: Sequence[str], form: str, folder: Path | None) -> int:
+    from rich.progress import TaskProgressColumn
+
+    from monitor.classify.classifier import Classifier
+    from monitor.classify.open import open_model
+    from monitor.commands.output import print_error, progress_bar
+    from monitor.detect.rules import resolve
+    from monitor.offline import analyze
+
     threads = max(config.model.threads, os.cpu_count() or 1)
     model = open_model(msgspec.structs.replace(config.model, threads=threads))
     card, hop = model.card, config.model.hop
     rules = resolve(config.detection.rules, card.labels, card.window / card.sample_rate, hop)
     classifier = Classifier(model, config.model.batch)
-    printer = Printer(form, sys.stdout)
+    printer = _printer(form)
     failed: list[MonitorError] = []
     try:
         for number, file in enumerate(files, 1):
             try:
-                with _progress() as bar:
-                    progress = partial(_advance, bar, bar.add_task(f"{number}/{len(files)} {Path(file).name}"))
+                with progress_bar(f"{number}/{len(files)} {Path(file).name}", TaskProgressColumn()) as progress:
                     analysis = await analyze(file, classifier, rules, hop, progress, keep_scores=folder is not None)
             except SourceError as error:
                 failed.append(error)
-                print(f"sound-monitor: {error}", file=sys.stderr)  # noqa: T201
+                print_error(error)
                 continue
             if folder is not None and analysis.scores is not None:
                 _save(folder / f"{Path(file).stem}.npz", analysis.scores, card.labels)
@@ -66,41 +96,27 @@ async def _analyze_all(config: Config, files: Sequence[str], form: str, folder: 
     return failed[0].exit_code if failed else 0
 
 
-def _advance(bar: Progress, task: TaskID, done: float, total: float | None) -> None:
-    bar.update(task, completed=done, total=total)
-
-
-def _progress() -> Progress:
-    """A bar on a terminal, nothing elsewhere."""
-    console = Console(stderr=True)
-    return Progress(
-        TextColumn("{task.description}", markup=False),
-        BarColumn(),
-        TaskProgressColumn(),
-        TimeRemainingColumn(),
-        console=console,
-        transient=True,
-        disable=not console.is_terminal,
-    )
-
-
 def _prepare(folder: Path, files: Sequence[str]) -> None:
-    """Make the folder; refuse files whose scores would overwrite one another's."""
+    """Create the folder; refuse files whose scores would overwrite each other's."""
     stems: dict[str, str] = {}
     for file in files:
         other = stems.setdefault(Path(file).stem, file)
         if other != file:
-            raise UsageError(f"{other} and {file} would both be saved as {Path(file).stem}.npz; analyse them apart")
+            raise UsageError(
+                f"{other} and {file} would both be saved as {Path(file).stem}.npz; analyse them separately"
+            )
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise StorageError(f"cannot make folder {folder}: {error.strerror}") from error
+        raise StorageError(f"cannot create folder {folder}: {error.strerror}") from error
     if not os.access(folder, os.W_OK | os.X_OK):
         raise StorageError(f"cannot write into folder {folder}: permission denied")
 
 
 def _save(path: Path, scores: FileScores, labels: Sequence[str]) -> None:
     """Write one file's scores, whole or not at all."""
+    import numpy as np
+
     arrays = {"times": scores.times, "probabilities": scores.probabilities, "labels": np.array(labels)}
     if scores.embeddings is not None:
         arrays["embeddings"] = scores.embeddings
@@ -111,50 +127,27 @@ def _save(path: Path, scores: FileScores, labels: Sequence[str]) -> None:
         raise StorageError(f"cannot write {path}: {error.strerror}") from error
 
 
-class Printer:
-    """Writes what was found in one of the formats, file by file."""
+def _printer(form: str) -> LinePrinter[Found]:
+    """Print sounds in one of the formats."""
+    from monitor.commands.output import LinePrinter, csv_line
+    from monitor.offline import Found
 
-    def __init__(self, form: str, out: TextIO) -> None:
-        self._out = out
-        self._form = form
-        self._csv = csv.writer(out, lineterminator="\n")
-        forms: dict[str, Callable[[Found], None]] = {
-            "table": self._row,
-            "jsonl": self._json,
-            "csv": self._cells,
-            "audacity": self._label,
-        }
-        self._write = forms[form]
-        self._empty = True
-        if form == "csv":
-            self._csv.writerow(Found.__struct_fields__)
+    match form:
+        case "table":
+            heading = f"{'start':>9} {'end':>9}  {'label':<28} {'score':>5} {'peak':>5}  file"
+            return LinePrinter(_row, heading=heading, nothing="nothing detected")
+        case "csv":
+            return LinePrinter(
+                lambda one: csv_line(msgspec.structs.astuple(one)), first=csv_line(Found.__struct_fields__)
+            )
+        case "audacity":
+            return LinePrinter(lambda one: f"{one.start:.6f}\t{one.end:.6f}\t{one.label}")
+    return LinePrinter(lambda one: msgspec.json.encode(one).decode())
 
-    def print(self, found: Sequence[Found]) -> None:
-        """The detections of one file."""
-        for one in found:
-            if self._empty and self._form == "table":
-                self._out.write(f"{'start':>9} {'end':>9}  {'label':<28} {'score':>5} {'peak':>5}  file\n")
-            self._empty = False
-            self._write(one)
-        self._out.flush()
 
-    def finish(self) -> None:
-        """Say so when there was nothing, to a person."""
-        if self._form == "table" and self._empty:
-            self._out.write("nothing detected\n")
-
-    def _row(self, one: Found) -> None:
-        times = f"{_clock(one.start):>9} {_clock(one.end):>9}"
-        self._out.write(f"{times}  {one.label:<28} {one.score:5.2f} {one.peak:5.2f}  {one.file}\n")
-
-    def _json(self, one: Found) -> None:
-        self._out.write(msgspec.json.encode(one).decode() + "\n")
-
-    def _cells(self, one: Found) -> None:
-        self._csv.writerow(msgspec.structs.astuple(one))
-
-    def _label(self, one: Found) -> None:
-        self._out.write(f"{one.start:.6f}\t{one.end:.6f}\t{one.label}\n")
+def _row(one: Found) -> str:
+    times = f"{_clock(one.start):>9} {_clock(one.end):>9}"
+    return f"{times}  {one.label:<28} {one.score:5.2f} {one.peak:5.2f}  {one.file}"
 
 
 def _clock(seconds: float) -> str:

@@ -1,35 +1,41 @@
-"""`check`: does everything hold that `run` will need?"""
+"""`check`: test everything that `run` needs."""
+
+from __future__ import annotations
 
 import asyncio
 import time
-from argparse import Namespace
 from collections.abc import Awaitable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-import numpy as np
-from rich.text import Text
-
-from monitor.audio.capture import open_capture
-from monitor.audio.level import dbfs
-from monitor.audio.selection import selected_sources
-from monitor.audio.spec import opener, parse_spec
-from monitor.classify.model import Model
-from monitor.classify.open import open_model
-from monitor.commands.common import configuration
-from monitor.commands.table import print_table
+from monitor.commands.options import ConfigOptions, configuration, option
 from monitor.config.paths import event_log_path
-from monitor.config.schema import Config, SourceConfig
-from monitor.control.settings import Settings
-from monitor.detect.rules import resolve
 from monitor.errors import MonitorError, SourceError
-from monitor.events.log import EventLog
-from monitor.messages import SILENCE_DBFS, ModelCard
-from monitor.mqtt.connection import probe
+
+if TYPE_CHECKING:
+    from monitor.classify.model import Model
+    from monitor.config.schema import Config, SourceConfig
+    from monitor.messages import ModelCard
 
 LISTEN = 1.0
 """Seconds that each source is listened to."""
 OPEN_TIMEOUT = 20.0
 """Seconds that a source may take to open."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Options(ConfigOptions):
+    """Options of `check`."""
+
+    DESCRIPTION = (
+        "Reads the configuration, opens each source for a second, runs the model, connects to\n"
+        "the broker, and explains what to do about what fails. The exit code is 0 only if\n"
+        "everything works."
+    )
+
+    source: tuple[str, ...] = option(
+        "--source", metavar="SPEC", action="append", default=(), help="test this source instead of the configured ones"
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,17 +47,22 @@ class Finding:
     detail: str
 
 
-def main(arguments: Namespace) -> int:
-    """Print the table; the exit code is 0 only if all holds, else that of the first failure."""
-    config = configuration(arguments)
+def main(options: Options) -> int:
+    """Print the table; the exit code is 0 if everything works, else that of the first failure."""
+    from monitor.commands.output import FAILED, OK, print_table
+
+    config = configuration(options.config, sources=options.source)
     findings = asyncio.run(_check(config))
-    good, bad = Text("✓", "green"), Text("✗", "red")
-    rows = [(bad if finding.error else good, finding.part, finding.detail) for finding in findings]
+    rows = [(FAILED if finding.error else OK, finding.part, finding.detail) for finding in findings]
     print_table(("", "part", "finding"), rows)
     return next((finding.error.exit_code for finding in findings if finding.error), 0)
 
 
 async def _check(config: Config) -> list[Finding]:
+    from monitor.audio.selection import selected_sources
+    from monitor.classify.open import open_model
+    from monitor.mqtt.connection import probe
+
     findings = [Finding("configuration", None, f"node {config.node_name}")]
     rate = 16_000
     try:
@@ -80,6 +91,8 @@ async def _finding(part: str, test: Awaitable[str]) -> Finding:
 
 
 async def _time_model(model: Model) -> str:
+    import numpy as np
+
     window = np.zeros((1, model.card.window), np.float32)
     times = []
     for _ in range(20):
@@ -90,13 +103,22 @@ async def _time_model(model: Model) -> str:
 
 
 async def _resolve(config: Config, card: ModelCard) -> str:
+    from monitor.control.settings import Settings
+    from monitor.detect.rules import resolve
+
     rules = resolve(config.detection.rules, card.labels, card.window / card.sample_rate, config.model.hop)
-    Settings(rules, config.profiles, [rule.label for rule in config.detection.rules])  # refuses what does not fit
-    return ", ".join(rule.label for rule in rules) or "no sound is to be detected"
+    # Refuses profiles that do not fit the rules.
+    Settings(rules, config.profiles, [rule.label for rule in config.detection.rules])
+    return ", ".join(rule.label for rule in rules) or "no sound will be detected"
 
 
 async def _listen(source: SourceConfig, rate: int) -> str:
-    """Open the source and hear what comes within a second. Raises `SourceError`."""
+    """Open the source and measure its level for a second. Raises `SourceError`."""
+    from monitor.audio.capture import open_capture
+    from monitor.audio.level import dbfs
+    from monitor.audio.spec import opener, parse_spec
+    from monitor.messages import SILENCE_DBFS
+
     late = asyncio.Event()
     asyncio.get_running_loop().call_later(OPEN_TIMEOUT, late.set)
     capture = await open_capture(opener(parse_spec(source.input), rate, source.loop), late)
@@ -104,12 +126,12 @@ async def _listen(source: SourceConfig, rate: int) -> str:
         raise SourceError(f"did not open within {OPEN_TIMEOUT:g} s")
     try:
         await asyncio.sleep(LISTEN)
-        heard = capture.ring.written
-        samples = capture.ring.read(max(capture.ring.oldest, heard - capture.rate), min(heard, capture.rate))
+        captured = capture.ring.written
+        samples = capture.ring.read(max(capture.ring.oldest, captured - capture.rate), min(captured, capture.rate))
         if capture.failure is not None:
             raise SourceError(str(capture.failure))
-        if not heard:
-            raise SourceError(f"{capture.device} opened, but no sound came within {LISTEN:g} s")
+        if not captured:
+            raise SourceError(f"{capture.device} opened, but delivered no audio within {LISTEN:g} s")
         level = dbfs(samples.mean(axis=1))
         silent = " (digital silence: is it muted?)" if level <= SILENCE_DBFS else ""
         return f"{capture.device} at {capture.rate} Hz, level {level:.0f} dBFS{silent}"
@@ -118,6 +140,8 @@ async def _listen(source: SourceConfig, rate: int) -> str:
 
 
 async def _open_log(config: Config) -> str:
+    from monitor.events.log import EventLog
+
     path = event_log_path(config)
     log = EventLog(path, config.events.keep_days, config.events.max_mb)
     try:

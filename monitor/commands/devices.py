@@ -1,15 +1,24 @@
-"""`devices`: the microphones that there are."""
+"""`devices`: list the available microphones."""
 
-from argparse import Namespace
+from dataclasses import dataclass
 
-from monitor.audio.devices import NO_MICROPHONE
-from monitor.audio.microphone import list_devices
-from monitor.commands.table import print_table
+from monitor.commands.options import CommandOptions
 from monitor.errors import SourceError
 
 
-def main(_: Namespace) -> int:
-    """Print a table of input devices. Raises `SourceError` where there is none."""
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Options(CommandOptions):
+    """`devices` has no options."""
+
+    DESCRIPTION = "Lists input devices; * marks the default one."
+
+
+def main(_: Options) -> int:
+    """Print a table of input devices. Raises `SourceError` if there is none."""
+    from monitor.audio.devices import NO_MICROPHONE
+    from monitor.audio.microphone import list_devices
+    from monitor.commands.output import print_table
+
     devices = list_devices()
     if not devices:
         raise SourceError(NO_MICROPHONE)

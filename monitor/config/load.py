@@ -1,7 +1,6 @@
 """Reads the configuration and other YAML files: text in, one checked section out, or an error that names file, line
 and key."""
 
-import difflib
 import re
 import reprlib
 import sys
@@ -12,7 +11,7 @@ import msgspec
 import yaml
 
 from monitor.config.schema import LABEL, NAME, TOPIC, Config, Section
-from monitor.errors import ConfigError
+from monitor.errors import ConfigError, suggestion
 
 LIMIT = 128 * 1024
 """Bytes; what is longer is not a configuration, but for example a sound file."""
@@ -71,7 +70,7 @@ _Loader.add_implicit_resolver(NULL, re.compile("^(?:~|null|Null|NULL|)$"), ["~",
 Kind = TypeVar("Kind", bound=Section)
 
 
-def load(path: str) -> Config:
+def load_config(path: str) -> Config:
     """Read and check a configuration file; `-` is stdin. Raises `ConfigError`."""
     return load_section(Config, path)
 
@@ -95,7 +94,7 @@ def load_section(kind: type[Kind], path: str) -> Kind:
     return parse_section(kind, text, origin)
 
 
-def parse(text: str, origin: str = "config.yaml") -> Config:
+def parse_config(text: str, origin: str = "config.yaml") -> Config:
     """Turn YAML text into a `Config`; `origin` names it in errors. Raises `ConfigError`."""
     return parse_section(Config, text, origin)
 
@@ -149,7 +148,7 @@ def _explain(problem: str, origin: str, root: yaml.Node | None, kind: type[Secti
         path.append(unknown[1])
     line, node = _find(root, path)
     if unknown:
-        what = _advise(unknown[1], _section_at(kind, path[:-1]).__struct_fields__)
+        what = f"unknown key; {suggestion(unknown[1], sorted(_section_at(kind, path[:-1]).__struct_fields__))}"
     elif what.startswith("Invalid enum value"):
         field = next(part for part in reversed(path) if not part.isdigit())
         choices = _choices(get_type_hints(_section_at(kind, path))[field])
@@ -170,11 +169,6 @@ def _in_words(what: str) -> str:
 
 def _not(node: yaml.Node | None) -> str:
     return f", not {reprlib.repr(node.value)}" if isinstance(node, yaml.ScalarNode) else ""
-
-
-def _advise(key: str, known: tuple[str, ...]) -> str:
-    near = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
-    return "unknown key; " + (f"did you mean {near[0]!r}?" if near else f"known here: {', '.join(sorted(known))}")
 
 
 def _choices(hint: Any) -> list[str]:

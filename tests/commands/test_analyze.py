@@ -121,7 +121,7 @@ def test_files_whose_scores_would_overwrite_each_other_are_refused(program: Prog
     """Before anything is analysed."""
     done = program.run("analyze", "a/night.wav", "b/night.flac", "--scores", "scores")
     assert (done.code, done.out) == (2, "")
-    assert "a/night.wav and b/night.flac would both be saved as night.npz; analyse them apart" in done.err
+    assert "a/night.wav and b/night.flac would both be saved as night.npz; analyse them separately" in done.err
     assert not (program.folder / "scores").exists()
 
 
@@ -129,7 +129,7 @@ def test_a_folder_for_scores_that_cannot_be_had_is_said_first(program: Program) 
     """Not after an hour of analysis."""
     done = program.run("analyze", "burst.wav", "--scores", "burst.wav")
     assert (done.code, done.out) == (74, "")
-    assert done.err == "sound-monitor: cannot make folder burst.wav: File exists\n"
+    assert done.err == "sound-monitor: cannot create folder burst.wav: File exists\n"
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")

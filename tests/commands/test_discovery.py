@@ -79,7 +79,7 @@ def test_a_name_that_means_several_monitors_is_refused(program: Program, broker:
     configure(program, broker)
     done = program.run("discovery", "clear", "--node", "+")
     assert (done.code, done.out) == (2, "")
-    assert "--node +: the name of a node has only letters, digits, - and _" in done.err
+    assert "--node +: a node name has only letters, digits, - and _" in done.err
 
 
 def test_a_broker_is_needed(program: Program) -> None:

@@ -7,7 +7,8 @@ import json
 import os
 import signal
 import subprocess
-from collections.abc import Sequence
+import time
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -15,6 +16,7 @@ import msgspec
 import pytest
 
 from monitor.__main__ import main
+from monitor.commands.events import parse_when
 from monitor.events.log import EventLog
 from monitor.messages import Detection, Phase
 from tests.parts.cli import Program, ended
@@ -131,10 +133,10 @@ def test_nothing_found_is_said_in_words_to_people_only(program: Program) -> None
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["--since", "soon"], "'soon' is no time; write it like 2h, 3d, today, yesterday, 2026-05-17 or"),
+        (["--since", "soon"], "invalid time 'soon'; use 2h, 3d, today, yesterday, 2026-05-17 or"),
         (["--since", "1h", "--until", "2h"], "--since is not before --until: there is no time between them"),
-        (["--limit", "0"], "argument --limit: 0 is not a number from 1 to 999999999"),
-        (["--limit", "10000000000"], "argument --limit: 10000000000 is not a number from 1 to 999999999"),
+        (["--limit", "0"], "argument --limit: '0' is not a whole number from 1 to 999999999"),
+        (["--limit", "10000000000"], "argument --limit: '10000000000' is not a whole number from 1 to 999999999"),
     ],
 )
 def test_wrong_usage_is_said(program: Program, arguments: list[str], said: str) -> None:
@@ -164,7 +166,7 @@ def test_an_event_that_cannot_be_understood_is_said(program: Program) -> None:
     done = program.run("events")
     assert done.code == 74
     assert len(done.out.splitlines()) == 4
-    assert "an event in the log cannot be understood (Object missing required field `id`): b'{}'" in done.err
+    assert "an event in the log cannot be read (Object missing required field `id`): b'{}'" in done.err
     assert program.run("events", "--format", "jsonl").out.endswith("\n{}\n")
 
 
@@ -218,3 +220,44 @@ def test_the_log_of_the_service_is_found(
     record(tmp_path / "mine/sound-monitor/events.db", SOUNDS[2:3])
     assert main(["events", "--format", "csv"]) == 0
     assert "\nid-2,test,kitchen" in capsys.readouterr().out
+
+
+@pytest.fixture
+def berlin(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A zone in which the clocks changed on 29 March 2026."""
+    monkeypatch.setenv("TZ", "CET-1CEST,M3.5.0,M10.5.0/3")
+    time.tzset()
+    yield
+    monkeypatch.undo()
+    time.tzset()
+
+
+@pytest.mark.parametrize(
+    ("text", "utc"),
+    [
+        ("45s", "2026-03-30T09:59:15"),
+        ("30m", "2026-03-30T09:30:00"),
+        ("2h", "2026-03-30T08:00:00"),
+        ("3d", "2026-03-27T10:00:00"),
+        ("1w", "2026-03-23T10:00:00"),
+        ("today", "2026-03-29T22:00:00"),
+        ("yesterday", "2026-03-28T23:00:00"),
+        ("2026-03-28", "2026-03-27T23:00:00"),
+        ("2026-03-30T08:30", "2026-03-30T06:30:00"),
+        ("2026-03-30 08:30:15", "2026-03-30T06:30:15"),
+        ("2026-03-30T08:30Z", "2026-03-30T08:30:00"),
+        ("2026-03-30T08:30-05:00", "2026-03-30T13:30:00"),
+    ],
+)
+@pytest.mark.usefixtures("berlin")
+def test_a_moment_is_understood(text: str, utc: str) -> None:
+    """A time without a zone is in the machine's zone; a day begins at its own midnight, also when the clocks change."""
+    now = datetime(2026, 3, 30, 10, 0, tzinfo=UTC).astimezone()
+    assert parse_when(text, now) == datetime.fromisoformat(f"{utc}+00:00")
+
+
+@pytest.mark.parametrize("text", ["", "soon", "2", "h", "-2h", "2 h", "2y", "99999999999d", "9999999w", "2026-13-01"])
+def test_what_is_no_moment_is_refused_with_examples(text: str) -> None:
+    """Times before all calendars are refused as well."""
+    with pytest.raises(ValueError, match=r"^invalid time .*; use 2h, 3d, today, "):
+        parse_when(text, datetime(2026, 3, 30, tzinfo=UTC))

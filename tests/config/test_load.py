@@ -8,7 +8,7 @@ import yaml
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from monitor.config.load import LIMIT, load, parse
+from monitor.config.load import LIMIT, load_config, parse_config
 from monitor.config.schema import Config, Section
 from monitor.errors import ConfigError
 from tests.parts.cli import Program
@@ -17,14 +17,14 @@ from tests.parts.cli import Program
 def refusal(text: str) -> str:
     """What is said of this configuration."""
     with pytest.raises(ConfigError) as caught:
-        parse(text, "my.yaml")
+        parse_config(text, "my.yaml")
     return str(caught.value)
 
 
 def parsed_or_refused(text: str) -> str:
     """What is said of it, whether it is taken or not."""
     try:
-        return repr(parse(text).node)
+        return repr(parse_config(text).node)
     except ConfigError as error:
         return str(error)
 
@@ -32,12 +32,12 @@ def parsed_or_refused(text: str) -> str:
 @pytest.mark.parametrize("text", ["", "# nothing\n", "---\n", "null", "{}", "\ufeff", "audio:\nmqtt:\n  # host: x\n"])
 def test_what_is_not_given_has_its_default(text: str) -> None:
     """An empty file, an empty section, a key without a value."""
-    assert parse(text) == Config()
+    assert parse_config(text) == Config()
 
 
 def test_text_stays_text() -> None:
     """A password of digits keeps its zeros; `on` and `off` are keys; `no` and dates are words."""
-    config = parse("""
+    config = parse_config("""
         node: no
         mqtt: {password: 0123, username: 2026-01-01}
         detection: {rules: [{label: off, on: 0.7, off: 0.1}]}
@@ -49,7 +49,7 @@ def test_text_stays_text() -> None:
 
 def test_values_take_their_keys_types() -> None:
     """Numbers with or without a point, quoted or not; true and false."""
-    config = parse("""
+    config = parse_config("""
         sources: [{input: a.wav, loop: true}, {input: b.wav, loop: FALSE}]
         audio: {stall_timeout: 5}
         model: {hop: 5e-1, threads: "2"}
@@ -72,7 +72,7 @@ def test_values_take_their_keys_types() -> None:
             "my.yaml:5: detection.rules.1.vote: unknown key; did you mean 'votes'?",
         ),
         ("mqtt:\n  hots:", "my.yaml:2: mqtt.hots: unknown key; did you mean 'host'?"),
-        ("logging: {colour: red}", "my.yaml:1: logging.colour: unknown key; known here: level"),
+        ("logging: {colour: red}", "my.yaml:1: logging.colour: unknown key; known: level"),
         ("sources:\n  - name: x", "my.yaml:2: sources.0: missing key input"),
         ("audio:\n  stall_timeout: soon", "my.yaml:2: audio.stall_timeout: expected a number, not 'soon'"),
         ("audio: {stall_timeout: 0.1}", "my.yaml:1: audio.stall_timeout: expected a number >= 0.5, not '0.1'"),
@@ -230,10 +230,10 @@ def test_a_file_is_read(tmp_path: Path) -> None:
     """By its path; errors name it."""
     path = tmp_path / "my.yaml"
     path.write_text("node: kitchen")
-    assert load(str(path)).node == "kitchen"
+    assert load_config(str(path)).node == "kitchen"
     path.write_text("node: [")
     with pytest.raises(ConfigError, match=r"my\.yaml:1: not valid YAML"):
-        load(str(path))
+        load_config(str(path))
 
 
 @pytest.mark.parametrize(
@@ -249,21 +249,21 @@ def test_a_file_of_another_kind_is_refused(tmp_path: Path, content: bytes, said:
     path = tmp_path / "my.yaml"
     path.write_bytes(content)
     with pytest.raises(ConfigError, match=said):
-        load(str(path))
+        load_config(str(path))
 
 
 def test_a_file_that_cannot_be_read_is_said(tmp_path: Path) -> None:
     """One that is missing, and a folder."""
     with pytest.raises(ConfigError, match=r"cannot read configuration .*nowhere\.yaml: No such file or directory"):
-        load(str(tmp_path / "nowhere.yaml"))
+        load_config(str(tmp_path / "nowhere.yaml"))
     with pytest.raises(ConfigError, match="Is a directory"):
-        load(str(tmp_path))
+        load_config(str(tmp_path))
 
 
 def test_a_device_without_end_is_not_read_to_its_end() -> None:
     """/dev/zero is refused at once."""
     with pytest.raises(ConfigError, match="longer than"):
-        load("/dev/zero")
+        load_config("/dev/zero")
 
 
 def test_the_program_says_it_in_one_line_and_with_its_code(program: Program) -> None:

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 import yaml
 
-from monitor.config.load import load, parse
+from monitor.config.load import load_config, parse_config
 from monitor.config.schema import Config, EventsConfig, Section, TlsConfig
 from monitor.detect.rules import PRESETS
 
@@ -44,7 +44,7 @@ def keys_in(node: yaml.Node | None, path: str = "") -> Iterator[str]:
 
 def test_the_shipped_file_is_the_defaults() -> None:
     """config.yaml changes nothing as it is."""
-    assert load(str(SHIPPED)) == Config()
+    assert load_config(str(SHIPPED)) == Config()
 
 
 def test_the_shipped_file_names_every_key() -> None:
@@ -56,7 +56,7 @@ def test_the_shipped_file_names_every_key() -> None:
 
 def test_the_examples_in_the_shipped_file_are_valid() -> None:
     """What is switched off in config.yaml can be switched on as it is."""
-    config = parse(with_examples().replace("enabled: false", "enabled: true"))
+    config = parse_config(with_examples().replace("enabled: false", "enabled: true"))
     assert config.node == "hallway"
     assert len(config.sources) == 4
     assert config.sources[1].loop
@@ -78,10 +78,10 @@ def test_the_shipped_file_tells_what_the_presets_fill_in() -> None:
 def test_sounds_that_are_described_are_detected() -> None:
     """In place of the default rules, also where those are written out; but a list of one's own stands."""
     prompts = "{prompts: {Speech: [people talking], glass: [a glass breaking]}}"
-    assert [rule.label for rule in parse(f"model: {prompts}").detection.rules] == ["Speech", "glass"]
+    assert [rule.label for rule in parse_config(f"model: {prompts}").detection.rules] == ["Speech", "glass"]
     shipped = re.sub(r"^  #(?=prompts)", "  ", SHIPPED.read_text(), flags=re.MULTILINE)
-    assert [rule.label for rule in parse(shipped).detection.rules] == ["glass", "my doorbell"]
-    own = parse(f"model: {prompts}\ndetection: {{rules: [{{label: Bang, classes: [glass]}}]}}")
+    assert [rule.label for rule in parse_config(shipped).detection.rules] == ["glass", "my doorbell"]
+    own = parse_config(f"model: {prompts}\ndetection: {{rules: [{{label: Bang, classes: [glass]}}]}}")
     assert [rule.label for rule in own.detection.rules] == ["Bang"]
 
 
@@ -96,7 +96,7 @@ def test_a_tilde_is_the_home_directory(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", "/home/me")
     assert EventsConfig(path="~/events.db").path == "/home/me/events.db"
     assert EventsConfig(path="~nobody-of-this-name/x").path == "~nobody-of-this-name/x"
-    assert parse("mqtt: {username: me, password_file: ~/pw}").mqtt.password_file == str(Path("/home/me/pw"))
+    assert parse_config("mqtt: {username: me, password_file: ~/pw}").mqtt.password_file == str(Path("/home/me/pw"))
     tls = TlsConfig(enabled=True, ca_file="~/ca", cert_file="~/cert", key_file="~/key")
     assert (tls.ca_file, tls.cert_file, tls.key_file) == ("/home/me/ca", "/home/me/cert", "/home/me/key")
 

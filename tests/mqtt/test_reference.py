@@ -10,7 +10,7 @@ import yaml
 
 from monitor.classify.native import NativeModel
 from monitor.classify.open import find_model
-from monitor.config.load import parse as parse_config
+from monitor.config.load import parse_config
 from monitor.detect.rules import resolve
 from monitor.messages import Phase, Recorded
 from monitor.mqtt.announcement import components

@@ -7,7 +7,7 @@ import msgspec
 from monitor.commands.bench.figures import Figures
 from monitor.commands.bench.machine import Machine
 from monitor.commands.bench.rounds import BATCHES
-from monitor.commands.table import print_table
+from monitor.commands.output import print_table
 
 UNKNOWN = "-"
 
@@ -15,15 +15,15 @@ UNKNOWN = "-"
 def print_report(machine: Machine, figures: Sequence[Figures], *, as_json: bool) -> None:
     """Print everything that was measured."""
     if as_json:
-        print(msgspec.json.format(msgspec.json.encode({"machine": machine, "models": figures})).decode())  # noqa: T201
+        print(msgspec.json.format(msgspec.json.encode({"machine": machine, "models": figures})).decode())
         return
     print_table(
         ("model", "window", "load", "memory", "peak", "p50", "p95", "spread", "front end", "streams/core"),
         [_row(one) for one in figures],
     )
-    print("\nwindows a second, so many at once:")  # noqa: T201
+    print("\nwindows a second, so many at once:")
     print_table(("model", *map(str, BATCHES)), [_rates(one) for one in figures])
-    print(f"\n{_machine(machine)}")  # noqa: T201
+    print(f"\n{_machine(machine)}")
 
 
 def _row(one: Figures) -> tuple[str, ...]:

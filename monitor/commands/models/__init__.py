@@ -1,14 +1,40 @@
-"""`models`: what is at hand, and how to get, make and test more."""
+"""`models`: list the available models, and get, make and test more."""
 
-import importlib
-from argparse import Namespace
+from dataclasses import dataclass
+from typing import ClassVar
 
-MODULES = {None: "listing", "list": "listing", "import": "importing"}
-"""Where an action's module is not called as the action."""
+from monitor.commands.models import arguments
+from monitor.commands.options import CommandOptions, option
+from monitor.commands.parser import CommandTable
 
 
-def main(arguments: Namespace) -> int:
-    """Run the action; only its own module is loaded."""
-    name = MODULES.get(arguments.action, arguments.action)
-    module = importlib.import_module(f"monitor.commands.models.{name}")
-    return int(module.main(arguments))
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Options(CommandOptions):
+    """Options of `models` without an action."""
+
+    DESCRIPTION = "Lists the models that came with the program and your own, or runs one of the actions."
+    EPILOG = (
+        "examples:\n"
+        "  sound-monitor models                        the available models\n"
+        "  sound-monitor models pull                   the models that can be downloaded\n"
+        "  sound-monitor models pull convnext-tiny     download a published network\n"
+        "  sound-monitor models info convnext-tiny     what it is, and under which licence\n"
+    )
+    ACTIONS: ClassVar[CommandTable] = {
+        "list": (arguments.listing, "list the available models"),
+        "info": (arguments.info, "show everything about a model"),
+        "pull": (arguments.pull, "download a published model"),
+        "import": (arguments.import_, "make a model from a checkpoint on disk"),
+        "export": (arguments.export, "make another model from a pulled checkpoint"),
+        "quantize": (arguments.quantize, "make an 8-bit model from an available one"),
+        "verify": (arguments.verify, "test that a model answers as it should"),
+    }
+
+    labels: str | None = option("--labels", metavar="NAME", help="print the classes of this model, one on each line")
+
+
+def main(options: Options) -> int:
+    """List the models, or the classes of one. Raises `ModelError`."""
+    from monitor.commands.models import listing
+
+    return listing.main(options)

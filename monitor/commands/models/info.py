@@ -9,7 +9,7 @@ import yaml
 from monitor.classify.graph import Graph
 from monitor.classify.open import describe_model, find_model
 from monitor.commands.models.places import short
-from monitor.commands.table import print_facts
+from monitor.commands.output import print_facts
 
 SHOWN = {"format", "name", "family", "sample_rate", "window", "labels", "licence", "source", "description"}
 """Metadata that the card already tells."""

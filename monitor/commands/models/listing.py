@@ -1,16 +1,23 @@
 """`models list`: the models at hand."""
 
+from __future__ import annotations
+
 import sys
-from argparse import Namespace
+from typing import TYPE_CHECKING
 
 from monitor.classify.open import describe_model, find_model, model_files
 from monitor.commands.models.places import short
-from monitor.commands.table import print_table
+from monitor.commands.output import print_table
 from monitor.config.paths import model_folders
 from monitor.errors import ModelError
 
+if TYPE_CHECKING:
+    from argparse import Namespace
 
-def main(arguments: Namespace) -> int:
+    from monitor.commands.models import Options
+
+
+def main(arguments: Options | Namespace) -> int:
     """Print a table of models, or one model's classes; the exit code is 65 where a file is no model of ours."""
     if arguments.labels:
         return _labels(arguments.labels)
@@ -37,9 +44,9 @@ def main(arguments: Namespace) -> int:
     if rows:
         print_table(("name", "family", "rate", "window", "classes", "size", "licence", "path"), rows)
     else:
-        print(f"no models found in {', '.join(map(str, model_folders()))}", file=sys.stderr)  # noqa: T201
+        print(f"no models found in {', '.join(map(str, model_folders()))}", file=sys.stderr)
     for refusal in refused:
-        print(f"sound-monitor: {refusal}", file=sys.stderr)  # noqa: T201
+        print(f"sound-monitor: {refusal}", file=sys.stderr)
     return ModelError.exit_code if refused or not rows else 0
 
 
@@ -47,7 +54,7 @@ def _labels(name: str) -> int:
     path = find_model(name)
     labels = describe_model(path).labels
     if not labels:
-        print(f"{path.stem} hears what the configuration describes in words: model.prompts", file=sys.stderr)  # noqa: T201
+        print(f"{path.stem} hears what the configuration describes in words: model.prompts", file=sys.stderr)
     for label in labels:
-        print(label)  # noqa: T201
+        print(label)
     return 0

@@ -7,7 +7,7 @@ from pathlib import Path
 from monitor.classify.graph import Graph
 from monitor.commands.models.orders import Order
 from monitor.commands.models.places import short
-from monitor.commands.progress import working
+from monitor.commands.output import working
 from monitor.errors import ModelError, StorageError
 from monitor.zoo.build.comparison import alone, drifted, largest_difference
 from monitor.zoo.build.recordings import windows_of
@@ -32,7 +32,7 @@ def make(order: Order, checkpoint: Path) -> None:
     except OSError as error:
         raise StorageError(f"cannot write {order.target}: {error.strerror}") from error
     for target, fact in zip((order.target, order.int8_target), facts, strict=False):
-        print(f"{short(target)}: {target.stat().st_size / 1e6:.1f} MB; {fact}")  # noqa: T201
+        print(f"{short(target)}: {target.stat().st_size / 1e6:.1f} MB; {fact}")
 
 
 def _is_model(file: Path) -> bool:
@@ -44,7 +44,7 @@ def _export_as_fits(order: Order, checkpoint: Path, target: Path) -> str:
         return _export(order, checkpoint, target)
     if checkpoint.with_name(TOKENIZER).is_file():
         return _export_towers(order, checkpoint, target)
-    print(  # noqa: T201
+    print(
         f"sound-monitor: there is no {TOKENIZER} beside {checkpoint}, so that prompts cannot be read: only the audio "
         f"tower is made, for its embeddings. Put the published {TOKENIZER} into that folder and import again.",
         file=sys.stderr,

@@ -6,11 +6,12 @@ from argparse import Namespace
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
+from rich.progress import DownloadColumn, TransferSpeedColumn
+
 from monitor.commands.models.making import make
 from monitor.commands.models.orders import ordered
 from monitor.commands.models.places import checkpoints, short
-from monitor.commands.progress import downloading
-from monitor.commands.table import print_table
+from monitor.commands.output import print_table, progress_bar
 from monitor.errors import DownloadError, UsageError
 from monitor.zoo.build.download import download
 from monitor.zoo.catalogue import CHECKPOINTS, Checkpoint
@@ -56,7 +57,7 @@ def fetch(checkpoint: Checkpoint) -> Path:
 
 def _fetch(address: str, path: Path, size: int | None = None, digest: str | None = None) -> None:
     if not path.exists():
-        with downloading(path.name) as progress:
+        with progress_bar(path.name, DownloadColumn(), TransferSpeedColumn()) as progress:
             download(address, path, size, digest, progress)
 
 
@@ -71,4 +72,4 @@ def _list() -> None:
         for one in CHECKPOINTS.values()
     ]
     print_table(("name", "family", "licence", "source", "downloaded"), rows)
-    print("get one: sound-monitor models pull NAME", file=sys.stderr)  # noqa: T201
+    print("get one: sound-monitor models pull NAME", file=sys.stderr)

@@ -7,7 +7,7 @@ from pathlib import Path
 from monitor.classify.onnx_file import read_metadata
 from monitor.classify.open import describe_model, find_model
 from monitor.commands.models.places import installed, short
-from monitor.commands.progress import working
+from monitor.commands.output import working
 from monitor.errors import StorageError, UsageError
 from monitor.zoo.build.comparison import drifted
 from monitor.zoo.build.recordings import windows_of
@@ -35,5 +35,5 @@ def main(arguments: Namespace) -> int:
             made.replace(target)
     except OSError as error:
         raise StorageError(f"cannot write {target}: {error.strerror}") from error
-    print(f"{short(target)}: {target.stat().st_size / 1e6:.1f} MB; {comparison}")  # noqa: T201
+    print(f"{short(target)}: {target.stat().st_size / 1e6:.1f} MB; {comparison}")
     return 0

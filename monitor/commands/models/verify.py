@@ -15,8 +15,7 @@ from monitor.classify.onnx_file import read_metadata
 from monitor.classify.open import find_model
 from monitor.commands.models.pull import cached
 from monitor.commands.opening import open_any
-from monitor.commands.progress import working
-from monitor.commands.table import print_table
+from monitor.commands.output import print_table, working
 from monitor.config.schema import ModelConfig
 from monitor.errors import ModelError
 from monitor.messages import Samples
