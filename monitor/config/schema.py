@@ -242,6 +242,8 @@ class MqttConfig(Section, frozen=True):
     tls: TlsConfig = TlsConfig()
 
     def __post_init__(self) -> None:
+        if self.host is not None and re.search(r"/|^[^:]*:\d+$|^\[", self.host):
+            raise ValueError(f"host {self.host!r} must be a name or an address, without port or scheme")
         if self.password is not None and self.password_file is not None:
             raise ValueError("set password or password_file, not both")
         if self.username is None and (self.password is not None or self.password_file is not None):

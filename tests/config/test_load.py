@@ -136,6 +136,13 @@ def test_values_take_their_keys_types() -> None:
         ("model:\n  prompts: {'': [a]}", "my.yaml:2: model.prompts: expected a name without control characters"),
         ("model:\n  background: []", "my.yaml:2: model.background: expected a list of length >= 1"),
         ("mqtt: {password: a, password_file: b}", "my.yaml:1: mqtt: set password or password_file, not both"),
+        *(
+            (
+                f"mqtt: {{host: '{host}'}}",
+                f"my.yaml:1: mqtt: host '{host}' must be a name or an address, without port or scheme",
+            )
+            for host in ("ha:1883", "mqtt://ha", "[::1]:1883")
+        ),
         ("mqtt: {password: a}", "my.yaml:1: mqtt: a password is set without a username"),
         (
             "mqtt:\n  tls: {ca_file: ca.pem}",
