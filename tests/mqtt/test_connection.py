@@ -139,6 +139,23 @@ async def test_a_welcome_with_the_door_shut_behind_it_is_a_loss() -> None:
         await serving
 
 
+async def test_an_unexpected_error_while_writing_is_a_loss(
+    config: MqttConfig, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It ends the connection with a message; the event loop logs no traceback."""
+
+    def fail(_: object) -> None:
+        raise BrokenPipeError
+
+    connected = asyncio.Event()
+    staying = asyncio.create_task(stay(config, connected))
+    await connected.wait()
+    monkeypatch.setattr("paho.mqtt.client.Client.loop_write", fail)  # the next one is a ping
+    await asyncio.wait([staying], timeout=20)
+    assert isinstance(staying.exception(), BrokerError)
+    assert caplog.text == ""
+
+
 def test_the_client_id_is_stable_and_safe_for_access_lists() -> None:
     """No slash: brokers with access lists by client id refuse it."""
     assert client_id(MqttConfig(topic="home/sound"), "box") == "home-sound-box"
