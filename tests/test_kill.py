@@ -1,19 +1,23 @@
-"""The whole program, killed while a sound is on, and started again."""
+"""The whole program and signals from outside: killed while a sound is on and started again, or hung up."""
 
 import asyncio
 import json
 import os
+import signal
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from monitor.audio import demo
 from tests.mqtt.examples import Ear, eventually, listening
 from tests.parts.audio_file import write_audio
 from tests.parts.broker import Broker
+from tests.parts.sounds import bursts, write_wav
+from tests.parts.tiny_model import write_tiny_model
 
 CONFIG = """
 node: box
@@ -58,3 +62,38 @@ async def test_a_state_that_is_on_does_not_outlive_a_kill(tmp_path: Path) -> Non
                 await eventually(lambda: ("ended", True) in phases(ear))
                 assert json.loads(ear.last("hall/smoke_alarm/attributes") or b"")["ended_at"] is not None
             assert ear.payloads("hall/event") == []
+
+
+QUIET_CONFIG = """
+node: box
+sources: [{{input: {folder}/burst.wav, loop: true}}]
+model: {{name: {folder}/tiny.onnx}}
+detection: {{rules: [{{label: Loud, preset: impulsive}}]}}
+"""
+
+
+@pytest.mark.parametrize("wrapper", [[], ["nohup"]], ids=["plain", "nohup"])
+async def test_a_hang_up_ends_the_program_unless_its_parent_ignores_it(tmp_path: Path, wrapper: list[str]) -> None:
+    """The end of an SSH session stops the monitor in order; under nohup it keeps listening."""
+    write_tiny_model(tmp_path / "tiny.onnx")
+    write_wav(tmp_path / "burst.wav", bursts(3, 0.5))
+    (tmp_path / "config.yaml").write_text(QUIET_CONFIG.format(folder=tmp_path))
+    process = await asyncio.create_subprocess_exec(
+        *wrapper, sys.executable, "-m", "monitor", "run", "--json", "-c", str(tmp_path / "config.yaml"),
+        env={**os.environ, "XDG_STATE_HOME": str(tmp_path)},
+        stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL,
+    )  # fmt: skip
+    assert process.stdout is not None
+    try:
+        async with asyncio.timeout(60):
+            assert await process.stdout.readline()
+            process.send_signal(signal.SIGHUP)
+            if wrapper:
+                for _ in range(4):  # the sound ends, starts and ends again
+                    assert await process.stdout.readline()
+                process.terminate()
+            assert await process.wait() == 0
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()

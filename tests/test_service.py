@@ -26,6 +26,7 @@ from monitor.config.schema import (
 )
 from monitor.control.settings import Choices, Override
 from monitor.control.store import SettingsFile
+from monitor.events.log import EventLog
 from monitor.messages import Detection, Health, Phase, SourceState
 from monitor.service import Service
 from tests.mqtt.examples import BASE, Ear, eventually, listening
@@ -136,7 +137,7 @@ async def test_without_a_broker_all_is_as_configured(config: Config) -> None:
     """A pause that nobody could end does not hold."""
     await SettingsFile(settings_path(config)).save(Choices(paused=True))
     told: list[Detection] = []
-    service = Service(structs.replace(config, mqtt=MqttConfig()))
+    service = Service(without_broker(config))
     task = asyncio.create_task(service.run(on_detection=told.append))
     await eventually(lambda: told)
     service.stop()
@@ -153,3 +154,50 @@ async def test_what_is_restored_is_said(config: Config, caplog: pytest.LogCaptur
     assert "listening is paused, as chosen over MQTT" in caplog.text
     assert "changed over MQTT in profile night: Loud" in caplog.text
     assert "there is no profile 'gone'" in caplog.text
+
+
+def without_broker(config: Config) -> Config:
+    """The same box, without MQTT."""
+    return structs.replace(config, mqtt=MqttConfig())
+
+
+async def test_a_cancelled_run_is_cancelled(config: Config) -> None:
+    """The cancellation reaches the caller, the broker says offline, and no task of the run is left."""
+    detected: list[Detection] = []
+    assert config.mqtt.port is not None
+    async with listening(config.mqtt.port) as ear:
+        task = asyncio.create_task(Service(config).run(on_detection=detected.append))
+        await eventually(lambda: detected and ear.last("availability") == b"online")
+        names = {"monitor", "listen to hall", "publish", "mqtt", "health"}
+        assert names <= {each.get_name() for each in asyncio.all_tasks()}
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert not names & {each.get_name() for each in asyncio.all_tasks()}
+        await eventually(lambda: ear.last("availability") == b"offline")
+    assert task.cancelled()
+
+
+async def test_a_timeout_around_a_run_expires(config: Config) -> None:
+    """The caller gets its TimeoutError, and the next run ends in the log what was on."""
+    detected: list[Detection] = []
+    limit = asyncio.timeout(None)
+
+    def expire(detection: Detection) -> None:
+        detected.append(detection)
+        limit.reschedule(asyncio.get_running_loop().time())
+
+    with pytest.raises(TimeoutError):
+        async with limit:
+            await Service(without_broker(config)).run(on_detection=expire)
+    assert [detection.phase for detection in detected] == [Phase.STARTED]
+    log = EventLog(Path(config.events.path or ""), keep_days=365, max_mb=100)
+    assert await log.end_interrupted() == 1
+    await log.close()
+
+
+async def test_the_end_of_its_duration_is_no_cancellation(config: Config) -> None:
+    """A run that ends in order returns, and ends the sound that is on."""
+    detected: list[Detection] = []
+    assert await Service(without_broker(config)).run(on_detection=detected.append, duration=2.0) is None
+    assert [detection.phase for detection in detected] == [Phase.STARTED, Phase.ENDED]
