@@ -14,10 +14,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from monitor.zoo.build.export import largest_difference, metadata_for, save_proven
+from monitor.zoo.build.export import Expected, save_proven
 from monitor.zoo.build.quantize import quantize
 from monitor.zoo.build.torch_graph import to_onnx
-from monitor.zoo.quantization import SUFFIX, Quantization, read_quantization
+from monitor.zoo.metadata import SUFFIX, Quantization, metadata_for, read_quantization
 
 from .calibrate import Calibration
 from .catalogue import Recipe
@@ -70,7 +70,7 @@ def write(
     `calibration`: windows [15600] of real sound that the ranges of activations are taken from. Raises `ModelError`.
     """
     model = tidy(to_onnx(delivered.eval(), WINDOW, None))
-    difference = save_proven(model, path, metadata, lambda part: largest_difference(delivered, part, WINDOW), PARITY)
+    difference = save_proven(model, path, metadata, Expected.of(delivered, WINDOW).difference, PARITY)
     small = path.with_name(path.stem + SUFFIX + ".onnx")
     quantize(path, small, calibration, read_quantization(path.stem, metadata))
     return difference, small

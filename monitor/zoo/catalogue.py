@@ -5,14 +5,16 @@ from __future__ import annotations
 import importlib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from types import MappingProxyType, ModuleType
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from monitor.errors import ModelError
+from monitor.config.paths import cache_folder
+from monitor.errors import ModelError, UsageError, suggestion
 
 if TYPE_CHECKING:
-    from monitor.zoo.family import Family
+    from monitor.zoo.family import AnyFamily
 
 FAMILIES: Mapping[str, str] = MappingProxyType(
     {
@@ -60,23 +62,37 @@ class Checkpoint:
     beside: tuple[str, ...] = ()
     """Addresses of small files that reading the weights needs in the same folder."""
 
+    @property
+    def cached(self) -> Path:
+        """Where the downloaded file is kept, in a folder of its own."""
+        return cache_folder() / "checkpoints" / self.name / self.file
 
-def load_family(name: str) -> Family:
-    """The family of this name. Raises `ModelError` for an unknown one, or where a package that it needs is missing."""
+
+def load_family(name: str) -> AnyFamily:
+    """Return the family of this name. Raises `ModelError` if it is unknown or a package that it needs is missing."""
     if name not in FAMILIES:
-        raise ModelError(f"there is no model family {name!r}; there are {', '.join(FAMILIES)}")
-    family: Family = load(FAMILIES[name], "importing models").FAMILY
+        raise ModelError(f"unknown model family {name!r}; {suggestion(name, FAMILIES)}")
+    family: AnyFamily = load_zoo_module(FAMILIES[name], "importing models").FAMILY
     return family
 
 
-def load(module: str, purpose: str) -> ModuleType:
-    """A module of the zoo. Raises `ModelError` where a package that the `purpose` needs is missing."""
+def load_zoo_module(module: str, purpose: str) -> ModuleType:
+    """Import a module of the zoo. Raises `ModelError` if a package that the `purpose` needs is missing."""
     try:
         return importlib.import_module(module)
     except ModuleNotFoundError as error:
         if (error.name or "").startswith("monitor"):
             raise
-        raise ModelError(f"{purpose} needs the package {error.name}: install the extra 'zoo'") from error
+        raise ModelError(
+            f"{purpose} requires the package {error.name}: install it with `pip install 'sound-monitor[zoo]'`"
+        ) from error
+
+
+def published(name: str) -> Checkpoint:
+    """Return the checkpoint of this name. Raises `UsageError` with the nearest name."""
+    if name not in CHECKPOINTS:
+        raise UsageError(f"unknown published model {name!r}; {suggestion(name, CHECKPOINTS)}")
+    return CHECKPOINTS[name]
 
 
 def _zenodo(record: int, file: str) -> str:

@@ -1,42 +1,66 @@
-"""What the zoo knows about a family of networks, beside the network itself."""
+"""What the zoo knows about a family of networks beside the network itself."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, Generic, TypeAlias
 
 from torch import Tensor, nn
 
 from monitor.zoo.build.checkpoint import read_checkpoint
-from monitor.zoo.build.export import metadata_for
-from monitor.zoo.quantization import Quantization
+from monitor.zoo.build.export import NetworkT, export_network
+from monitor.zoo.metadata import Quantization, metadata_for
 
 StateDict = Mapping[str, Tensor]
 
 
-def as_it_is(network: nn.Module) -> nn.Module:
+@dataclass(frozen=True, slots=True)
+class ModelSpec:
+    """What a model file is to be."""
+
+    name: str
+    window: int
+    """Samples."""
+    licence: str
+    source: str
+    half: bool = False
+    """Weights and activations in float16."""
+
+
+@dataclass(frozen=True, slots=True)
+class Exported:
+    """What is known of a model file that has just been written."""
+
+    difference: float
+    """Largest difference of its answers from those of the published network."""
+    remark: str = ""
+    """What the user should know about it."""
+
+
+def unfolded(network: nn.Module) -> nn.Module:
     """The fold of a network that has nothing to fold."""
     return network
 
 
 @dataclass(frozen=True, slots=True)
-class Family:
+class Family(Generic[NetworkT]):
     """One architecture whose published weights can be imported."""
 
     name: str
 
     sample_rate: int
-    """Hertz"""
+    """Hertz."""
 
     window: int
-    """Samples a window, as published."""
+    """Samples in a window, as published."""
 
     shortest: int
-    """Samples of the shortest window that the architecture takes; equal to `window` where it is fixed."""
+    """Samples of the shortest window that the architecture takes; equal to `window` if the window is fixed."""
 
     labels: Callable[[], tuple[str, ...]]
 
-    build: Callable[[StateDict, int], nn.Module]
-    """State dict and samples a window to the exact network, in eval mode.
+    build: Callable[[StateDict, int], NetworkT]
+    """Make the exact network, in eval mode, from a state dict and the number of samples in a window.
 
     Raises `ModelError` that names keys that are missing, unexpected or of another shape. The network has its front end
     in a module called `frontend`, and maps float32[batch, samples] in [-1, 1] to probabilities float32[batch, classes]
@@ -48,34 +72,57 @@ class Family:
     description: str
 
     read: Callable[[Path], StateDict] = read_checkpoint
-    """A published file to the state dict that `build` takes. Raises `ModelError`."""
+    """Read the state dict that `build` takes from a published file. Raises `ModelError`."""
 
-    fold: Callable[[nn.Module], nn.Module] = as_it_is
-    """The network that `build` made to an equivalent one that runs faster; the one that is exported."""
+    fold: Callable[[NetworkT], nn.Module] = unfolded
+    """Make an equivalent network that runs faster, the one to export, from the one that `build` made."""
 
     variable: bool = False
-    """Whether one exported file takes windows of any length from `shortest` on."""
+    """Whether one exported file takes windows of any length from `shortest` up."""
 
     quantization: Quantization = field(default_factory=Quantization)
 
-    def metadata(self, name: str, window: int, licence: str, source: str) -> dict[str, str]:
-        """What a model file of this family says about itself; `window` in samples.
+    def export(self, checkpoint: Path, target: Path, spec: ModelSpec) -> Exported:
+        """Write a published checkpoint as the model file `target`.
 
-        One without classes of its own says that it needs prompts instead.
+        Raises `ModelError`, and leaves what was there, if the file does not answer as the network does.
+        """
+        difference = export_network(
+            self.build(self.read(checkpoint), spec.window),
+            target,
+            self.metadata(spec),
+            window=spec.window,
+            shortest=self.shortest if self.variable else None,
+            half=spec.half,
+            fold=self.fold,
+        )
+        return Exported(difference)
+
+    def metadata(self, spec: ModelSpec) -> dict[str, str]:
+        """Return the metadata of a model file of this family.
+
+        A file without classes of its own says that it requires prompts instead.
         """
         labels = self.labels()
         metadata = metadata_for(
-            name,
+            spec.name,
             family=self.name,
             sample_rate=self.sample_rate,
-            window=window,
+            window=spec.window,
             labels=labels,
-            licence=licence,
-            source=source,
+            licence=spec.licence,
+            source=spec.source,
             description=self.description,
             quantization=self.quantization,
         )
         if not labels:
             del metadata["labels"]
             metadata["prompts"] = "required"
-        return metadata
+        return metadata | ({"precision": "half"} if spec.half else {})
+
+    def spec(self, name: str, window: int | None = None) -> ModelSpec:
+        """Describe a model under the family's own licence; `window` in samples, by default as published."""
+        return ModelSpec(name, self.window if window is None else window, self.licence, self.source)
+
+
+AnyFamily: TypeAlias = Family[Any]

@@ -22,7 +22,7 @@ from monitor.messages import Samples
 from monitor.zoo.build.export import sounds
 from monitor.zoo.families.ced import Ced
 from monitor.zoo.families.convnext import ChannelNorm
-from monitor.zoo.family import Family, StateDict
+from monitor.zoo.family import AnyFamily, StateDict
 from monitor.zoo.layers.log_mel import LogMel
 from monitor.zoo.layers.mel import slaney_bank
 from monitor.zoo.layers.vit import Size
@@ -89,12 +89,12 @@ class PublishedChannelNorm(nn.Module):
         return self.weight * (centred / torch.sqrt(centred.pow(2).mean(1, keepdim=True) + self.eps)) + self.bias
 
 
-def published(family: Family, checkpoint: Path | None) -> Published:
+def published(family: AnyFamily, checkpoint: Path | None) -> Published:
     """The published form of a family, with the weights of `checkpoint` or seeded ones."""
     return FORMS.get(family.name, _in_pytorch)(family, checkpoint)
 
 
-def _in_pytorch(family: Family, checkpoint: Path | None) -> Published:
+def _in_pytorch(family: AnyFamily, checkpoint: Path | None) -> Published:
     """Our network before anything is folded, with the log-mel and the channel norms of the published code."""
     state = family.read(checkpoint) if checkpoint else state_dict(_shapes(family))
     network = family.build(state, family.window)
@@ -108,7 +108,7 @@ def _in_pytorch(family: Family, checkpoint: Path | None) -> Published:
     return Published(state, {"PyTorch": lambda waveform: network(torch.from_numpy(waveform))})
 
 
-def _ast(family: Family, checkpoint: Path | None) -> Published:
+def _ast(family: AnyFamily, checkpoint: Path | None) -> Published:
     """transformers' AST, behind its feature extractor and alone."""
     if checkpoint:
         network = ASTForAudioClassification.from_pretrained(checkpoint, attn_implementation="eager").eval()
@@ -124,7 +124,7 @@ def _ast(family: Family, checkpoint: Path | None) -> Published:
     return Published(network.state_dict(), _with_and_without(features, network, family.window))
 
 
-def _clap(family: Family, checkpoint: Path | None) -> Published:
+def _clap(family: AnyFamily, checkpoint: Path | None) -> Published:
     """The audio tower of transformers' CLAP, behind its feature extractor and alone."""
     if checkpoint:
         network = ClapModel.from_pretrained(checkpoint).eval()
@@ -141,14 +141,14 @@ def _clap(family: Family, checkpoint: Path | None) -> Published:
     return Published(network.state_dict(), tower)
 
 
-def _yamnet(family: Family, checkpoint: Path | None) -> Published:
+def _yamnet(family: AnyFamily, checkpoint: Path | None) -> Published:
     """The published file itself."""
     if checkpoint is None:
         raise SystemExit("yamnet: name the published TFLite file with --checkpoint")
     return Published(family.read(checkpoint), {"LiteRT": in_litert(checkpoint)})
 
 
-FORMS: dict[str, Callable[[Family, Path | None], Published]] = {"ast": _ast, "clap": _clap, "yamnet": _yamnet}
+FORMS: dict[str, Callable[[AnyFamily, Path | None], Published]] = {"ast": _ast, "clap": _clap, "yamnet": _yamnet}
 """Families that others' packages hold."""
 
 
@@ -163,7 +163,7 @@ def _with_and_without(
     }
 
 
-def _shapes(family: Family) -> dict[str, tuple[int, ...]]:
+def _shapes(family: AnyFamily) -> dict[str, tuple[int, ...]]:
     """The published keys and their shapes."""
     if family.name == "ced":
         network = Ced(CED_TINY, len(family.labels()))

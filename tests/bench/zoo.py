@@ -21,10 +21,10 @@ from pathlib import Path
 import torch
 
 from monitor.messages import Samples
-from monitor.zoo.build.export import export, sounds
+from monitor.zoo.build.export import export_network, sounds
 from monitor.zoo.build.quantize import quantize
 from monitor.zoo.catalogue import load_family
-from monitor.zoo.family import Family, StateDict
+from monitor.zoo.family import AnyFamily, StateDict
 from tests.bench.published import published
 from tests.bench.runtimes import Contender, in_onnx_runtime, in_openvino
 from tests.zoo.seeded import clip
@@ -36,7 +36,7 @@ Spent = dict[str, list[tuple[float, float]]]
 """Seconds of processor time and of wall time of each contender in each round."""
 
 
-def contenders(family: Family, checkpoint: Path | None, folder: Path) -> dict[str, Contender]:
+def contenders(family: AnyFamily, checkpoint: Path | None, folder: Path) -> dict[str, Contender]:
     """What is compared, by name; the first is what the others are compared with."""
     theirs = published(family, checkpoint)
     ours = files(family, theirs.state, folder)
@@ -47,18 +47,17 @@ def contenders(family: Family, checkpoint: Path | None, folder: Path) -> dict[st
     )
 
 
-def files(family: Family, state: StateDict, folder: Path) -> dict[str, Path]:
+def files(family: AnyFamily, state: StateDict, folder: Path) -> dict[str, Path]:
     """Our files of a network, by their kind."""
     network = family.build(state, family.window)
     floating = folder / "float32.onnx"
-    metadata = family.metadata(family.name, family.window, family.licence, family.source)
-    difference = export(
-        family.fold(network),
+    difference = export_network(
+        network,
         floating,
-        metadata,
+        family.metadata(family.spec(family.name)),
         window=family.window,
         shortest=family.shortest if family.variable else None,
-        outputs=("probabilities", "embedding") if family.labels() else ("embedding",),
+        fold=family.fold,
     )
     print(f"{family.name}: the exported file differs from the network by {difference:.1e}")
     kinds = {"int8": family.quantization}

@@ -12,7 +12,7 @@ import pytest
 
 from monitor.classify.card import read_card
 from monitor.errors import ModelError
-from monitor.zoo.quantization import Quantization, as_metadata
+from monitor.zoo.metadata import Quantization, as_metadata
 
 torch = pytest.importorskip("torch", reason="the training recipe needs torch; the bundled model does not")
 onnx = pytest.importorskip("onnx", reason="exporting needs onnx")
@@ -188,12 +188,12 @@ def test_a_channel_scale_is_in_the_weights_and_int8_runs_through(
 
 
 def test_an_answer_that_differs_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(deliver, "largest_difference", lambda *_: 2e-5)
+    monkeypatch.setattr(deliver.Expected, "difference", lambda *_: 2e-5)
     monkeypatch.setattr(deliver, "to_onnx", lambda *_: tiny_graph())
     path = tmp_path / "bad.onnx"
     path.write_bytes(b"the old one")
     delivered = deliver.Delivered(RECIPES["branch"].make(), *calibrations().values())
-    with pytest.raises(ModelError, match=r"differs from the network by 2\.0e-05"):
+    with pytest.raises(ModelError, match=r"answers differ from the network by 2\.0e-05"):
         deliver.write(delivered, path, {"format": "1"}, sounds(1))
     assert path.read_bytes() == b"the old one"
     assert list(tmp_path.iterdir()) == [path]

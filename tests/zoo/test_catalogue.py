@@ -35,7 +35,7 @@ def test_a_family_goes_by_its_name(name: str) -> None:
 
 def test_an_unknown_family_is_refused_with_what_there_is() -> None:
     """The message names the families."""
-    with pytest.raises(ModelError, match=r"no model family 'vgg'.* panns-cnn14"):
+    with pytest.raises(ModelError, match=r"unknown model family 'vgg'; known: .* panns-cnn14"):
         load_family("vgg")
 
 
@@ -56,7 +56,7 @@ def test_without_torch_a_family_says_what_to_install() -> None:
         "except ModelError as error:\n"
         "    print(error)\n"
     )
-    assert said == "importing models needs the package torch: install the extra 'zoo'\n"
+    assert said == "importing models requires the package torch: install it with `pip install 'sound-monitor[zoo]'`\n"
 
 
 def test_the_catalogue_loads_no_torch() -> None:

@@ -18,14 +18,14 @@ from transformers import ASTConfig, ASTForAudioClassification
 
 from monitor.__main__ import main
 from monitor.zoo.build.checkpoint import load_strict
-from monitor.zoo.build.reference import answers
+from monitor.zoo.build.export import network_answers
 from monitor.zoo.catalogue import FAMILIES, load_family
 from monitor.zoo.families.cnn14 import Cnn14
 from monitor.zoo.families.convnext import ConvNeXt
 from monitor.zoo.families.mobilenetv1 import MobileNetV1
 from monitor.zoo.families.mobilenetv2 import MobileNetV2
 from monitor.zoo.families.wavegram import WavegramLogmelCnn14
-from monitor.zoo.family import Family, StateDict
+from monitor.zoo.family import AnyFamily, StateDict
 from tests.parts.cli import Program
 from tests.parts.small_ced import write_small_ced
 from tests.parts.sounds import RATE, bursts, write_wav
@@ -85,7 +85,7 @@ SMALL = {
 }
 
 
-def family_of(name: str, small: Small, monkeypatch: pytest.MonkeyPatch) -> Family:
+def family_of(name: str, small: Small, monkeypatch: pytest.MonkeyPatch) -> AnyFamily:
     """The family; where it has one size only, with the small network in its place."""
     family, make = load_family(name), small.network
     if make is None:
@@ -139,7 +139,7 @@ def test_a_family_is_imported_and_hears(name: str, program: Program, monkeypatch
         labels, scores, embeddings, times = (saved[key] for key in ("labels", "probabilities", "embeddings", "times"))
     ends = [round(time * rate) for time in times[:-1]]  # the last window may reach beyond the file
     windows = (np.stack([pcm[end - window : end] for end in ends]) / 32768).astype(np.float32)
-    wanted = answers(family.build(family.read(checkpoint), window), windows)
+    wanted = network_answers(family.build(family.read(checkpoint), window), windows)
     for given, truth in zip((scores, embeddings)[-len(wanted) :], wanted, strict=True):
         np.testing.assert_allclose(given[:-1], truth, rtol=0, atol=1e-4 * max(1, np.abs(truth).max()))
 

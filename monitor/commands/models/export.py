@@ -2,20 +2,27 @@
 
 from argparse import Namespace
 
-from monitor.commands.models.making import make
-from monitor.commands.models.orders import ordered
-from monitor.commands.models.pull import cached, published
+from monitor.commands.models.report import build_and_print
 from monitor.errors import ModelError
+from monitor.zoo.catalogue import published
+from monitor.zoo.make import plan_build
 
 
 def main(arguments: Namespace) -> int:
-    """Make the model; raises `ModelError` where the checkpoint has not been downloaded."""
+    """Make the model; raises `ModelError` if the checkpoint has not been downloaded."""
     checkpoint = published(arguments.checkpoint)
-    path = cached(checkpoint)
-    if not path.exists():
-        raise ModelError(f"{path} is not there: get it by `sound-monitor models pull {checkpoint.name}`")
-    make(
-        ordered(arguments, checkpoint.family, checkpoint.name, licence=checkpoint.licence, source=checkpoint.source),
-        path,
+    if not checkpoint.cached.exists():
+        raise ModelError(
+            f"{checkpoint.cached} does not exist: download it with `sound-monitor models pull {checkpoint.name}`"
+        )
+    plan = plan_build(
+        checkpoint.family,
+        arguments.name,
+        checkpoint=checkpoint,
+        output=arguments.output,
+        seconds=arguments.window,
+        half=arguments.half,
+        recordings=arguments.int8,
     )
+    build_and_print(plan, checkpoint.cached)
     return 0

@@ -8,7 +8,7 @@ import yaml
 
 from monitor.classify.graph import Graph
 from monitor.classify.open import describe_model, find_model
-from monitor.commands.models.places import short
+from monitor.commands.models.report import short
 from monitor.commands.output import print_facts
 
 SHOWN = {"format", "name", "family", "sample_rate", "window", "labels", "licence", "source", "description"}

@@ -6,7 +6,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from monitor.classify.open import describe_model, find_model, model_files
-from monitor.commands.models.places import short
+from monitor.commands.models.report import short
 from monitor.commands.output import print_table
 from monitor.config.paths import model_folders
 from monitor.errors import ModelError

@@ -1,6 +1,6 @@
-"""How far the answers of a quantised model are from those of the float model that it was made of."""
+"""How far the answers of a model file are from those of what it was made of. Loads no torch."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,8 +13,24 @@ from monitor.onnx import open_session, ort
 
 SCORES, EMBEDDING = "probabilities", "embedding"
 """Outputs of a model."""
-DETECTED = 0.5
-"""A score from which a class counts as detected."""
+
+
+def largest_difference(given: Sequence[Samples], wanted: Sequence[Samples]) -> float:
+    """Return the largest difference between answers: probabilities and embeddings, each float32[n, ...].
+
+    An output whose largest value exceeds 1, as an embedding's may, is measured relative to that value. NaN if an answer
+    is NaN.
+    """
+    differences = [
+        np.abs(one - other).max() / max(1.0, np.abs(other).max()) for one, other in zip(given, wanted, strict=True)
+    ]
+    return float(np.max(differences))
+
+
+def alone(run: Callable[[Samples], Sequence[Samples | None]], waveforms: Samples) -> list[Samples]:
+    """Return a model's answers to float32[n, samples], each row run on its own, without outputs that it lacks."""
+    rows = [run(row[None]) for row in waveforms]
+    return [np.concatenate(parts) for parts in zip(*rows, strict=True) if parts[0] is not None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,43 +44,49 @@ class Drift:
     """Mean difference of the probabilities, over all classes."""
     top1: float
     """Share of the windows whose best class is the same."""
-    ranking: float | None
-    """Mean average precision against what the float model detects (0.5 or more); None where it detects nothing."""
 
 
-def drift(float_path: Path, int8_path: Path, waveforms: Iterable[Samples]) -> Drift:
-    """Compare two models on waveforms float32[samples] in [-1, 1], one at a time. Raises `ModelError`."""
+@dataclass(frozen=True, slots=True)
+class Likeness:
+    """How far the embeddings of a quantised model point the float model's way, over windows of sound."""
+
+    windows: int
+    mean: float
+    """Mean cosine between the two models' embeddings of a window."""
+    least: float
+    """The smallest cosine."""
+
+
+def compare_models(float_path: Path, int8_path: Path, waveforms: Iterable[Samples]) -> Drift | Likeness:
+    """Compare two models on waveforms float32[samples] in [-1, 1], one at a time.
+
+    Models are compared by their scores, those without classes of their own by their embeddings. Raises `ModelError`.
+    """
     reference, quantised = _open(float_path), _open(int8_path)
-    answers = [(_answer(reference, SCORES, w), _answer(quantised, SCORES, w)) for w in waveforms]
+    output = SCORES if any(one.name == SCORES for one in reference.get_outputs()) else EMBEDDING
+    answers = [(_answer(reference, output, w), _answer(quantised, output, w)) for w in waveforms]
     if not answers:
         raise ModelError(f"{int8_path}: no sound to compare with {float_path} on")
-    wanted, given = (np.stack(scores) for scores in zip(*answers, strict=True))
+    wanted, given = (np.stack(rows) for rows in zip(*answers, strict=True))
     if wanted.shape != given.shape:
         raise ModelError(f"{int8_path}: has {given.shape[1]} classes, {float_path} has {wanted.shape[1]}")
+    return _drift(wanted, given) if output == SCORES else _likeness(wanted, given)
+
+
+def _drift(wanted: Samples, given: Samples) -> Drift:
     difference = np.abs(wanted - given)
-    detected = wanted >= DETECTED
-    ranked = [average_precision(given[:, c], detected[:, c]) for c in np.flatnonzero(detected.any(axis=0))]
     return Drift(
         windows=len(wanted),
         largest=float(difference.max()),
         mean=float(difference.mean()),
         top1=float((wanted.argmax(axis=1) == given.argmax(axis=1)).mean()),
-        ranking=float(np.mean(ranked)) if ranked else None,
     )
 
 
-def likeness(float_path: Path, int8_path: Path, waveforms: Iterable[Samples]) -> Samples:
-    """Cosines float32[n] of two models' embeddings of waveforms float32[samples] in [-1, 1], one at a time.
-
-    What `drift` is to models that have no classes of their own. Raises `ModelError`.
-    """
-    reference, quantised = _open(float_path), _open(int8_path)
-    answers = [(_answer(reference, EMBEDDING, w), _answer(quantised, EMBEDDING, w)) for w in waveforms]
-    if not answers:
-        raise ModelError(f"{int8_path}: no sound to compare with {float_path} on")
-    wanted, given = (np.stack(vectors) for vectors in zip(*answers, strict=True))
+def _likeness(wanted: Samples, given: Samples) -> Likeness:
     lengths = np.linalg.norm(wanted, axis=1) * np.linalg.norm(given, axis=1)
-    return np.asarray((wanted * given).sum(axis=1) / lengths, np.float32)
+    cosines = (wanted * given).sum(axis=1) / lengths
+    return Likeness(windows=len(wanted), mean=float(cosines.mean()), least=float(cosines.min()))
 
 
 def average_precision(scores: Samples, positive: NDArray[np.bool_]) -> float:
@@ -78,7 +100,7 @@ def _open(path: Path) -> ort.InferenceSession:
     try:
         return open_session(path)
     except Exception as error:  # ONNX Runtime's errors have no common base
-        raise ModelError(f"{path}: not a model that ONNX Runtime can load") from error
+        raise ModelError(f"{path}: ONNX Runtime cannot load this model") from error
 
 
 def _answer(session: ort.InferenceSession, output: str, waveform: Samples) -> Samples:

@@ -20,7 +20,7 @@ LEAST = 1e-3
 """Share of the highest peak, or weight, that a channel counts as having at least: it may be dead."""
 TINY = float(np.finfo(np.float32).tiny)
 
-Weights = NDArray[np.float32]
+_Weights = NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +64,7 @@ def pairs(graph: onnx.GraphProto) -> Iterator[Pair]:
                 yield Pair(weight, bias, between, next_weight, depthwise=width < channels)
 
 
-def equalize(model: onnx.ModelProto, peaks: Mapping[str, Weights]) -> None:
+def equalize(model: onnx.ModelProto, peaks: Mapping[str, _Weights]) -> None:
     """Rescale in place the weights of all pairs.
 
     `peaks`: float32[channels] for each tensor between two, the largest magnitude of each of its channels.
@@ -83,7 +83,7 @@ def equalize(model: onnx.ModelProto, peaks: Mapping[str, Weights]) -> None:
             tensors[name].CopyFrom(numpy_helper.from_array(values, name))
 
 
-def _factors(peaks: Weights, mixing: Weights | None) -> Weights:
+def _factors(peaks: _Weights, mixing: _Weights | None) -> _Weights:
     """What to multiply each channel by, of geometric mean one; `mixing`: weights [out, channels, ...] that mix them."""
     loudness = np.maximum(peaks, max(LEAST * peaks.max(), TINY))
     if mixing is None:
@@ -95,5 +95,5 @@ def _factors(peaks: Weights, mixing: Weights | None) -> Weights:
     return np.asarray(factors / np.exp(np.log(factors).mean()), np.float32)
 
 
-def _along_first(factor: Weights, weights: Weights) -> Weights:
+def _along_first(factor: _Weights, weights: _Weights) -> _Weights:
     return factor.reshape(-1, *[1] * (weights.ndim - 1))

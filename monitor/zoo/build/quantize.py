@@ -26,7 +26,7 @@ from monitor.messages import Samples
 from monitor.onnx import open_session
 from monitor.zoo.build.equalize import equalize, pairs
 from monitor.zoo.build.int8_graph import FLOAT_OUTPUT, FOLLOWERS, LAYERS, load_float, nodes_to_quantize, unround_outputs
-from monitor.zoo.quantization import SUFFIX, Quantization
+from monitor.zoo.metadata import SUFFIX, Quantization
 
 FRONT_END = "frontend"
 """Module that stays float in every network."""

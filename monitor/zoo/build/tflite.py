@@ -30,21 +30,21 @@ TYPES = {
     tflite.TensorType.UINT8: "u1",
 }
 
-Weights = NDArray[np.float32]
+_Weights = NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True)
-class Layer:
+class TfliteLayer:
     """One operator with weights, in TensorFlow's layout."""
 
     kind: str
     """convolution: [out, height, width, in]; depthwise: [1, height, width, channels]; dense: [out, in]."""
-    weight: Weights
-    bias: Weights
+    weight: _Weights
+    bias: _Weights
     """[out]; zeros where the file has none."""
 
 
-def read_layers(path: Path) -> list[Layer]:
+def read_layers(path: Path) -> list[TfliteLayer]:
     """All layers of the file's first graph. Raises `ModelError` for a file that is missing or damaged."""
     try:
         content = path.read_bytes()
@@ -58,7 +58,7 @@ def read_layers(path: Path) -> list[Layer]:
         raise ModelError(f"{path}: not a complete TensorFlow Lite file of 8-bit or float weights ({error})") from error
 
 
-def _layers(model: tflite.Model) -> Iterator[Layer]:
+def _layers(model: tflite.Model) -> Iterator[TfliteLayer]:
     graph = model.Subgraphs(0)
     stored: dict[int, int] = {}
     for number in range(graph.OperatorsLength()):
@@ -73,10 +73,10 @@ def _layers(model: tflite.Model) -> Iterator[Layer]:
             out = weight.shape[-1] if LAYERS[kind] == "depthwise" else len(weight)
             given = [index for index in rest if index >= 0]
             bias = _tensor(model, graph, given[0]) if given else np.zeros(out, np.float32)
-            yield Layer(LAYERS[kind], weight, bias)
+            yield TfliteLayer(LAYERS[kind], weight, bias)
 
 
-def _tensor(model: tflite.Model, graph: tflite.SubGraph, index: int) -> Weights:
+def _tensor(model: tflite.Model, graph: tflite.SubGraph, index: int) -> _Weights:
     """A constant tensor in float32."""
     tensor = graph.Tensors(index)
     data = model.Buffers(tensor.Buffer()).DataAsNumpy()
@@ -87,5 +87,5 @@ def _tensor(model: tflite.Model, graph: tflite.SubGraph, index: int) -> Weights:
     shape = [1] * values.ndim
     shape[quantization.QuantizedDimension()] = -1  # of one, for a tensor with one scale
     scale = quantization.ScaleAsNumpy().astype(np.float32).reshape(shape)
-    steps: Weights = (values.astype(np.int32) - quantization.ZeroPointAsNumpy().reshape(shape)).astype(np.float32)
+    steps: _Weights = (values.astype(np.int32) - quantization.ZeroPointAsNumpy().reshape(shape)).astype(np.float32)
     return np.asarray(scale * steps, np.float32)

@@ -15,8 +15,8 @@ from monitor.zoo.family import Family, StateDict
 from monitor.zoo.layers.kaldi import KaldiSpectrum
 from monitor.zoo.layers.log_mel import LogMel
 from monitor.zoo.layers.mel import kaldi_bank, used_bins
-from monitor.zoo.layers.vit import Block, Size, size_of, split_qkv
-from monitor.zoo.quantization import Quantization
+from monitor.zoo.layers.vit import Size, ViTBlock, size_of, split_qkv
+from monitor.zoo.metadata import Quantization
 
 RATE = 16_000
 FRAME, HOP = 400, 160
@@ -75,7 +75,7 @@ class Ast(nn.Module):
         self.dist_token = nn.Parameter(torch.zeros(1, 1, width))
         self.pos_embed = nn.Parameter(torch.zeros(1, TOKENS + ROWS * COLUMNS, width))
         self.patch_embed = nn.ModuleDict({"proj": nn.Conv2d(1, width, PATCH, STRIDE)})
-        self.blocks = nn.ModuleList(Block(width, size.hidden, EPSILON) for _ in range(size.depth))
+        self.blocks = nn.ModuleList(ViTBlock(width, size.hidden, EPSILON) for _ in range(size.depth))
         self.norm = nn.LayerNorm(width, EPSILON)
         self.mlp_head = nn.Sequential(nn.LayerNorm(width, EPSILON), nn.Linear(width, classes))
 
@@ -92,7 +92,7 @@ class Ast(nn.Module):
         return self.mlp_head(embedding).sigmoid(), embedding
 
 
-def build(state: StateDict, window: int) -> Ast:
+def _build(state: StateDict, window: int) -> Ast:
     """The network of the published weights, for windows of `window` samples.
 
     At 10.24 s it answers as transformers' ASTForAudioClassification does behind its ASTFeatureExtractor. For another
@@ -149,7 +149,7 @@ FAMILY = Family(
     window=163_840,
     shortest=FRAME + (PATCH - 1) * HOP,
     labels=labels,
-    build=build,
+    build=_build,
     licence="BSD-3-Clause",
     source="https://github.com/YuanGongND/ast",
     description="Audio Spectrogram Transformer: AudioSet mAP 0.459 as published; 87 M parameters",

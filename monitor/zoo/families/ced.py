@@ -12,8 +12,8 @@ from monitor.zoo.families.audioset import labels
 from monitor.zoo.family import Family, StateDict
 from monitor.zoo.layers.log_mel import DECIBELS, HannSpectrum, LogMel
 from monitor.zoo.layers.mel import htk_bank, used_bins
-from monitor.zoo.layers.vit import Block, Size, size_of, split_qkv
-from monitor.zoo.quantization import Quantization
+from monitor.zoo.layers.vit import Size, ViTBlock, size_of, split_qkv
+from monitor.zoo.metadata import Quantization
 
 RATE = 16_000
 SIZE, HOP = 512, 160
@@ -43,7 +43,7 @@ class Ced(nn.Module):
         self.patch_embed = nn.ModuleDict({"proj": nn.Conv2d(1, width, PATCH, PATCH)})
         self.time_pos_embed = nn.Parameter(torch.zeros(1, width, 1, LONGEST // PATCH))
         self.freq_pos_embed = nn.Parameter(torch.zeros(1, width, ROWS, 1))
-        self.blocks = nn.ModuleList(Block(width, size.hidden, EPSILON) for _ in range(size.depth))
+        self.blocks = nn.ModuleList(ViTBlock(width, size.hidden, EPSILON) for _ in range(size.depth))
         self.norm = nn.LayerNorm(width, EPSILON)
         self.outputlayer = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, classes))
 
@@ -60,7 +60,7 @@ class Ced(nn.Module):
         return self.outputlayer(embedding).sigmoid(), embedding
 
 
-def build(state: StateDict, window: int) -> Ced:
+def _build(state: StateDict, window: int) -> Ced:
     """The network of the published weights, of any size of CED, for windows of up to `window` samples.
 
     Each row answers as the authors' code does for that row alone; in a batch, theirs cuts the quiet values of all rows
@@ -88,7 +88,7 @@ FAMILY = Family(
     window=160_000,
     shortest=(PATCH - 1) * HOP,
     labels=labels,
-    build=build,
+    build=_build,
     licence="Apache-2.0",
     source="https://github.com/RicherMans/CED",
     description="Consistent ensemble distillation: AudioSet mAP 0.481 (Tiny) and 0.490 (Mini) as published",

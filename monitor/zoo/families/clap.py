@@ -17,12 +17,12 @@ from pathlib import Path
 from monitor.errors import ModelError
 from monitor.files import sha256, written_whole
 from monitor.zoo.build.checkpoint import read_checkpoint
-from monitor.zoo.build.export import export
-from monitor.zoo.families.clap_audio import RATE, SHORTEST, WINDOW, build_audio, fold_audio
+from monitor.zoo.build.export import export_network
+from monitor.zoo.families.clap_audio import RATE, SHORTEST, WINDOW, ClapAudioTower, build_audio, fold_audio
 from monitor.zoo.families.clap_state import scale_of
 from monitor.zoo.families.clap_text import build_text, export_text, longest
-from monitor.zoo.family import Family
-from monitor.zoo.quantization import Quantization
+from monitor.zoo.family import Exported, Family, ModelSpec
+from monitor.zoo.metadata import Quantization
 
 TOKENIZER = "tokenizer.json"
 
@@ -32,7 +32,24 @@ def no_labels() -> tuple[str, ...]:
     return ()
 
 
-FAMILY = Family(
+class ClapFamily(Family[ClapAudioTower]):
+    """The audio tower, which gives embeddings alone, and the text tower that is written beside it."""
+
+    __slots__ = ()
+
+    def export(self, checkpoint: Path, target: Path, spec: ModelSpec) -> Exported:
+        """Write both towers; the audio tower alone if there is no tokenizer beside the checkpoint."""
+        if checkpoint.with_name(TOKENIZER).is_file():
+            return Exported(export_towers(checkpoint, target, spec))
+        alone = super().export(checkpoint, target, spec)
+        remark = (
+            f"there is no {TOKENIZER} beside {checkpoint}, which reading prompts requires: only the audio tower was "
+            f"made, for its embeddings. Put the published {TOKENIZER} into that folder and import again."
+        )
+        return Exported(alone.difference, remark)
+
+
+FAMILY = ClapFamily(
     name="clap",
     sample_rate=RATE,
     window=WINDOW,
@@ -45,45 +62,37 @@ FAMILY = Family(
     description="CLAP by LAION: hears what it is told in words; ESC-50 zero-shot about 90 % as published",
     quantization=Quantization("dynamic", keep=("frontend",)),
 )
-"""The audio tower, which gives embeddings alone; `export_towers` makes model files of a checkpoint."""
 
 
-def export_towers(
-    checkpoint: Path,
-    target: Path,
-    *,
-    name: str,
-    window: int = WINDOW,
-    half: bool = False,
-    licence: str = FAMILY.licence,
-    source: str = FAMILY.source,
-) -> float:
+def export_towers(checkpoint: Path, target: Path, spec: ModelSpec) -> float:
     """Write a checkpoint as `target`, the audio tower, and beside it STEM.text and STEM.tokenizer.json, the text tower.
 
     `checkpoint`: weights as published for ClapModel, in a folder with their `tokenizer.json`, and their `config.json`
-    where the heads of the text tower's attention are not of RoBERTa's size. `name`: of the model. `window`: samples at
-    48 kHz, of one to ten seconds; a short one is quick to notice, and is repeated to the ten seconds that the network
-    takes. `half`: the audio tower in float16. Returns the largest difference of a file's answer from its network's.
-    Raises `ModelError`. The audio tower is written last: where it is there, all is.
+    if the heads of the text tower's attention are not of RoBERTa's size. A window has one to ten seconds; a short one
+    is quick to notice, and is repeated to the ten seconds that the network takes. Half precision is the audio tower's
+    alone. Returns the largest difference of a file's answer from its network's. Raises `ModelError`. The audio tower is
+    written last: if it is there, all is.
     """
     state = read_checkpoint(checkpoint)
-    audio, text = build_audio(state, window), build_text(state, _heads(checkpoint))
+    text = build_text(state, _heads(checkpoint))
     tokenizer_file, text_file = (target.with_name(f"{target.stem}.{end}") for end in (TOKENIZER, "text"))
     _copy(checkpoint.with_name(TOKENIZER), tokenizer_file)
-    text_difference = export_text(text, text_file, {"tokens": str(longest(text)), "licence": licence, "source": source})
-    about_audio = FAMILY.metadata(name, window, licence, source) | {
+    about_text = {"tokens": str(longest(text)), "licence": spec.licence, "source": spec.source}
+    text_difference = export_text(text, text_file, about_text)
+    about_audio = FAMILY.metadata(spec) | {
         "scale": repr(scale_of(state)),
         "text": target.stem,
         "text_sha256": sha256(text_file),
         "tokenizer_sha256": sha256(tokenizer_file),
     }
-    folded = fold_audio(audio)
-    audio_difference = export(folded, target, about_audio, window=window, half=half, outputs=("embedding",))
+    audio_difference = export_network(
+        build_audio(state, spec.window), target, about_audio, window=spec.window, half=spec.half, fold=fold_audio
+    )
     return max(text_difference, audio_difference)
 
 
 def _heads(checkpoint: Path) -> int | None:
-    """Heads of the text tower's attention, as the configuration beside a checkpoint has them, if there is one."""
+    """Heads of the text tower's attention, from the configuration beside a checkpoint, if there is one."""
     try:
         heads = json.loads(checkpoint.with_name("config.json").read_bytes())["text_config"]["num_attention_heads"]
     except (OSError, ValueError, KeyError, TypeError):

@@ -13,7 +13,7 @@ from monitor.zoo.families.clap_state import audio_state
 from monitor.zoo.family import StateDict
 from monitor.zoo.layers.folding import fold_mel_norm
 from monitor.zoo.layers.htsat import Htsat
-from monitor.zoo.layers.log_mel import LogMel, decibel_mel
+from monitor.zoo.layers.log_mel import decibel_mel
 
 RATE = 48_000
 """Hertz"""
@@ -29,13 +29,13 @@ BLOCK = re.compile(r"tower\.layers\.(\d+)\.blocks\.(\d+)\.")
 """Begins the keys of a block."""
 
 
-class AudioTower(nn.Module):
+class ClapAudioTower(nn.Module):
     """Front end, HTSAT, and the projection into the space that sound and text share."""
 
     def __init__(self, tower: Htsat, width: int, dims: int, window: int) -> None:
         """`width`: of what `tower` answers; `window`: samples that come in."""
         super().__init__()
-        self.frontend = nn.Sequential(Repeat(window), decibel_mel(RATE, HOP, BANDS))
+        self.frontend = ClapFrontEnd(window)
         self.tower = tower
         self.projection = nn.Sequential(nn.Linear(width, dims), nn.ReLU(), nn.Linear(dims, dims))
 
@@ -43,6 +43,20 @@ class AudioTower(nn.Module):
         """float32[batch, window] in [-1, 1] at 48 kHz to float32[batch, dims] of unit length."""
         projected = self.projection(self.tower(self.frontend(waveform)))
         return (F.normalize(projected.float(), dim=-1),)  # the squares may be more than float16 holds
+
+
+class ClapFrontEnd(nn.Module):
+    """Log-mel in decibels of a sound that is repeated to the length of the network's window."""
+
+    def __init__(self, window: int) -> None:
+        super().__init__()
+        self.repeat = Repeat(window)
+        self.mel = decibel_mel(RATE, HOP, BANDS)
+
+    def forward(self, waveform: Tensor) -> Tensor:
+        """float32[batch, window] to float32[batch, frames, bands]."""
+        mel: Tensor = self.mel(self.repeat(waveform))
+        return mel
 
 
 class Repeat(nn.Module):
@@ -59,7 +73,7 @@ class Repeat(nn.Module):
         return F.pad(waveform, (0, self.rest)) if self.rest else waveform
 
 
-def build_audio(state: StateDict, window: int) -> AudioTower:
+def build_audio(state: StateDict, window: int) -> ClapAudioTower:
     """The tower of the published weights, in eval mode, for windows of `window` samples, at most ten seconds.
 
     Raises `ModelError` for a checkpoint of another kind, and for keys that are missing, unexpected or of another shape.
@@ -74,21 +88,16 @@ def build_audio(state: StateDict, window: int) -> AudioTower:
     except KeyError as error:
         raise ModelError(f"the checkpoint is not of this family: it lacks {error.args[0]}") from error
     tower = Htsat(width, hidden, depths, heads, WINDOW // HOP + 1, BANDS)
-    network = AudioTower(tower, width << (len(depths) - 1), dims, window)
+    network = ClapAudioTower(tower, width << (len(depths) - 1), dims, window)
     load_strict(network, part)
     return network.eval()
 
 
 @torch.no_grad()
-def fold_audio(network: nn.Module) -> AudioTower:
+def fold_audio(network: ClapAudioTower) -> ClapAudioTower:
     """The same network with the batch normalisation of the bands taken into the front end."""
     folded = copy.deepcopy(network)
-    assert isinstance(folded, AudioTower)  # noqa: S101
-    mel, norm = folded.frontend[1], folded.tower.batch_norm
-    assert isinstance(mel, LogMel)  # noqa: S101
-    assert norm is not None  # noqa: S101
-    fold_mel_norm(mel, norm)
-    folded.tower.batch_norm = None
+    folded.tower.batch_norm = fold_mel_norm(folded.frontend.mel, folded.tower.batch_norm)
     return folded
 
 

@@ -23,7 +23,7 @@ LENGTHS = (2, 3, 8, 20)
 """Tokens in the sentences that are tried."""
 
 
-class TextTower(nn.Module):
+class ClapTextTower(nn.Module):
     """RoBERTa, and the projection into the space that sound and text share."""
 
     def __init__(self, tower: Roberta, width: int, dims: int) -> None:
@@ -37,7 +37,7 @@ class TextTower(nn.Module):
         return F.normalize(self.projection(self.tower(tokens)), dim=-1)
 
 
-def build_text(state: StateDict, heads: int | None = None) -> TextTower:
+def build_text(state: StateDict, heads: int | None = None) -> ClapTextTower:
     """The tower of the published weights, in eval mode.
 
     `heads`: of each layer's attention, which the weights do not tell; by default as in RoBERTa. Raises `ModelError` for
@@ -53,17 +53,17 @@ def build_text(state: StateDict, heads: int | None = None) -> TextTower:
         raise ModelError(f"the checkpoint is not of this family: it lacks {error.args[0]}") from error
     depth = len({key.split(".")[2] for key in part if key.startswith("tower.layers.")})
     tower = Roberta(vocabulary, positions, width, hidden, heads or max(1, width // HEAD), depth)
-    network = TextTower(tower, width, dims)
+    network = ClapTextTower(tower, width, dims)
     load_strict(network, part)
     return network.eval()
 
 
-def longest(network: TextTower) -> int:
+def longest(network: ClapTextTower) -> int:
     """Tokens that a sentence may have."""
     return network.tower.position_embeddings.num_embeddings - PADDING - 1
 
 
-def export_text(network: TextTower, path: Path, metadata: Mapping[str, str]) -> float:
+def export_text(network: ClapTextTower, path: Path, metadata: Mapping[str, str]) -> float:
     """Write the tower to `path`: tokens int64[1, length] to vector float32[1, dims], for any length that it takes.
 
     Returns the largest difference from the network. Raises `ModelError` where that is too large.
@@ -73,7 +73,7 @@ def export_text(network: TextTower, path: Path, metadata: Mapping[str, str]) -> 
     return save_proven(model, path, metadata, lambda part: _largest_difference(network, part))
 
 
-def _largest_difference(network: TextTower, path: Path) -> float:
+def _largest_difference(network: ClapTextTower, path: Path) -> float:
     """Of the file's answers from the network's, over sentences of several lengths."""
     session = open_session(path, threads=0)
     differences = []
@@ -86,7 +86,7 @@ def _largest_difference(network: TextTower, path: Path) -> float:
     return max(differences)
 
 
-def _sentence(network: TextTower, length: int) -> Tensor:
+def _sentence(network: ClapTextTower, length: int) -> Tensor:
     """Tokens drawn from the whole vocabulary but for padding: int64[1, length]."""
     vocabulary = network.tower.word_embeddings.num_embeddings
     drawn = np.random.default_rng(length).integers(PADDING + 1, vocabulary, (1, length))

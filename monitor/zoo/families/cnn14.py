@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812 - its usual name
 
-from monitor.zoo.families.panns import Panns, family, picture_block
+from monitor.zoo.families.panns import Panns, panns_family, picture_block
 
 WIDTHS = (64, 128, 256, 512, 1024, 2048)
 """Channels of the blocks."""
@@ -40,4 +40,4 @@ class Cnn14(Panns):
         return features
 
 
-FAMILY = family("panns-cnn14", Cnn14, 0.431)
+FAMILY = panns_family("panns-cnn14", Cnn14, 0.431)

@@ -7,7 +7,6 @@ on AudioSet (2023), and the authors' code. Modules are named as in the published
 import copy
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -18,7 +17,7 @@ from monitor.zoo.families.audioset import labels
 from monitor.zoo.family import Family, StateDict
 from monitor.zoo.layers.folding import MelNorm, fold_mel_norm
 from monitor.zoo.layers.log_mel import decibel_mel
-from monitor.zoo.quantization import Quantization
+from monitor.zoo.metadata import Quantization
 
 RATE = 32_000
 HOP = 320
@@ -44,7 +43,7 @@ class ChannelNorm(nn.LayerNorm):
         return super().forward(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
 
 
-class Block(nn.Module):
+class ConvNeXtBlock(nn.Module):
     """A wide filter in each channel, then an MLP at each place of the map, with a short cut around both."""
 
     def __init__(self, channels: int) -> None:
@@ -62,10 +61,10 @@ class Block(nn.Module):
         return x + y.permute(0, 3, 1, 2)
 
 
-class FoldedBlock(nn.Module):
+class FoldedConvNeXtBlock(nn.Module):
     """A block with its scales in the weights next to them, and its MLP as convolutions, the faster kernels in int8."""
 
-    def __init__(self, block: Block) -> None:
+    def __init__(self, block: ConvNeXtBlock) -> None:
         super().__init__()
         self.dwconv = block.dwconv
         self.norm = ChannelNorm(block.dwconv.out_channels, affine=False)
@@ -95,7 +94,8 @@ class ConvNeXt(nn.Module):
         ]
         self.downsample_layers = nn.ModuleList([stem, *halvings])
         self.stages = nn.ModuleList(
-            nn.Sequential(*(Block(width) for _ in range(depth))) for depth, width in zip(depths, widths, strict=True)
+            nn.Sequential(*(ConvNeXtBlock(width) for _ in range(depth)))
+            for depth, width in zip(depths, widths, strict=True)
         )
         self.norm = nn.LayerNorm(widths[-1], EPSILON)
         self.head_audioset = nn.Linear(widths[-1], classes)
@@ -110,20 +110,20 @@ class ConvNeXt(nn.Module):
         return self.head_audioset(embedding).sigmoid(), embedding
 
 
-def build(state: StateDict, window: int) -> ConvNeXt:  # noqa: ARG001 - it takes any
+def _build(state: StateDict, window: int) -> ConvNeXt:  # noqa: ARG001 - it takes any
     """The network of the published weights. Raises `ModelError`."""
     network = ConvNeXt(DEPTHS, WIDTHS, len(labels()))
     load_strict(network, state, FRONT_END)
     return network.eval()
 
 
-def fold(network: nn.Module) -> nn.Module:
+def _fold(network: ConvNeXt) -> ConvNeXt:
     """An equivalent network with `bn0` in the front end's last step, and with folded blocks."""
-    folded = cast(ConvNeXt, copy.deepcopy(network))
-    fold_mel_norm(folded.frontend, cast(MelNorm, folded.bn0))
-    folded.bn0 = nn.Identity()
+    folded = copy.deepcopy(network)
+    folded.bn0 = fold_mel_norm(folded.frontend, folded.bn0)
     folded.stages = nn.ModuleList(
-        nn.Sequential(*(FoldedBlock(cast(Block, block)) for block in stage.children())) for stage in folded.stages
+        nn.Sequential(*(FoldedConvNeXtBlock(block) for block in stage.children() if isinstance(block, ConvNeXtBlock)))
+        for stage in folded.stages
     )
     return folded.requires_grad_(False).eval()
 
@@ -141,8 +141,8 @@ FAMILY = Family(
     window=10 * RATE,
     shortest=RATE,
     labels=labels,
-    build=build,
-    fold=fold,
+    build=_build,
+    fold=_fold,
     licence="MIT",
     source="https://github.com/topel/audioset-convnext-inf",
     description="ConvNeXt-Tiny on log-mel spectrograms: AudioSet mAP 0.471 as published",

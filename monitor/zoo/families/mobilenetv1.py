@@ -5,14 +5,14 @@ from itertools import pairwise
 
 from torch import Tensor, nn
 
-from monitor.zoo.families.panns import Panns, family
+from monitor.zoo.families.panns import Panns, panns_family
 from monitor.zoo.layers.folding import fold_sequence
-from monitor.zoo.quantization import Quantization
+from monitor.zoo.metadata import Quantization
 
-Stage = tuple[int, int]
+SeparableStage = tuple[int, int]
 """Channels out, and the factor that both axes shrink by."""
 
-STAGES: tuple[Stage, ...] = (
+STAGES: tuple[SeparableStage, ...] = (
     (32, 2),
     (64, 1),
     (128, 2),
@@ -30,13 +30,13 @@ STAGES: tuple[Stage, ...] = (
 )
 
 
-def plain(width: int, shrink: int) -> nn.Sequential:
+def plain_layer(width: int, shrink: int) -> nn.Sequential:
     """A convolution of the log-mel to `width` channels, and a pool by `shrink`."""
     conv = nn.Conv2d(1, width, 3, padding=1, bias=False)
     return nn.Sequential(conv, nn.AvgPool2d(shrink), nn.BatchNorm2d(width), nn.ReLU())
 
 
-def separable(channels: int, width: int, shrink: int) -> nn.Sequential:
+def separable_layer(channels: int, width: int, shrink: int) -> nn.Sequential:
     """A filter for each of `channels`, a pool by `shrink`, and a pointwise mixture to `width` channels."""
     return nn.Sequential(
         nn.Conv2d(channels, channels, 3, padding=1, groups=channels, bias=False),
@@ -52,13 +52,13 @@ def separable(channels: int, width: int, shrink: int) -> nn.Sequential:
 class MobileNetV1(Panns):
     """A plain convolution, then separable ones."""
 
-    def __init__(self, stages: Sequence[Stage] = STAGES) -> None:
+    def __init__(self, stages: Sequence[SeparableStage] = STAGES) -> None:
         """`stages`: the first is the plain convolution's; the embedding has as many values as the last has channels."""
         last, _ = stages[-1]
         super().__init__(last, last)
-        layers = [plain(*stages[0])]
+        layers = [plain_layer(*stages[0])]
         for (channels, _), (width, shrink) in pairwise(stages):
-            layers.append(separable(channels, width, shrink))
+            layers.append(separable_layer(channels, width, shrink))
         self.features = nn.Sequential(*layers)
 
     def extract(self, mel: Tensor) -> Tensor:
@@ -72,4 +72,4 @@ class MobileNetV1(Panns):
         self.features = nn.Sequential(*map(fold_sequence, self.features))
 
 
-FAMILY = family("panns-mobilenetv1", MobileNetV1, 0.389, Quantization(equalise=True))
+FAMILY = panns_family("panns-mobilenetv1", MobileNetV1, 0.389, Quantization(equalise=True))

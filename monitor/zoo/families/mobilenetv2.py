@@ -4,13 +4,13 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
-from monitor.zoo.families.panns import Panns, family
+from monitor.zoo.families.panns import Panns, panns_family
 from monitor.zoo.layers.folding import fold_sequence
 
-Stage = tuple[int, int, int, int]
+BottleneckStage = tuple[int, int, int, int]
 """How many times wider inside, channels out, blocks, and the factor that the first of them shrinks both axes by."""
 
-STAGES: tuple[Stage, ...] = (
+STAGES: tuple[BottleneckStage, ...] = (
     (1, 16, 1, 1),
     (6, 24, 2, 2),
     (6, 32, 3, 2),
@@ -56,7 +56,7 @@ class MobileNetV2(Panns):
     """A convolution, stages of bottlenecks, and a pointwise convolution."""
 
     def __init__(
-        self, first: int = FIRST, stages: Sequence[Stage] = STAGES, last: int = LAST, dims: int = DIMS
+        self, first: int = FIRST, stages: Sequence[BottleneckStage] = STAGES, last: int = LAST, dims: int = DIMS
     ) -> None:
         """`first` and `last`: channels before and after the `stages`; `dims` of the embedding."""
         super().__init__(last, dims)
@@ -85,4 +85,4 @@ class MobileNetV2(Panns):
                 self.features[number] = fold_sequence(layer)
 
 
-FAMILY = family("panns-mobilenetv2", MobileNetV2, 0.383)
+FAMILY = panns_family("panns-mobilenetv2", MobileNetV2, 0.383)

@@ -6,7 +6,7 @@ are named as in the published checkpoints.
 
 import copy
 from collections.abc import Callable
-from typing import cast
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -15,9 +15,9 @@ from monitor.errors import ModelError
 from monitor.zoo.build.checkpoint import load_strict
 from monitor.zoo.families import audioset
 from monitor.zoo.family import Family, StateDict
-from monitor.zoo.layers.folding import Conv, MelNorm, Norm, fold_mel_norm, fold_norm
+from monitor.zoo.layers.folding import MelNorm, fold_mel_norm, fold_norm
 from monitor.zoo.layers.log_mel import decibel_mel
-from monitor.zoo.quantization import Quantization
+from monitor.zoo.metadata import Quantization
 
 RATE = 32_000
 """Hertz"""
@@ -48,10 +48,13 @@ FRONT_END_SHAPES = {
 """They tell the networks of this rate from their namesakes for 8 and 16 kHz."""
 
 
-class Block(nn.Module):
+Conv = nn.Conv1d | nn.Conv2d
+
+
+class CnnBlock(nn.Module):
     """Two convolutions, each with batch norm and ReLU."""
 
-    def __init__(self, conv1: Conv, conv2: Conv, norm: Callable[[int], Norm]) -> None:
+    def __init__(self, conv1: Conv, conv2: Conv, norm: Callable[[int], nn.Module]) -> None:
         """`norm`: makes the batch norm that fits the convolutions, which have no bias of their own."""
         super().__init__()
         self.conv1, self.conv2 = conv1, conv2
@@ -65,15 +68,15 @@ class Block(nn.Module):
 
     def fold(self) -> None:
         """Merge the norms into the convolutions, in place."""
-        self.conv1, self.bn1 = fold_norm(self.conv1, self.bn1), nn.Identity()
-        self.conv2, self.bn2 = fold_norm(self.conv2, self.bn2), nn.Identity()
+        self.conv1, self.bn1 = fold_norm(self.conv1, self.bn1)
+        self.conv2, self.bn2 = fold_norm(self.conv2, self.bn2)
 
 
-def picture_block(channels: int, width: int) -> Block:
+def picture_block(channels: int, width: int) -> CnnBlock:
     """3x3 convolutions over frames and bands: float32[batch, `channels`, frames, bands] to `width` channels."""
     conv1 = nn.Conv2d(channels, width, 3, padding=1, bias=False)
     conv2 = nn.Conv2d(width, width, 3, padding=1, bias=False)
-    return Block(conv1, conv2, nn.BatchNorm2d)
+    return CnnBlock(conv1, conv2, nn.BatchNorm2d)
 
 
 class Panns(nn.Module):
@@ -108,14 +111,16 @@ class Panns(nn.Module):
 
     def fold(self) -> None:
         """Merge, in place, what a neighbouring layer can take over."""
-        fold_mel_norm(self.frontend, cast(MelNorm, self.bn0))
-        self.bn0 = nn.Identity()
+        self.bn0 = fold_mel_norm(self.frontend, self.bn0)
         for block in self.modules():
-            if isinstance(block, Block):
+            if isinstance(block, CnnBlock):
                 block.fold()
 
 
-def load(network: Panns, state: StateDict) -> nn.Module:
+PannsT = TypeVar("PannsT", bound=Panns)
+
+
+def load_panns(network: PannsT, state: StateDict) -> PannsT:
     """`network` in eval mode with the published weights. Raises `ModelError` where they are another network's."""
     for key, shape in FRONT_END_SHAPES.items():
         if key in state and state[key].shape != shape:
@@ -127,14 +132,16 @@ def load(network: Panns, state: StateDict) -> nn.Module:
     return network.eval()
 
 
-def fold(network: nn.Module) -> nn.Module:
+def fold_panns(network: PannsT) -> PannsT:
     """An equivalent network with less to do."""
-    folded = copy.deepcopy(cast(Panns, network))
+    folded = copy.deepcopy(network)
     folded.fold()
     return folded
 
 
-def family(name: str, make: Callable[[], Panns], accuracy: float, quantization: Quantization | None = None) -> Family:
+def panns_family(
+    name: str, make: Callable[[], PannsT], accuracy: float, quantization: Quantization | None = None
+) -> Family[PannsT]:
     """A family whose files take windows of any length; `accuracy`: the published mean average precision on AudioSet."""
     return Family(
         name=name,
@@ -143,8 +150,8 @@ def family(name: str, make: Callable[[], Panns], accuracy: float, quantization: 
         shortest=SHORTEST,
         variable=True,
         labels=audioset.labels,
-        build=lambda state, _window: load(make(), state),
-        fold=fold,
+        build=lambda state, _window: load_panns(make(), state),
+        fold=fold_panns,
         quantization=quantization or Quantization(),
         licence=LICENCE,
         source=SOURCE,

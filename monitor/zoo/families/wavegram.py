@@ -9,7 +9,7 @@ from torch.nn import functional as F  # noqa: N812 - its usual name
 
 from monitor.errors import ModelError
 from monitor.zoo.families.cnn14 import WIDTHS, Cnn14
-from monitor.zoo.families.panns import HOP, RATE, Block, family, load, picture_block
+from monitor.zoo.families.panns import HOP, RATE, CnnBlock, load_panns, panns_family, picture_block
 from monitor.zoo.family import StateDict
 from monitor.zoo.layers.folding import fold_norm
 
@@ -20,11 +20,11 @@ HEIGHT = 32
 """Bands of the picture: as many as the first block leaves of the log-mel's."""
 
 
-def wave_block(channels: int, width: int) -> Block:
+def wave_block(channels: int, width: int) -> CnnBlock:
     """Convolutions over time: float32[batch, `channels`, steps] to `width` channels."""
     conv1 = nn.Conv1d(channels, width, 3, padding=1, bias=False)
     conv2 = nn.Conv1d(width, width, 3, padding=2, dilation=2, bias=False)
-    return Block(conv1, conv2, nn.BatchNorm1d)
+    return CnnBlock(conv1, conv2, nn.BatchNorm1d)
 
 
 class WavegramLogmelCnn14(Cnn14):
@@ -57,18 +57,21 @@ class WavegramLogmelCnn14(Cnn14):
     def fold(self) -> None:
         """As `Panns.fold`."""
         super().fold()
-        self.pre_conv0, self.pre_bn0 = fold_norm(self.pre_conv0, self.pre_bn0), nn.Identity()
+        self.pre_conv0, self.pre_bn0 = fold_norm(self.pre_conv0, self.pre_bn0)
 
 
-def build(state: StateDict, window: int) -> nn.Module:
+def _build(state: StateDict, window: int) -> WavegramLogmelCnn14:
     """As `Family.build`; the picture is as long as the log-mel only in windows of a whole number of 20 ms."""
     if window % (2 * HOP):
         raise ModelError(
             f"a window of {window} samples does not fit: this family takes multiples of {2 * HOP} (20 ms at {RATE} Hz)"
         )
-    return load(WavegramLogmelCnn14(), state)
+    return load_panns(WavegramLogmelCnn14(), state)
 
 
 FAMILY = dataclasses.replace(
-    family("panns-wavegram-logmel-cnn14", WavegramLogmelCnn14, 0.439), shortest=32 * HOP, variable=False, build=build
+    panns_family("panns-wavegram-logmel-cnn14", WavegramLogmelCnn14, 0.439),
+    shortest=32 * HOP,
+    variable=False,
+    build=_build,
 )

@@ -15,12 +15,12 @@ from torch.nn import functional as F  # noqa: N812 - its usual name
 
 from monitor.errors import ModelError
 from monitor.zoo.build.checkpoint import load_strict
-from monitor.zoo.build.tflite import Layer, read_layers
+from monitor.zoo.build.tflite import TfliteLayer, read_layers
 from monitor.zoo.families import audioset
 from monitor.zoo.family import Family, StateDict
 from monitor.zoo.layers.log_mel import Spectrum
 from monitor.zoo.layers.mel import kaldi_bank, used_bins
-from monitor.zoo.quantization import Quantization
+from monitor.zoo.metadata import Quantization
 
 SAMPLE_RATE = 16_000
 """Hertz"""
@@ -46,12 +46,12 @@ DELICATE = ("layers.22", "layers.23", "layers.24")
 """Stay float in int8: more than half of its error arises in them, where channels peak up to 500 times apart."""
 
 
-def labels() -> tuple[str, ...]:
+def _labels() -> tuple[str, ...]:
     """The 521 classes, in AudioSet's order."""
     return tuple(name for name in audioset.labels() if name not in LEFT_OUT)
 
 
-class LogMel(nn.Module):
+class YamnetLogMel(nn.Module):
     """Logarithm of the magnitude, not the power, in HTK mel bands from 125 to 7,500 Hz."""
 
     bank: Tensor
@@ -71,7 +71,7 @@ class LogMel(nn.Module):
         return (magnitudes + OFFSET).log()
 
 
-class Convolution(nn.Conv2d):
+class YamnetConvolution(nn.Conv2d):
     """A convolution padded as TensorFlow does, with a ReLU: at stride 2 a row and a column after, none before."""
 
     def __init__(self, channels: int, out: int, size: int, stride: int = 1, *, depthwise: bool = False) -> None:
@@ -90,16 +90,16 @@ class Yamnet(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.frontend = LogMel()
-        layers, channels = [Convolution(1, STEM, 3, 2)], STEM
+        self.frontend = YamnetLogMel()
+        layers, channels = [YamnetConvolution(1, STEM, 3, 2)], STEM
         for out, stride in BLOCKS:
             layers += [
-                Convolution(channels, channels, 3, stride, depthwise=True),
-                Convolution(channels, out, 1),
+                YamnetConvolution(channels, channels, 3, stride, depthwise=True),
+                YamnetConvolution(channels, out, 1),
             ]
             channels = out
         self.layers = nn.Sequential(*layers)
-        self.head = nn.Linear(channels, len(labels()))
+        self.head = nn.Linear(channels, len(_labels()))
 
     def forward(self, waveform: Tensor) -> tuple[Tensor, Tensor]:
         """float32[batch, 15600] to probabilities float32[batch, 521] and embeddings float32[batch, 1024]."""
@@ -111,7 +111,7 @@ class Yamnet(nn.Module):
         return self.head(embedding).sigmoid(), embedding
 
 
-def read(path: Path) -> StateDict:
+def _read(path: Path) -> StateDict:
     """The weights in the published TFLite file. Raises `ModelError`."""
     found = read_layers(path)
     first = next((number for number, layer in enumerate(found) if layer.kind != "dense"), 0)
@@ -127,13 +127,13 @@ def read(path: Path) -> StateDict:
     return state
 
 
-def _as_torch(layer: Layer) -> NDArray[np.float32]:
+def _as_torch(layer: TfliteLayer) -> NDArray[np.float32]:
     """Weights in PyTorch's layout: [out, in, height, width]."""
     order = {"convolution": (0, 3, 1, 2), "depthwise": (3, 0, 1, 2), "dense": (0, 1)}[layer.kind]
     return np.ascontiguousarray(layer.weight.transpose(order))
 
 
-def build(state: StateDict, window: int) -> nn.Module:
+def _build(state: StateDict, window: int) -> Yamnet:
     """The network with these weights. Raises `ModelError`."""
     if window != WINDOW:
         raise ModelError(f"YAMNet takes windows of {WINDOW} samples, not of {window}")
@@ -147,9 +147,9 @@ FAMILY = Family(
     sample_rate=SAMPLE_RATE,
     window=WINDOW,
     shortest=WINDOW,
-    labels=labels,
-    read=read,
-    build=build,
+    labels=_labels,
+    read=_read,
+    build=_build,
     licence="Apache-2.0",
     source="Google, YAMNet: github.com/tensorflow/models/tree/master/research/audioset/yamnet",
     description="MobileNet v1 over a log-mel spectrogram: 521 AudioSet sounds from windows of 0.975 s at 16 kHz",

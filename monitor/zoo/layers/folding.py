@@ -1,6 +1,6 @@
 """Layers that a neighbour can take over without a change of the function: fewer passes over the same numbers."""
 
-from typing import TypeVar, cast
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -12,27 +12,32 @@ from monitor.zoo.layers.log_mel import LogMel
 class MelNorm(nn.BatchNorm2d):
     """Batch norm of each mel band, over float32[batch, frames, bands]."""
 
+    running_mean: Tensor
+    running_var: Tensor
+
     def forward(self, mel: Tensor) -> Tensor:
         """The same shape."""
         return super().forward(mel.transpose(1, 2)[..., None])[..., 0].transpose(1, 2)
 
 
-Conv = nn.Conv1d | nn.Conv2d
-Layer = TypeVar("Layer", bound=Conv)
-Norm = nn.BatchNorm1d | nn.BatchNorm2d
+ConvT = TypeVar("ConvT", bound=nn.Conv1d | nn.Conv2d)
 
 
-def fold_norm(conv: Layer, norm: nn.Module) -> Layer:
-    """The convolution that also does what the batch norm `norm` does after it."""
-    return fuse_conv_bn_eval(conv, cast(Norm, norm))
+def fold_norm(conv: ConvT, norm: nn.Module) -> tuple[ConvT, nn.Module]:
+    """Return the convolution that also does what the batch norm `norm` does after it, and what is left of `norm`."""
+    if not isinstance(norm, nn.BatchNorm1d | nn.BatchNorm2d):
+        return conv, norm
+    return fuse_conv_bn_eval(conv, norm), nn.Identity()
 
 
-def fold_mel_norm(frontend: LogMel, norm: MelNorm) -> None:
-    """Let the front end's scale and shift do what `norm` does after it."""
-    mean, variance = cast(Tensor, norm.running_mean), cast(Tensor, norm.running_var)
-    factor = norm.weight * torch.rsqrt(variance + norm.eps)
+def fold_mel_norm(frontend: LogMel, norm: nn.Module) -> nn.Module:
+    """Let the front end's scale and shift do what the `MelNorm` does after it; return what is left of `norm`."""
+    if not isinstance(norm, MelNorm):
+        return norm
+    factor = norm.weight * torch.rsqrt(norm.running_var + norm.eps)
     frontend.scale *= factor
-    frontend.shift.copy_((frontend.shift - mean) * factor + norm.bias)
+    frontend.shift.copy_((frontend.shift - norm.running_mean) * factor + norm.bias)
+    return nn.Identity()
 
 
 def fold_sequence(layers: nn.Module) -> nn.Sequential:
@@ -55,18 +60,18 @@ def fold_pool(conv: nn.Conv2d, pool: nn.AvgPool2d) -> nn.Conv2d:
     The mean of shifted filters is one larger filter: 3x3 and a pool of 2 make 4x4 with stride 2. Exact, also at the
     edges, where both see the same zeros and leave out the same remainder.
     """
-    shifts = cast(int, pool.kernel_size)
+    high, wide = pool.kernel_size if isinstance(pool.kernel_size, tuple) else (pool.kernel_size, pool.kernel_size)
     rows, columns = conv.kernel_size
-    size = (rows + shifts - 1, columns + shifts - 1)
+    size = (rows + high - 1, columns + wide - 1)
     weight = conv.weight.new_zeros(*conv.weight.shape[:2], *size)
-    for down in range(shifts):
-        for right in range(shifts):
-            weight[:, :, down : down + rows, right : right + columns] += conv.weight / shifts**2
+    for down in range(high):
+        for right in range(wide):
+            weight[:, :, down : down + rows, right : right + columns] += conv.weight / (high * wide)
     merged = nn.Conv2d(
         conv.in_channels,
         conv.out_channels,
         size,
-        stride=shifts,
+        stride=(high, wide),
         padding=(rows // 2, columns // 2),
         groups=conv.groups,
         bias=False,

@@ -23,7 +23,7 @@ BLOCKED = -100.0
 _AXIS = torch.arange(WINDOW)
 
 
-class Attention(nn.Module):
+class SwinAttention(nn.Module):
     """Multi-head self-attention within windows, with a learned bias for each offset of two patches."""
 
     offsets: Tensor
@@ -55,7 +55,7 @@ class Attention(nn.Module):
         return answer
 
 
-class Block(nn.Module):
+class SwinBlock(nn.Module):
     """Attention within windows, then an MLP: each behind a LayerNorm, with a short cut around both."""
 
     def __init__(self, width: int, heads: int, hidden: int, side: int, shift: int) -> None:
@@ -63,7 +63,7 @@ class Block(nn.Module):
         super().__init__()
         self.side, self.shift = side, shift
         self.norm1 = nn.LayerNorm(width)
-        self.attention = Attention(width, heads, _blocked(side, shift) if shift else None)
+        self.attention = SwinAttention(width, heads, _blocked(side, shift) if shift else None)
         self.norm2 = nn.LayerNorm(width)
         self.fc1 = nn.Linear(width, hidden)
         self.fc2 = nn.Linear(hidden, width)
@@ -96,13 +96,13 @@ class Merging(nn.Module):
         return merged
 
 
-class Stage(nn.Module):
+class SwinStage(nn.Module):
     """Blocks at one size of the image, and what halves it for the next stage."""
 
     def __init__(self, width: int, heads: int, hidden: int, side: int, depth: int, last: bool) -> None:
         super().__init__()
         shift = WINDOW // 2 if side > WINDOW else 0
-        self.blocks = nn.ModuleList(Block(width, heads, hidden, side, shift * (i % 2)) for i in range(depth))
+        self.blocks = nn.ModuleList(SwinBlock(width, heads, hidden, side, shift * (i % 2)) for i in range(depth))
         self.downsample = None if last else Merging(width)
 
     def forward(self, image: Tensor) -> Tensor:
@@ -119,12 +119,12 @@ class Htsat(nn.Module):
         """`width` and `hidden`: values of a patch and in an MLP of the first stage, which double with each stage."""
         super().__init__()
         self.strips = IMAGE // bands
-        self.batch_norm: MelNorm | None = MelNorm(bands)
+        self.batch_norm: nn.Module = MelNorm(bands)
         self.resample = Bicubic(frames, IMAGE * self.strips)
         self.patch_embed = nn.ModuleDict({"proj": nn.Conv2d(1, width, PATCH, PATCH), "norm": nn.LayerNorm(width)})
         self.layers = nn.Sequential(
             *(
-                Stage(width << i, heads[i], hidden << i, IMAGE // PATCH >> i, depth, i == len(depths) - 1)
+                SwinStage(width << i, heads[i], hidden << i, IMAGE // PATCH >> i, depth, i == len(depths) - 1)
                 for i, depth in enumerate(depths)
             )
         )
@@ -132,7 +132,7 @@ class Htsat(nn.Module):
 
     def forward(self, logmel: Tensor) -> Tensor:
         """float32[batch, frames, bands] to float32[batch, width of the last stage]."""
-        spectrogram = self.resample(logmel if self.batch_norm is None else self.batch_norm(logmel))
+        spectrogram = self.resample(self.batch_norm(logmel))
         strips = spectrogram.unflatten(1, (self.strips, IMAGE)).transpose(2, 3)  # [batch, strips, bands, IMAGE]
         patches = self.patch_embed["proj"](strips.reshape(-1, 1, IMAGE, IMAGE)).permute(0, 2, 3, 1)
         image: Tensor = self.norm(self.layers(self.patch_embed["norm"](patches)))

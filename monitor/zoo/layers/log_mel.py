@@ -16,7 +16,7 @@ from torch.nn import functional as F  # noqa: N812 - its usual name
 
 from monitor.zoo.layers.mel import Bank, slaney_bank, used_bins
 
-Window = NDArray[np.float64]
+_Window = NDArray[np.float64]
 Bins = NDArray[np.int64]
 
 DECIBELS = 10 / math.log(10)
@@ -72,7 +72,7 @@ class Spectrum(nn.Module):
     cosines: Tensor
     sines: Tensor
 
-    def __init__(self, window: Window, size: int, hop: int, bins: Bins) -> None:
+    def __init__(self, window: _Window, size: int, hop: int, bins: Bins) -> None:
         """`window`: of even length, periodic (only its first value is zero) or symmetric; `size`: of the transform."""
         super().__init__()
         self.frames = Frames(len(window), hop)

@@ -13,7 +13,7 @@ EPSILON = 1e-12
 """Of each LayerNorm."""
 
 
-class Attention(nn.Module):
+class RobertaAttention(nn.Module):
     """Multi-head self-attention."""
 
     def __init__(self, width: int, heads: int) -> None:
@@ -30,12 +30,12 @@ class Attention(nn.Module):
         return mixed
 
 
-class Layer(nn.Module):
+class RobertaLayer(nn.Module):
     """Attention, then an MLP: each with a short cut around it and a LayerNorm behind."""
 
     def __init__(self, width: int, hidden: int, heads: int) -> None:
         super().__init__()
-        self.attention = Attention(width, heads)
+        self.attention = RobertaAttention(width, heads)
         self.norm1 = nn.LayerNorm(width, EPSILON)
         self.fc1 = nn.Linear(width, hidden)
         self.fc2 = nn.Linear(hidden, width)
@@ -57,7 +57,7 @@ class Roberta(nn.Module):
         self.position_embeddings = nn.Embedding(positions, width)
         self.token_type_embeddings = nn.Embedding(1, width)
         self.norm = nn.LayerNorm(width, EPSILON)
-        self.layers = nn.Sequential(*(Layer(width, hidden, heads) for _ in range(depth)))
+        self.layers = nn.Sequential(*(RobertaLayer(width, hidden, heads) for _ in range(depth)))
         self.pooler = nn.Linear(width, width)
 
     def forward(self, tokens: Tensor) -> Tensor:

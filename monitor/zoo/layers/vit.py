@@ -4,18 +4,18 @@ Source: Dosovitskiy et al., An Image is Worth 16x16 Words (2021). Layers are nam
 key and value, which are three layers here: the last block of AST needs the queries of two tokens only.
 """
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from torch import Tensor, nn
 
 from monitor.errors import ModelError
-from monitor.zoo.family import StateDict
 
 HEAD = 64
 """Values in a head of attention: so in every published size of ViT, DeiT, AST and CED."""
 
 
-class Attention(nn.Module):
+class ViTAttention(nn.Module):
     """Multi-head self-attention."""
 
     def __init__(self, width: int) -> None:
@@ -47,13 +47,13 @@ class Mlp(nn.Module):
         return y
 
 
-class Block(nn.Module):
+class ViTBlock(nn.Module):
     """Attention, then an MLP: each behind a LayerNorm, with a short cut around both."""
 
     def __init__(self, width: int, hidden: int, eps: float) -> None:
         super().__init__()
         self.norm1 = nn.LayerNorm(width, eps)
-        self.attn = Attention(width)
+        self.attn = ViTAttention(width)
         self.norm2 = nn.LayerNorm(width, eps)
         self.mlp = Mlp(width, hidden)
 
@@ -69,8 +69,8 @@ def _heads(x: Tensor) -> Tensor:
     return x.reshape(x.shape[0], x.shape[1], -1, HEAD).transpose(1, 2)
 
 
-def split_qkv(state: StateDict) -> StateDict:
-    """The state with each block's joint `attn.qkv` as the three layers of `Attention`."""
+def split_qkv(state: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+    """The state with each block's joint `attn.qkv` as the three layers of `ViTAttention`."""
     split: dict[str, Tensor] = {}
     for name, value in state.items():
         if ".attn.qkv." in name:
@@ -94,7 +94,7 @@ class Size(NamedTuple):
     """Blocks."""
 
 
-def size_of(state: StateDict) -> Size:
+def size_of(state: Mapping[str, Tensor]) -> Size:
     """The size of the encoder in a checkpoint. Raises `ModelError` where no block of a known kind can be seen."""
     layer = state.get("blocks.0.mlp.fc1.weight")
     if layer is None or layer.ndim != 2 or layer.shape[1] % HEAD:

@@ -11,8 +11,8 @@ import torch
 from monitor.classify.open import open_model
 from monitor.config.schema import ModelConfig
 from monitor.zoo.build.checkpoint import read_checkpoint
-from monitor.zoo.build.reference import answers
-from monitor.zoo.families.ced import build
+from monitor.zoo.build.export import network_answers
+from monitor.zoo.families.ced import FAMILY
 from tests.commands.models.conftest import SMALL, Command
 from tests.parts.small_ced import SECOND
 
@@ -26,7 +26,7 @@ def test_a_checkpoint_becomes_a_model_at_hand(command: Command, models: Path, tm
     model = open_model(ModelConfig(name="small"))
     assert (model.card.family, model.card.window, model.card.licence) == ("ced", SECOND, "Apache-2.0")
     waveforms = np.random.default_rng(0).uniform(-0.5, 0.5, (3, SECOND)).astype(np.float32)
-    wanted, _ = answers(build(read_checkpoint(tmp_path / "small.pth"), SECOND), waveforms)
+    wanted, _ = network_answers(FAMILY.build(read_checkpoint(tmp_path / "small.pth"), SECOND), waveforms)
     np.testing.assert_allclose(model.run(waveforms)[0], wanted, atol=1e-5)
     assert "small " in command("list").out
 
@@ -58,10 +58,10 @@ def test_another_familys_checkpoint(command: Command, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "code", "said"),
     [
-        (("--window", "0.05"), 2, "ced hears at least 0.15 s at once, not 0.05 s"),
-        (("--name", "../up"), 2, "'../up' cannot be the name of a model"),
-        (("--output", "small.pt"), 2, "small.pt: a model file ends in .onnx"),
-        (("--half", "--int8"), 2, "half precision or int8"),
+        (("--window", "0.05"), 2, "ced takes windows of at least 0.15 s, not 0.05 s"),
+        (("--name", "../up"), 2, "invalid model name '../up'"),
+        (("--output", "small.pt"), 2, "small.pt: a model file must end in .onnx"),
+        (("--half", "--int8"), 2, "choose half precision or int8"),
         (("--int8", "none.wav"), 69, "none.wav: No such file"),
     ],
 )
@@ -76,13 +76,13 @@ def test_static_int8_needs_recordings(command: Command) -> None:
     """They are asked for."""
     done = command("import", "small.pth", "--family", "panns-cnn14", "--int8")
     assert done.code == 2
-    assert "--int8 of panns-cnn14 is measured on sound: give recordings" in done.err
+    assert "int8 of panns-cnn14 requires recordings: name some of your rooms after --int8" in done.err
 
 
 def test_a_fixed_window(command: Command) -> None:
     """Is said with its length."""
     done = command("import", "small.pth", "--family", "yamnet", "--window", "2")
-    assert (done.code, done.err) == (2, "sound-monitor: yamnet hears 0.975 s at once, neither more nor less\n")
+    assert (done.code, done.err) == (2, "sound-monitor: yamnet takes windows of exactly 0.975 s\n")
 
 
 def test_ctrl_c_leaves_nothing_half_done(command: Command, models: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -94,7 +94,7 @@ def test_ctrl_c_leaves_nothing_half_done(command: Command, models: Path, monkeyp
         path.write_bytes(b"half")
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("monitor.zoo.build.export.export", interrupted)
+    monkeypatch.setattr("monitor.zoo.family.export_network", interrupted)
     assert command(*SMALL).code == 130
     assert {path.name: path.read_bytes() for path in models.iterdir()} == {"small.onnx": b"as before"}
 
@@ -106,5 +106,6 @@ def test_without_torch(command: Command, monkeypatch: pytest.MonkeyPatch) -> Non
     done = command(*SMALL)
     assert (done.code, done.err) == (
         65,
-        "sound-monitor: importing models needs the package torch: install the extra 'zoo'\n",
+        "sound-monitor: importing models requires the package torch: "
+        "install it with `pip install 'sound-monitor[zoo]'`\n",
     )

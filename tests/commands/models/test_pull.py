@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from monitor.commands.models import export, pull
-from monitor.commands.models.orders import Order
+from monitor.zoo import catalogue
 from monitor.zoo.catalogue import CHECKPOINTS, FAMILIES, Checkpoint
+from monitor.zoo.make import BuildPlan
 from tests.commands.models.conftest import Command
 from tests.parts.small_ced import SECOND, write_small_ced
 from tests.parts.web import Site, serving
@@ -33,49 +34,48 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
             )
             for name in ("small", "wrong", "gone")
         ]
-        catalogue = {entry.name: entry for entry in entries}
-        monkeypatch.setattr(pull, "CHECKPOINTS", catalogue)
+        monkeypatch.setattr(catalogue, "CHECKPOINTS", {entry.name: entry for entry in entries})
         yield site
 
 
 @pytest.fixture
-def orders(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Order, Path]]:
+def plans(monkeypatch: pytest.MonkeyPatch) -> list[tuple[BuildPlan, Path]]:
     """What would be made of which checkpoint, which takes its time."""
-    made: list[tuple[Order, Path]] = []
+    made: list[tuple[BuildPlan, Path]] = []
     for module in (pull, export):
-        monkeypatch.setattr(module, "make", lambda order, checkpoint: made.append((order, checkpoint)))
+        monkeypatch.setattr(module, "build_and_print", lambda plan, checkpoint: made.append((plan, checkpoint)))
     return made
 
 
 def test_a_published_model_is_pulled(
-    command: Command, site: Site, orders: list[tuple[Order, Path]], models: Path, tmp_path: Path
+    command: Command, site: Site, plans: list[tuple[BuildPlan, Path]], models: Path, tmp_path: Path
 ) -> None:
     """Downloaded over a connection that breaks, and made under its publisher's licence; one download is enough."""
     site.limit = 100_000
     assert command("pull", "small", "--window", "1").code == 0
     assert site.ranges == [None, None, "bytes=100000-"]
-    [(order, checkpoint)] = orders
-    assert (order.target, order.window, order.licence) == (models / "small.onnx", SECOND, "CC0-1.0")
+    [(plan, checkpoint)] = plans
+    assert (plan.target, plan.spec.window, plan.spec.licence) == (models / "small.onnx", SECOND, "CC0-1.0")
     assert checkpoint.with_name("words.json").read_bytes() == b"{}"
     assert checkpoint.read_bytes() == (tmp_path / "published.pth").read_bytes()
     site.files.clear()
     assert command("pull", "small").code == 0
-    assert orders[1][1] == checkpoint
+    assert plans[1][1] == checkpoint
 
 
 def test_export_takes_what_was_pulled(
-    command: Command, site: Site, orders: list[tuple[Order, Path]], models: Path
+    command: Command, site: Site, plans: list[tuple[BuildPlan, Path]], models: Path
 ) -> None:
     """With another window and name; without it, it says how to get it."""
     done = command("export", "small", "--window", "1", "--name", "short")
     assert done.code == 65
-    assert "small.pth is not there: get it by `sound-monitor models pull small`" in done.err
+    assert "small.pth does not exist: download it with `sound-monitor models pull small`" in done.err
     command("pull", "small")
     assert command("export", "small", "--window", "1", "--name", "short").code == 0
-    (pulled, checkpoint), (exported, same) = orders
+    (pulled, checkpoint), (exported, same) = plans
     assert same == checkpoint
-    assert (exported.window, exported.target) == (SECOND, models / "short.onnx")
-    assert exported.licence == pulled.licence
+    assert (exported.spec.window, exported.target) == (SECOND, models / "short.onnx")
+    assert exported.spec.licence == pulled.spec.licence
 
 
 def test_a_file_that_is_not_the_published_one(command: Command, site: Site, tmp_path: Path) -> None:
@@ -99,7 +99,7 @@ def test_an_unknown_name(command: Command, site: Site) -> None:
     done = command("pull", "small", "wrnog")
     assert (done.code, done.err) == (
         2,
-        "sound-monitor: there is no published model called 'wrnog'; did you mean wrong?\n",
+        "sound-monitor: unknown published model 'wrnog'; did you mean 'wrong'?\n",
     )
     assert site.ranges == []
 

@@ -54,7 +54,7 @@ def test_quantize_takes_only_models_that_say_how(at_hand: Command, models: Path)
     write_tiny_model(models / "tiny.onnx")
     done = at_hand("quantize", "tiny", "--audio", "burst.wav")
     assert done.code == 65
-    assert "tiny: does not say what must stay in float" in done.err
+    assert "tiny cannot be quantised: its file does not say what must stay in float" in done.err
 
 
 def test_info_tells_all(at_hand: Command) -> None:

@@ -13,8 +13,9 @@ from torch import Tensor, nn
 from monitor.classify.open import open_model
 from monitor.config.schema import ModelConfig
 from monitor.errors import ModelError
-from monitor.zoo.build.export import export, largest_difference, metadata_for, save_proven, sounds
+from monitor.zoo.build.export import Expected, export_network, save_proven, sounds
 from monitor.zoo.layers.log_mel import decibel_mel
+from monitor.zoo.metadata import metadata_for
 
 RATE, WINDOW, SHORTEST = 32_000, 6400, 3200
 METADATA = metadata_for(
@@ -54,7 +55,7 @@ def network() -> Tiny:
 def exported(tmp_path_factory: pytest.TempPathFactory, network: Tiny) -> Path:
     """The tiny network as a file that takes any length."""
     path = tmp_path_factory.mktemp("exported") / "models" / "tiny.onnx"
-    assert export(network, path, METADATA, window=WINDOW, shortest=SHORTEST) < 1e-5
+    assert export_network(network, path, METADATA, window=WINDOW, shortest=SHORTEST) < 1e-5
     return path
 
 
@@ -106,7 +107,7 @@ def test_another_networks_answers_are_told_apart(exported: Path) -> None:
     other = Tiny().eval()
     with torch.no_grad():
         other.head.bias.add_(0.01)
-    assert 1e-4 < largest_difference(other, exported, WINDOW) < 1e-2
+    assert 1e-4 < Expected.of(other, WINDOW).difference(exported) < 1e-2
 
 
 @pytest.mark.parametrize("difference", [0.1, float("nan")])
@@ -114,7 +115,7 @@ def test_a_file_that_answers_otherwise_is_not_left(tmp_path: Path, exported: Pat
     """What was there before stays, and nothing is left beside it."""
     path = tmp_path / "tiny.onnx"
     path.write_text("before")
-    with pytest.raises(ModelError, match="differs from the network"):
+    with pytest.raises(ModelError, match="its answers differ from the network"):
         save_proven(onnx.load(exported), path, METADATA, lambda _part: difference)
     assert [file.name for file in tmp_path.iterdir()] == ["tiny.onnx"]
     assert path.read_text() == "before"
@@ -124,7 +125,7 @@ def test_half_precision_keeps_the_front_end_wide(
     tmp_path: Path, network: Tiny, capfd: pytest.CaptureFixture[str]
 ) -> None:
     """Weights take half the room, and the answers stay near; what the exporter says stands in nobody's terminal."""
-    assert 0 < export(network, tmp_path / "half.onnx", METADATA, window=WINDOW, half=True) < 0.01
+    assert 0 < export_network(network, tmp_path / "half.onnx", METADATA, window=WINDOW, half=True) < 0.01
     kinds = {tensor.name: tensor.data_type for tensor in onnx.load(tmp_path / "half.onnx").graph.initializer}
     half, full = onnx.TensorProto.FLOAT16, onnx.TensorProto.FLOAT
     assert {kind for name, kind in kinds.items() if ".block.0" in name} == {half}

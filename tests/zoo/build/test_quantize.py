@@ -9,9 +9,9 @@ import pytest
 
 from monitor.errors import ModelError
 from monitor.messages import Samples
-from monitor.zoo.build.compare import drift
+from monitor.zoo.build.compare import Drift, compare_models
 from monitor.zoo.build.quantize import quantize
-from monitor.zoo.quantization import Quantization
+from monitor.zoo.metadata import Quantization
 from tests.zoo.small_graph import METADATA, WINDOW, save, small_model, sounds
 
 STATIC = Quantization("static")
@@ -24,6 +24,13 @@ def run(path: Path, waveforms: Samples) -> tuple[Samples, Samples]:
     options.intra_op_num_threads = 1
     probabilities, embeddings = onnxruntime.InferenceSession(path, options).run(None, {"waveform": waveforms})
     return probabilities, embeddings
+
+
+def drift(float_path: Path, int8_path: Path, waveforms: Samples) -> Drift:
+    """How far the scores of the second model are from the first one's."""
+    found = compare_models(float_path, int8_path, waveforms)
+    assert isinstance(found, Drift)
+    return found
 
 
 def operators(path: Path) -> list[str]:

@@ -13,10 +13,11 @@ from monitor.classify.native import NativeModel
 from monitor.errors import ModelError
 from monitor.messages import Samples
 from monitor.zoo.build.checkpoint import read_checkpoint
-from monitor.zoo.build.compare import drift
-from monitor.zoo.build.export import export, metadata_for
+from monitor.zoo.build.compare import compare_models
+from monitor.zoo.build.export import export_network
 from monitor.zoo.build.quantize import quantize
-from monitor.zoo.families.ast import COLUMNS, FAMILY, RATE, ROWS, TOKENS, build, positions
+from monitor.zoo.families.ast import COLUMNS, FAMILY, RATE, ROWS, TOKENS, positions
+from monitor.zoo.metadata import metadata_for
 from tests.zoo.seeded import clip, state_dict
 
 SECOND = RATE
@@ -101,7 +102,7 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
         licence="none",
         source="seeded",
     )
-    export(FAMILY.fold(build(official(1).state_dict(), SECOND)), path, metadata, window=SECOND)
+    export_network(FAMILY.build(official(1).state_dict(), SECOND), path, metadata, window=SECOND)
     return path
 
 
@@ -112,7 +113,7 @@ def test_answers_are_those_of_transformers(salt: int) -> None:
     network, waveforms = official(salt), clips(2, FAMILY.window, salt)
     wanted = answers_of(network, waveforms)
     with torch.no_grad():
-        answers = build(network.state_dict(), FAMILY.window)(torch.from_numpy(waveforms))
+        answers = FAMILY.build(network.state_dict(), FAMILY.window)(torch.from_numpy(waveforms))
     assert (wanted[0].max(0).values - wanted[0].min(0).values).max() > 0.1
     torch.testing.assert_close(answers[0], wanted[0], rtol=0, atol=1e-5)
     torch.testing.assert_close(answers[1], wanted[1], rtol=0, atol=1e-4)
@@ -125,9 +126,9 @@ def test_every_published_layout_is_read(tmp_path: Path) -> None:
     torch.save(authors(network.state_dict()), tmp_path / "authors.pth")
     saved = read_checkpoint(tmp_path / "model.safetensors")
     assert any("encoder.layer.1.attention.attention.key" in key for key in saved)
-    wanted = build(network.state_dict(), SECOND).state_dict()
+    wanted = FAMILY.build(network.state_dict(), SECOND).state_dict()
     for state in (saved, read_checkpoint(tmp_path / "authors.pth")):
-        for key, value in build(state, SECOND).state_dict().items():
+        for key, value in FAMILY.build(state, SECOND).state_dict().items():
             assert torch.equal(value, wanted[key]), key
 
 
@@ -136,11 +137,13 @@ def test_a_key_too_few_or_too_many_or_of_another_shape_is_named() -> None:
     state = official(1).state_dict()
     norm = "audio_spectrogram_transformer.layernorm.bias"
     with pytest.raises(ModelError, match=r"lacks norm\.bias and also holds extra\.weight"):
-        build({key: value for key, value in state.items() if key != norm} | {"extra.weight": torch.zeros(1)}, SECOND)
+        FAMILY.build(
+            {key: value for key, value in state.items() if key != norm} | {"extra.weight": torch.zeros(1)}, SECOND
+        )
     with pytest.raises(ModelError, match=r"mlp_head\.1\.bias is \[50\], not \[527\]"):
-        build({**state, "classifier.dense.bias": torch.zeros(50)}, SECOND)
+        FAMILY.build({**state, "classifier.dense.bias": torch.zeros(50)}, SECOND)
     with pytest.raises(ModelError, match="holds no transformer known here"):
-        build({"conv.weight": torch.zeros(8, 1, 3, 3)}, SECOND)
+        FAMILY.build({"conv.weight": torch.zeros(8, 1, 3, 3)}, SECOND)
 
 
 def test_a_position_table_is_cut_from_the_middle_or_stretched() -> None:
@@ -161,14 +164,14 @@ def test_a_position_table_is_cut_from_the_middle_or_stretched() -> None:
 def test_other_lengths_are_answered(samples: int) -> None:
     """From one column of patches on, and longer than published."""
     with torch.no_grad():
-        probabilities, embedding = build(official(1).state_dict(), samples)(torch.from_numpy(clips(2, samples)))
+        probabilities, embedding = FAMILY.build(official(1).state_dict(), samples)(torch.from_numpy(clips(2, samples)))
     assert (probabilities.shape, embedding.shape) == ((2, 527), (2, 128))
     assert probabilities.isfinite().all()
 
 
 def test_a_row_of_a_batch_gets_the_answer_that_it_gets_alone(exported: Path) -> None:
     """In the exported file, a silent row among them."""
-    session, network = NativeModel(exported), build(official(1).state_dict(), SECOND)
+    session, network = NativeModel(exported), FAMILY.build(official(1).state_dict(), SECOND)
     waveforms = clips(5, SECOND)
     with torch.no_grad():
         alone = torch.cat([network(torch.from_numpy(row[None]))[0] for row in waveforms])
@@ -184,7 +187,7 @@ def test_int8_takes_one_row_at_a_time_and_keeps_the_front_end_in_float(exported:
     assert session.card.max_batch == 1
     alone = np.concatenate([session.run(row[None])[0] for row in waveforms])
     np.testing.assert_array_equal(session.run(waveforms)[0], alone)
-    assert 0 < drift(exported, int8, waveforms).mean < 0.01
+    assert 0 < compare_models(exported, int8, waveforms).mean < 0.01
     products = [node.name.rsplit(".", 1)[0] for node in onnx.load(int8).graph.node if node.op_type == "MatMul"]
     attention = [f"blocks.{block}.attn" for block in (0, 0, 1, 1)]  # products of activations, which have no weights
     assert sorted(products) == [*attention, "frontend", "frontend.spectrum", "frontend.spectrum", "mlp_head.1"]

@@ -13,11 +13,12 @@ from torch.nn import functional as F  # noqa: N812 - its usual name
 from monitor.classify.native import NativeModel
 from monitor.errors import ModelError
 from monitor.messages import Samples
-from monitor.zoo.build.compare import drift
-from monitor.zoo.build.export import export, metadata_for
+from monitor.zoo.build.compare import compare_models
+from monitor.zoo.build.export import export_network
 from monitor.zoo.build.quantize import quantize
-from monitor.zoo.families.ced import FAMILY, HOP, LONGEST, RATE, build
+from monitor.zoo.families.ced import FAMILY, HOP, LONGEST, RATE
 from monitor.zoo.layers.mel import htk_bank
+from monitor.zoo.metadata import metadata_for
 from tests.zoo.seeded import clip, state_dict
 
 SECOND = RATE
@@ -122,8 +123,8 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
         licence="none",
         source="seeded",
     )
-    network = FAMILY.fold(build(published(), 2 * SECOND))
-    export(network, path, metadata, window=2 * SECOND, shortest=FAMILY.shortest)
+    network = FAMILY.build(published(), 2 * SECOND)
+    export_network(network, path, metadata, window=2 * SECOND, shortest=FAMILY.shortest)
     return path
 
 
@@ -133,7 +134,7 @@ def test_answers_are_those_of_the_plain_computation(salt: int, samples: int) -> 
     """For each row what it gets alone, at any length that the position table reaches."""
     weights, waveforms = published(salt), torch.from_numpy(clips(3, samples, salt))
     with torch.no_grad():
-        probabilities, embedding = build(weights, samples)(waveforms)
+        probabilities, embedding = FAMILY.build(weights, samples)(waveforms)
         wanted = [plain(weights, row) for row in waveforms]
     assert (probabilities.max(0).values - probabilities.min(0).values).max() > 0.1
     for row, (wanted_probabilities, wanted_embedding) in enumerate(wanted):
@@ -149,8 +150,8 @@ def test_the_keys_of_transformers_files_are_read() -> None:
         for key, value in weights.items()
         if not key.startswith("front_end.")
     }
-    wanted = build(weights, SECOND).state_dict()
-    for key, value in build(saved, SECOND).state_dict().items():
+    wanted = FAMILY.build(weights, SECOND).state_dict()
+    for key, value in FAMILY.build(saved, SECOND).state_dict().items():
         assert torch.equal(value, wanted[key]), key
 
 
@@ -158,25 +159,25 @@ def test_a_key_too_few_or_too_many_or_of_another_shape_is_named() -> None:
     """Also a file that holds no transformer, and one with heads of another width."""
     weights = published()
     with pytest.raises(ModelError, match=r"lacks norm\.bias and also holds cls_token"):
-        build(
+        FAMILY.build(
             {key: value for key, value in weights.items() if key != "norm.bias"} | {"cls_token": torch.zeros(1)}, SECOND
         )
     with pytest.raises(ModelError, match=r"time_pos_embed is \[1, 128, 1, 31\]"):
-        build({**weights, "time_pos_embed": torch.zeros(1, WIDTH, 1, 31)}, SECOND)
+        FAMILY.build({**weights, "time_pos_embed": torch.zeros(1, WIDTH, 1, 31)}, SECOND)
     with pytest.raises(ModelError, match="a multiple of 64"):
-        build({**weights, "blocks.0.mlp.fc1.weight": torch.zeros(200, 100)}, SECOND)
+        FAMILY.build({**weights, "blocks.0.mlp.fc1.weight": torch.zeros(200, 100)}, SECOND)
 
 
 def test_a_window_longer_than_the_position_table_is_refused() -> None:
     """With the longest one that is taken."""
     with pytest.raises(ModelError, match=r"up to 10\.12 s, not 12\.00 s"):
-        build(published(), 12 * SECOND)
+        FAMILY.build(published(), 12 * SECOND)
 
 
 @pytest.mark.parametrize("samples", [FAMILY.shortest, 2 * SECOND, 33_333, LONGEST * HOP - 1])
 def test_a_row_of_a_batch_gets_the_answer_that_it_gets_alone(exported: Path, samples: int) -> None:
     """In the exported file, at any length, a silent row among them."""
-    session, network = onnxruntime.InferenceSession(exported), build(published(), samples)
+    session, network = onnxruntime.InferenceSession(exported), FAMILY.build(published(), samples)
     waveforms = clips(5, samples)
     with torch.no_grad():
         alone = torch.cat([network(torch.from_numpy(row[None]))[0] for row in waveforms])
@@ -193,7 +194,7 @@ def test_int8_takes_one_row_at_a_time_and_keeps_the_front_end_in_float(exported:
     assert session.card.max_batch == 1
     alone = np.concatenate([session.run(row[None])[0] for row in waveforms])
     np.testing.assert_array_equal(session.run(waveforms)[0], alone)
-    assert 0 < drift(exported, int8, waveforms).mean < 0.01
+    assert 0 < compare_models(exported, int8, waveforms).mean < 0.01
     products = [node.name.rsplit(".", 1)[0] for node in onnx.load(int8).graph.node if node.op_type == "MatMul"]
     attention = [f"blocks.{block}.attn" for block in (0, 0, 1, 1)]  # products of activations, which have no weights
     assert sorted(products) == [*attention, *["frontend"] * 2, *["frontend.spectrum"] * 4, "outputlayer.1"]

@@ -16,7 +16,7 @@ from monitor.classify.open import open_model
 from monitor.config.schema import ModelConfig
 from monitor.errors import ModelError
 from monitor.messages import Samples
-from monitor.zoo.build.compare import likeness
+from monitor.zoo.build.compare import Likeness, compare_models
 from monitor.zoo.build.export import sounds
 from monitor.zoo.build.quantize import quantize
 from monitor.zoo.families.clap import FAMILY, export_towers
@@ -50,7 +50,7 @@ def exported(published: ClapModel, tmp_path_factory: pytest.TempPathFactory) -> 
     """Model files for windows of two seconds, made of published files."""
     folder = tmp_path_factory.mktemp("clap")
     target = folder / "made" / "small.onnx"
-    assert export_towers(publish(published, folder), target, name="clap", window=SHORT) < PARITY
+    assert export_towers(publish(published, folder), target, FAMILY.spec("clap", SHORT)) < PARITY
     return target
 
 
@@ -127,8 +127,9 @@ def test_int8_runs_one_by_one(exported: Path, tmp_path: Path) -> None:
     int8 = exported.with_name("small-int8.onnx")
     quantize(exported, int8, [], FAMILY.quantization)
     assert open_model(ModelConfig(name=str(int8), prompts=PROMPTS)).card.max_batch == 1
-    cosines = likeness(exported, int8, sounds(5, SHORT))
-    assert 0.95 < cosines.min() < 1.0
+    likeness = compare_models(exported, int8, sounds(5, SHORT))
+    assert isinstance(likeness, Likeness)
+    assert 0.95 < likeness.least < 1.0
 
 
 @pytest.mark.parametrize("window", [SHORTEST - 1, WINDOW + 1])
@@ -193,5 +194,5 @@ def test_a_checkpoint_without_its_tokenizer_is_refused(published: ClapModel, tmp
     checkpoint = tmp_path / "model.safetensors"
     save_file({key: value.contiguous() for key, value in published.state_dict().items()}, checkpoint)
     with pytest.raises(ModelError, match=rf"{re.escape(str(tmp_path))}/tokenizer\.json: .*put it into the same folder"):
-        export_towers(checkpoint, tmp_path / "made" / "small.onnx", name="clap")
+        export_towers(checkpoint, tmp_path / "made" / "small.onnx", FAMILY.spec("clap"))
     assert not list((tmp_path / "made").glob("*"))

@@ -14,11 +14,11 @@ from torch.nn import functional as F  # noqa: N812 - its usual name
 
 from monitor.errors import ModelError
 from monitor.messages import Samples
-from monitor.zoo.build.compare import drift
-from monitor.zoo.build.export import export
+from monitor.zoo.build.compare import compare_models
+from monitor.zoo.build.export import export_network
 from monitor.zoo.build.quantize import quantize
 from monitor.zoo.build.torch_graph import to_onnx
-from monitor.zoo.families.convnext import BANDS, FAMILY, HOP, RATE, ConvNeXt, build, fold
+from monitor.zoo.families.convnext import BANDS, FAMILY, HOP, RATE, ConvNeXt
 from monitor.zoo.layers.mel import slaney_bank
 from tests.zoo.seeded import GOLDEN, clip, golden_keys, state_dict
 
@@ -95,7 +95,7 @@ def published() -> dict[str, Tensor]:
 @pytest.fixture(scope="module")
 def tiny(published: dict[str, Tensor]) -> nn.Module:
     """The network of these weights in full size, folded for the export."""
-    return fold(build(published, FAMILY.window))
+    return FAMILY.fold(FAMILY.build(published, FAMILY.window))
 
 
 @pytest.fixture(scope="module")
@@ -109,14 +109,16 @@ def golden() -> Samples:
 def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The file of a small network."""
     path = tmp_path_factory.mktemp("convnext") / "small.onnx"
-    export(fold(small()), path, {"name": "small"}, window=2 * SECOND, shortest=FAMILY.shortest)
+    metadata = {"name": "small"}
+    export_network(small(), path, metadata, window=2 * SECOND, shortest=FAMILY.shortest, fold=FAMILY.fold)
     return path
 
 
 def test_the_published_weights_give_the_golden_answers(published: dict[str, Tensor], golden: Samples) -> None:
     """As the authors' code answers, in full size."""
     with torch.no_grad():
-        probabilities, embedding = build(published, FAMILY.window)(torch.from_numpy(np.stack([clip(1), clip(2)])))
+        network = FAMILY.build(published, FAMILY.window)
+        probabilities, embedding = network(torch.from_numpy(np.stack([clip(1), clip(2)])))
     np.testing.assert_allclose(probabilities, golden, rtol=0, atol=5e-6)
     assert embedding.shape == (2, 768)
 
@@ -135,7 +137,7 @@ def test_answers_are_those_of_the_plain_computation(salt: int, samples: int) -> 
     network, waveforms = small(salt), torch.from_numpy(clips(3, samples, salt))
     with torch.no_grad():
         expected = plain(network.state_dict(), waveforms)
-        folded = fold(network)
+        folded = FAMILY.fold(network)
         assert "bn0.weight" in network.state_dict()
         for answers in (network(waveforms), folded(waveforms)):
             for answer, wanted in zip(answers, expected, strict=True):
@@ -157,11 +159,12 @@ def test_a_row_of_a_batch_gets_the_answer_that_it_gets_alone(exported: Path, sam
 
 def test_a_key_too_few_or_too_many_or_of_another_shape_is_named(published: dict[str, Tensor]) -> None:
     """Constants of the published front end are passed over."""
-    build({**published, "logmel_extractor.melW": torch.zeros(513, 224)}, FAMILY.window)
+    FAMILY.build({**published, "logmel_extractor.melW": torch.zeros(513, 224)}, FAMILY.window)
+    kept = {key: value for key, value in published.items() if key != "stages.3.2.gamma"}
     with pytest.raises(ModelError, match=r"lacks stages\.3\.2\.gamma and also holds head\.weight"):
-        build({k: v for k, v in published.items() if k != "stages.3.2.gamma"} | {"head.weight": torch.zeros(1)}, 1)
+        FAMILY.build(kept | {"head.weight": torch.zeros(1)}, 1)
     with pytest.raises(ModelError, match=r"bn0\.weight is \[64\], not \[224\]"):
-        build({**published, "bn0.weight": torch.zeros(64)}, FAMILY.window)
+        FAMILY.build({**published, "bn0.weight": torch.zeros(64)}, FAMILY.window)
 
 
 def test_int8_keeps_the_stem_and_the_head_in_float(exported: Path, tmp_path: Path) -> None:
@@ -177,7 +180,7 @@ def test_int8_keeps_the_stem_and_the_head_in_float(exported: Path, tmp_path: Pat
         "head_audioset",
     ]
     assert len(layers) == 5 + 3 * sum(DEPTHS)
-    assert drift(exported, int8, sounds).mean < 0.01
+    assert compare_models(exported, int8, sounds).mean < 0.01
     coarse = tmp_path / "coarse.onnx"
     quantize(exported, coarse, sounds, replace(FAMILY.quantization, keep=()))
-    assert drift(exported, int8, sounds).mean < drift(exported, coarse, sounds).mean
+    assert compare_models(exported, int8, sounds).mean < compare_models(exported, coarse, sounds).mean

@@ -11,13 +11,14 @@ import torch
 from torch import Tensor, nn
 
 from monitor.errors import ModelError
-from monitor.zoo.build.export import export, metadata_for, sounds
+from monitor.zoo.build.export import export_network, sounds
 from monitor.zoo.catalogue import load_family
 from monitor.zoo.families.cnn14 import Cnn14
 from monitor.zoo.families.mobilenetv1 import MobileNetV1
 from monitor.zoo.families.mobilenetv2 import MobileNetV2
-from monitor.zoo.families.panns import SHORTEST, Panns, fold, load
+from monitor.zoo.families.panns import SHORTEST, Panns, fold_panns, load_panns
 from monitor.zoo.families.wavegram import WavegramLogmelCnn14
+from monitor.zoo.metadata import metadata_for
 from tests.zoo import published
 from tests.zoo.seeded import GOLDEN, clip, golden_keys, state_dict
 
@@ -53,11 +54,11 @@ SMALL = {
 }
 
 
-def loaded(small: Small, salt: int) -> tuple[nn.Module, published.State]:
+def loaded(small: Small, salt: int) -> tuple[Panns, published.State]:
     """The network with seeded weights, and these."""
     network = small.make()
     state = state_dict({key: tuple(value.shape) for key, value in network.state_dict().items()}, salt)
-    return load(network, state), state
+    return load_panns(network, state), state
 
 
 @pytest.mark.parametrize("name", OFFICIAL)
@@ -82,7 +83,7 @@ def test_a_narrow_network_answers_as_the_description_says(name: str, salt: int) 
     network, state = loaded(SMALL[name], salt)
     waveforms = torch.from_numpy(sounds(5, 320 * 66))
     expected, features = SMALL[name].truth(state, waveforms)
-    for alike in (network, fold(network)):
+    for alike in (network, fold_panns(network)):
         probabilities, embedding = alike(waveforms)
         torch.testing.assert_close(probabilities.double(), expected, rtol=0, atol=1e-5)
         torch.testing.assert_close(embedding.double(), features, rtol=0, atol=1e-4)
@@ -96,7 +97,8 @@ def test_the_file_answers_each_row_as_if_alone(name: str, tmp_path: Path) -> Non
     variable = name != "wavegram"
     metadata = metadata_for(name, family=name, sample_rate=32_000, window=window, labels=["a"], licence="l", source="s")
     path = tmp_path / "small.onnx"
-    assert export(fold(network), path, metadata, window=window, shortest=SHORTEST if variable else None) < 1e-5
+    shortest = SHORTEST if variable else None
+    assert export_network(network, path, metadata, window=window, shortest=shortest, fold=fold_panns) < 1e-5
     session = onnxruntime.InferenceSession(str(path))
     for samples in (SHORTEST, 320 * 40 + 17) if variable else (window,):
         waveforms = sounds(3, samples)
@@ -111,7 +113,7 @@ def test_folding_leaves_the_exact_network_alone(name: str) -> None:
     """The answer of the exact one is what the folded one's is judged by."""
     network, _ = loaded(SMALL[name], 5)
     before = {key: value.clone() for key, value in network.state_dict().items()}
-    folded = fold(network)
+    folded = fold_panns(network)
     after = network.state_dict()
     assert all(torch.equal(before[key], after[key]) for key in before)
     assert not any(isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d) for module in folded.modules())
@@ -125,7 +127,7 @@ def test_the_published_front_end_is_passed_over() -> None:
         "spectrogram_extractor.stft.conv_imag.weight": torch.zeros(513, 1, 1024),
         "logmel_extractor.melW": torch.zeros(513, 64),
     }
-    assert load(SMALL["cnn14"].make(), {**state, **constants}).state_dict().keys() == network.state_dict().keys()
+    assert load_panns(SMALL["cnn14"].make(), {**state, **constants}).state_dict().keys() == network.state_dict().keys()
 
 
 def test_the_namesake_for_another_rate_is_refused() -> None:
@@ -133,7 +135,7 @@ def test_the_namesake_for_another_rate_is_refused() -> None:
     _, state = loaded(SMALL["cnn14"], 6)
     namesake = {**state, "spectrogram_extractor.stft.conv_real.weight": torch.zeros(257, 1, 512)}
     with pytest.raises(ModelError, match="only the networks for 32000 Hz"):
-        load(SMALL["cnn14"].make(), namesake)
+        load_panns(SMALL["cnn14"].make(), namesake)
 
 
 def test_the_checkpoint_of_another_family_is_refused() -> None:

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import numpy as np
 
-from monitor.zoo.build.comparison import drifted
+from monitor.commands.models.report import drift_text
+from monitor.zoo.build.compare import compare_models
 from tests.parts.tiny_clap import WINDOW, write_tiny_clap
 from tests.parts.tiny_model import write_tiny_model
 
@@ -12,9 +13,9 @@ from tests.parts.tiny_model import write_tiny_model
 def test_a_model_with_classes_is_compared_by_its_scores(tmp_path: Path) -> None:
     """In words for people."""
     path = write_tiny_model(tmp_path / "loud.onnx")
-    said = drifted(path, path, [np.full(15_600, 0.1, np.float32)] * 2)
+    said = drift_text(compare_models(path, path, [np.full(15_600, 0.1, np.float32)] * 2))
     assert said == (
-        "on 2 windows its scores differ from the float model's by 0.0000 in the mean, 0.00 at most; "
+        "on 2 windows its scores differ from the float model's by 0.0000 on average, 0.00 at most; "
         "the best class is the same in 100%"
     )
 
@@ -22,7 +23,7 @@ def test_a_model_with_classes_is_compared_by_its_scores(tmp_path: Path) -> None:
 def test_a_model_that_is_told_in_words_is_compared_by_its_embeddings(tmp_path: Path) -> None:
     """It has no scores before it is told."""
     path = write_tiny_clap(tmp_path / "clicks.onnx")
-    said = drifted(path, path, [np.full(WINDOW, 0.1, np.float32)] * 2)
+    said = drift_text(compare_models(path, path, [np.full(WINDOW, 0.1, np.float32)] * 2))
     assert said == (
-        "on 2 windows its embeddings point the float model's way by a cosine of 1.0000 in the mean, 1.0000 at least"
+        "on 2 windows the cosine between its embeddings and the float model's is 1.0000 on average, 1.0000 at least"
     )

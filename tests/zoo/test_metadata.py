@@ -3,7 +3,7 @@
 import pytest
 
 from monitor.errors import ModelError
-from monitor.zoo.quantization import KEY, Quantization, as_metadata, read_quantization
+from monitor.zoo.metadata import KEY, Quantization, as_metadata, read_quantization
 
 
 @pytest.mark.parametrize("quantization", [Quantization(), Quantization("dynamic", ("head", "stages.0"), equalise=True)])
@@ -14,12 +14,12 @@ def test_is_read_as_it_was_written(quantization: Quantization) -> None:
 
 def test_a_model_that_says_nothing_cannot_be_quantised() -> None:
     """Nobody knows what of it must stay in float."""
-    with pytest.raises(ModelError, match="ears: does not say what must stay in float"):
+    with pytest.raises(ModelError, match="ears cannot be quantised: its file does not say"):
         read_quantization("ears", {"name": "ears"})
 
 
 @pytest.mark.parametrize("text", ["", "{", '{"kind": "magic"}', '{"keep": "head"}', '["static"]'])
 def test_nonsense_is_refused(text: str) -> None:
     """With the key's name."""
-    with pytest.raises(ModelError, match="ears: its metadata quantization is not understood"):
+    with pytest.raises(ModelError, match="ears: invalid metadata quantization"):
         read_quantization("ears", {KEY: text})
