@@ -26,8 +26,11 @@ class Capture(Protocol):
 
     @property
     def live(self) -> bool:
-        """Whether the audio arrives in real time (a microphone, a stream, a file played at its own pace), so that a
-        slow reader loses the oldest. Otherwise the writer waits until `consumed` makes room (a pipe)."""
+        """Whether the audio arrives in real time (a microphone, a stream, a file played at its own pace).
+
+        A slow reader of a live capture loses the oldest audio. Another writer (a pipe) waits until `consumed` makes
+        room.
+        """
 
     @property
     def finished(self) -> bool:

@@ -83,7 +83,7 @@ class Epoch:
         self.capture = capture
         self.stuck = StuckDetector(grid.rate)
         self.overrun = False
-        """The reader came too late: some audio is gone, and this epoch must end."""
+        """The reader was too late: some audio is lost, and this epoch must end."""
         self.closed = False
         self._source, self._number, self._rate = source, number, grid.rate
         self._clock = Clock(live=capture.live)

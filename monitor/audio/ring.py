@@ -65,5 +65,5 @@ class SampleRing:
             out[:head] = self._frames[at : at + head]
             out[head:] = self._frames[: count - head]
         if start < self.oldest:
-            raise Overrun(f"frame {start} is gone, the oldest is {self.oldest}")
+            raise Overrun(f"frame {start} has been overwritten; the oldest is {self.oldest}")
         return out

@@ -1,4 +1,4 @@
-"""Which sources a configuration selects, and what they are called."""
+"""The sources that a configuration selects, and their names."""
 
 import logging
 import os
@@ -12,10 +12,10 @@ log = logging.getLogger(__name__)
 
 
 def selected_sources(config: Config) -> Sequence[SourceConfig]:
-    """The configured sources; by default the default microphone, or without one a demonstration, with a warning.
+    """Return the configured sources, otherwise the default microphone, otherwise a demonstration with a warning.
 
-    With a broker, or as a service, the default is always the microphone, which may only be slow to start: a home must
-    not take a demonstration for its own sounds.
+    With a broker, or as a service, the default is always the microphone, which may be slow to start: a home must not
+    take a demonstration for its own sounds.
     """
     if config.sources:
         return config.sources
@@ -28,7 +28,7 @@ def selected_sources(config: Config) -> Sequence[SourceConfig]:
 
 
 def source_names(sources: Sequence[SourceConfig], reserved: Collection[str]) -> list[str]:
-    """A unique name for each source: the configured one, or one derived from its input.
+    """Return a unique name for each source: the configured one, or one derived from its input.
 
     Raises `ConfigError` for a configured name that is reserved or a duplicate, and for an invalid input.
     """

@@ -102,8 +102,11 @@ class Source:
         self._nudge.set()
 
     def pause(self, paused: bool) -> None:
-        """Pause or resume. A source that restarts is closed meanwhile; of a file or pipe, which cannot be opened again
-        at the same place, the audio is discarded."""
+        """Pause or resume.
+
+        During a pause a source that restarts is closed. A file or pipe could not be opened again at the same place: it
+        stays open, and its audio is discarded.
+        """
         self._paused = paused
         self._nudge.set()
 

@@ -34,7 +34,11 @@ class Options(ModelOptions):
         "  sound-monitor analyze night.flac --scores scores/                 scores/night.npz: times, probabilities\n"
     )
 
-    files: tuple[str, ...] = option(metavar="FILE", nargs="+", help="audio files of any common format")
+    files: tuple[str, ...] = option(
+        metavar="FILE",
+        nargs="+",
+        help="audio file of any common format; - for standard input, pcm:PATH[@RATE[xCHANNELS]] for raw samples",
+    )
     format: str = option(
         "--format", choices=("table", "jsonl", "csv", "audacity"), default="table", help="default: table"
     )

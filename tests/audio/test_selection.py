@@ -9,44 +9,44 @@ from monitor.errors import ConfigError
 
 @pytest.fixture
 def deaf_machine(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A machine without a microphone."""
+    """Make this a machine without a microphone."""
     monkeypatch.setattr("monitor.audio.microphone.default_available", lambda: False)
     monkeypatch.delenv("NOTIFY_SOCKET", raising=False)
 
 
 def selected(config: Config) -> list[str]:
-    """The inputs of the selected sources."""
+    """Return the inputs of the selected sources."""
     return [source.input for source in selected_sources(config)]
 
 
 def test_without_a_microphone_the_demo_plays_and_a_warning_says_so(
     deaf_machine: None, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A person who tries the program hears something."""
+    """On a machine without a microphone the demo plays, and a warning says so."""
     assert selected(Config()) == ["demo"]
     assert "synthesised demonstration" in caplog.text
 
 
 def test_a_home_never_gets_a_demonstration(deaf_machine: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A synthesised smoke alarm must not reach a broker, nor come from a service that started too early."""
+    """A monitor with a broker, and one that runs as a service, never plays the demo."""
     assert selected(Config(mqtt=MqttConfig(host="broker"))) == ["mic"]
     monkeypatch.setenv("NOTIFY_SOCKET", "/run/systemd/notify")
     assert selected(Config()) == ["mic"]
 
 
 def test_the_default_source_is_the_default_microphone(deaf_machine: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    """If the machine has one."""
+    """A machine with a microphone uses its default one."""
     monkeypatch.setattr("monitor.audio.microphone.default_available", lambda: True)
     assert selected(Config()) == ["mic"]
 
 
 def test_configured_sources_replace_the_default(deaf_machine: None) -> None:
-    """In their order."""
+    """Configured sources are used in their order."""
     assert selected(Config(sources=(SourceConfig(input="a.wav"), SourceConfig(input="mic")))) == ["a.wav", "mic"]
 
 
 def named(*sources: SourceConfig) -> list[str]:
-    """The names of these sources, where `set` and `setting` are reserved."""
+    """Return the names of these sources; `set` and `setting` are reserved."""
     return source_names(sources, {"set", "setting"})
 
 
@@ -67,7 +67,7 @@ def test_derived_names_are_unique_and_not_reserved() -> None:
     ],
 )
 def test_a_configured_name_that_is_taken_is_an_error(name: str, message: str) -> None:
-    """It is not changed silently."""
+    """A duplicate or reserved name is never changed silently."""
     with pytest.raises(ConfigError) as caught:
         named(SourceConfig(input="mic", name="hall"), SourceConfig(input="mic", name=name))
     assert str(caught.value) == message

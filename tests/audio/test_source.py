@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from monitor.audio import source as source_module
-from monitor.audio.capture import Capture, open_capture
+from monitor.audio.capture import Capture
 from monitor.audio.source import HANGS, RETRY_MIN, Backoff, Source
 from monitor.audio.windows import Grid
 from monitor.config.schema import AudioConfig
@@ -274,26 +274,6 @@ async def test_stop_does_not_wait_for_a_source_that_hangs_in_opening() -> None:
     assert time.monotonic() - begun < 5
     release.set()
     await until(lambda: capture.closed)
-
-
-async def test_opening_raises_what_the_opener_raises() -> None:
-    """An error in the thread is raised in the task."""
-
-    def opener() -> Capture:
-        raise SourceError("busy")
-
-    with pytest.raises(SourceError, match="busy"):
-        await open_capture(opener, asyncio.Event())
-
-
-async def test_an_unexpected_driver_error_is_a_source_error() -> None:
-    """Any exception of an opener becomes a `SourceError`, which fails its source alone."""
-
-    def opener() -> Capture:
-        raise ZeroDivisionError("in the driver")
-
-    with pytest.raises(SourceError, match="ZeroDivisionError: in the driver"):
-        await open_capture(opener, asyncio.Event())
 
 
 async def test_a_paused_microphone_is_closed_and_opened_again_on_resume() -> None:

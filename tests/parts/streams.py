@@ -46,7 +46,7 @@ def web(
                 if hold is not None:
                     hold.wait(20)
             except OSError:
-                pass  # the listener has gone
+                pass  # the client has disconnected
 
         def log_message(self, *arguments: object) -> None:
             """Keep quiet."""
@@ -84,7 +84,7 @@ def camera(samples: Samples, rate: int) -> type[socketserver.StreamRequestHandle
                 try:
                     self.wfile.write(struct.pack(">cBH", b"$", 0, len(rtp)) + rtp)
                 except OSError:
-                    return  # the listener has gone
+                    return  # the client has disconnected
                 time.sleep(0.02)
 
     return Handler
