@@ -1,4 +1,4 @@
-"""Hands every message to everyone who listens, and never waits for any of them."""
+"""Distributes messages to subscribers, and never waits for them."""
 
 import asyncio
 from collections import deque
@@ -8,7 +8,7 @@ from monitor.messages import Detection, Health, Message, Snapshot
 
 
 class Subscription:
-    """One listener's bounded queue. When the listener is slow the oldest message goes, and is counted."""
+    """The bounded queue of one subscriber. If it is full, the oldest message is dropped and counted."""
 
     def __init__(self, kinds: tuple[type[Message], ...], capacity: int) -> None:
         self.kinds = kinds
@@ -19,7 +19,7 @@ class Subscription:
         self._closed = False
 
     def offer(self, message: Message) -> None:
-        """Queue the message; never blocks."""
+        """Add a message to the queue; never blocks."""
         if len(self._queue) == self._capacity:
             self._queue.popleft()
             self.dropped += 1
@@ -27,7 +27,7 @@ class Subscription:
         self._wake.set()
 
     def close(self) -> None:
-        """End the listener's iteration once it has taken what is queued."""
+        """End the iteration after the queued messages."""
         self._closed = True
         self._wake.set()
 
@@ -42,14 +42,14 @@ class Subscription:
 
 
 class Hub:
-    """The one place where messages fan out."""
+    """Publishes each message to all subscribers of its type."""
 
     def __init__(self) -> None:
         self._subscriptions: list[Subscription] = []
         self._closed = False
 
     def subscribe(self, kind: type[Message], *more: type[Message], capacity: int = 256) -> Subscription:
-        """Listen to messages of these kinds from now on."""
+        """Return a subscription to new messages of these types."""
         subscription = Subscription((kind, *more), capacity)
         if self._closed:
             subscription.close()
@@ -57,29 +57,29 @@ class Hub:
         return subscription
 
     def wanted(self, kind: type[Message]) -> bool:
-        """Does anyone listen to this kind? What nobody wants need not be made."""
+        """Return whether this type has a subscriber; messages without one need not be built."""
         return any(kind in subscription.kinds for subscription in self._subscriptions)
 
     def publish(self, message: Message) -> None:
-        """Give the message to every listener of its kind."""
+        """Add the message to the queue of every subscriber of its type."""
         for subscription in self._subscriptions:
             if isinstance(message, subscription.kinds):
                 subscription.offer(message)
 
     def close(self) -> None:
-        """No more messages: every listener's iteration ends after what it still has queued."""
+        """End every subscriber's iteration after its queued messages."""
         self._closed = True
         for subscription in self._subscriptions:
             subscription.close()
 
     @property
     def dropped(self) -> int:
-        """Messages that slow listeners lost, in all."""
+        """Number of messages that slow subscribers lost."""
         return sum(subscription.dropped for subscription in self._subscriptions)
 
 
 class LocalFeed:
-    """What a display in this process sees: the recent past, then everything from now on."""
+    """The feed of a display in this process: recent detections, then new messages."""
 
     def __init__(self, hub: Hub, title: str, history: Sequence[Detection] = ()) -> None:
         self.title = title
@@ -87,7 +87,7 @@ class LocalFeed:
         self._subscription = hub.subscribe(Detection, Snapshot, Health)
 
     async def messages(self) -> AsyncIterator[Message]:
-        """Earlier detections, then messages until the hub closes."""
+        """Yield earlier detections, then messages until the hub closes."""
         for detection in self._history:
             yield detection
         async for message in self._subscription:

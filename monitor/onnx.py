@@ -1,4 +1,4 @@
-"""ONNX Runtime, imported here alone: sessions on the provider that is asked for, and its errors in plain words."""
+"""ONNX Runtime, in the only module that imports it: sessions on a provider, and readable errors."""
 
 import logging
 import os
@@ -8,7 +8,7 @@ from pathlib import Path
 from monitor.config.paths import cache_folder
 from monitor.errors import ModelError, StorageError
 
-os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # read on import; without it ONNX Runtime reports to its makers
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # read on import; ONNX Runtime sends telemetry by default
 
 try:
     import onnxruntime as ort
@@ -17,7 +17,7 @@ except ImportError as error:
 
 __all__ = ["PROVIDERS", "open_session", "ort", "plain"]
 
-ort.set_default_logger_severity(4)  # what it prints on stderr speaks to model authors; its errors are raised too
+ort.set_default_logger_severity(4)  # its output on stderr is for model authors; errors are raised as well
 
 log = logging.getLogger(__name__)
 
@@ -32,9 +32,9 @@ PROVIDERS = {
 def open_session(
     model: Path | bytes, provider: str = "cpu", threads: int = 1, profile: str | None = None
 ) -> ort.InferenceSession:
-    """A session for a model file, or for a file's content, on a key of `PROVIDERS`.
+    """Open a session for a model file, or for the content of one, on a key of `PROVIDERS`.
 
-    `threads`: of one inference. `profile`: prefix of the file to write a profile to. Raises ONNX Runtime's own errors,
+    `threads`: threads of one inference. `profile`: prefix of a file for the profile. Raises ONNX Runtime's own errors,
     which have no common base; without the provider's library the session runs on the CPU.
     """
     options = ort.SessionOptions()
@@ -53,16 +53,16 @@ def open_session(
 
 
 def plain(error: Exception) -> str:
-    """ONNX Runtime's words on one line, without its codes."""
+    """Return ONNX Runtime's error on one line, without its codes."""
     return re.sub(r"^\[ONNXRuntimeError\] : \d+ : \w+ : ", "", " ".join(str(error).split()))
 
 
 def _engine_cache() -> dict[str, str]:
-    """Where TensorRT keeps what takes it minutes to build; nowhere if no folder is writable."""
+    """Return options to keep TensorRT's engines, which take minutes to build; none if no folder is writable."""
     try:
         folder = cache_folder() / "tensorrt"
         folder.mkdir(parents=True, exist_ok=True)
     except (OSError, StorageError) as error:
-        log.info("TensorRT builds its engines at every start: %s", error)
+        log.info("cannot cache TensorRT engines, they are built at every start: %s", error)
         return {}
     return {"trt_engine_cache_enable": "1", "trt_engine_cache_path": str(folder)}

@@ -1,4 +1,4 @@
-"""Fan-out that waits for nobody."""
+"""The hub: distribution of messages without waiting."""
 
 import asyncio
 from datetime import UTC, datetime
@@ -12,19 +12,19 @@ NOW = datetime.now(UTC)
 
 
 def detection(number: int) -> Detection:
-    """One that can be told from others."""
+    """A detection with this number."""
     return Detection(
         id=str(number), node="n", source="s", model="m", label="l", phase=Phase.STARTED, started_at=NOW, score=1, peak=1
     )
 
 
 def snapshot(level: float) -> Snapshot:
-    """One that can be told from others."""
+    """A snapshot with this level."""
     return Snapshot(at=NOW, source="s", model="m", level=level, labels=())
 
 
 def health() -> Health:
-    """Of a monitor without sources."""
+    """The health of a monitor without sources."""
     return Health(
         at=NOW,
         node="n",
@@ -40,13 +40,13 @@ def health() -> Health:
 
 
 async def rest(subscription: Subscription) -> list[Message]:
-    """What it still gives until it ends."""
+    """All messages until the subscription ends."""
     async with asyncio.timeout(5):
         return [message async for message in subscription]
 
 
-async def test_everyone_hears_what_they_asked_for_in_order() -> None:
-    """Each listener gets the messages of its kinds, and no other."""
+async def test_subscribers_get_messages_of_their_types_in_order() -> None:
+    """Each subscriber gets the messages of its types, and no others."""
     hub = Hub()
     detections, both = hub.subscribe(Detection), hub.subscribe(Detection, Snapshot)
     for message in (detection(1), snapshot(-60), health(), detection(2)):
@@ -57,8 +57,8 @@ async def test_everyone_hears_what_they_asked_for_in_order() -> None:
     assert hub.dropped == 0
 
 
-async def test_a_slow_listener_loses_the_oldest_and_no_one_else_does() -> None:
-    """What does not fit is counted, for this listener and in all."""
+async def test_only_a_slow_subscriber_loses_messages() -> None:
+    """Dropped messages are the oldest, and are counted for the subscriber and in total."""
     hub = Hub()
     slow, quick = hub.subscribe(Detection, capacity=3), hub.subscribe(Detection)
     for number in range(10):
@@ -69,8 +69,8 @@ async def test_a_slow_listener_loses_the_oldest_and_no_one_else_does() -> None:
     assert (slow.dropped, quick.dropped, hub.dropped) == (7, 0, 7)
 
 
-async def test_a_waiting_listener_is_woken_by_a_message_and_by_the_end() -> None:
-    """It need not look again and again."""
+async def test_a_message_and_the_end_wake_a_subscriber() -> None:
+    """A waiting subscriber gets a message at once, and ends with the hub."""
     hub = Hub()
     listening = asyncio.create_task(rest(hub.subscribe(Snapshot)))
     await asyncio.sleep(0.01)
@@ -81,8 +81,8 @@ async def test_a_waiting_listener_is_woken_by_a_message_and_by_the_end() -> None
     assert await listening == [snapshot(-50)]
 
 
-async def test_one_who_comes_after_the_end_hears_nothing() -> None:
-    """Its iteration ends at once."""
+async def test_a_subscription_after_the_end_is_empty() -> None:
+    """Iteration ends at once if the hub is closed."""
     hub = Hub()
     hub.publish(snapshot(-50))
     hub.close()
@@ -90,17 +90,17 @@ async def test_one_who_comes_after_the_end_hears_nothing() -> None:
 
 
 async def test_publishing_never_waits() -> None:
-    """Not for the listener that does not read, however much there is."""
+    """A subscriber that does not read does not block the publisher."""
     hub = Hub()
     hub.subscribe(Snapshot, capacity=1)
     for _ in range(1000):
-        hub.publish(snapshot(-50))  # has no await in it that could hold up the caller
+        hub.publish(snapshot(-50))  # has no await that could block the caller
     assert hub.dropped == 999
 
 
 @pytest.mark.parametrize("history", [0, 2])
-async def test_a_display_begins_with_the_past(history: int) -> None:
-    """Earlier detections first, then everything that is published, until the end."""
+async def test_a_display_starts_with_the_history(history: int) -> None:
+    """A local feed yields earlier detections, then new messages until the end."""
     hub = Hub()
     feed = LocalFeed(hub, "kitchen", [detection(-number) for number in range(history)])
     for message in (detection(1), snapshot(-50), health()):

@@ -1,1 +1,1 @@
-"""Decisions: scores to detections. Pure functions and classes, no input or output."""
+"""Decisions from scores: pure functions and classes, without I/O."""

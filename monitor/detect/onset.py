@@ -1,6 +1,6 @@
-"""Where in a window a sound began, to the hundredth of a second.
+"""Finds the start of a sound in a window, to a hundredth of a second.
 
-The model answers for a whole window; the sharpest rise of the level inside it tells when the sound set in.
+The model scores a whole window; the sharpest rise of the level in it marks the onset of the sound.
 """
 
 import numpy as np
@@ -8,19 +8,19 @@ import numpy as np
 from monitor.messages import Samples
 
 FRAME = 0.01
-"""Seconds between two looks at the level."""
+"""Seconds per level."""
 RISE = 6.0
-"""Decibels that a level must rise by to count as an onset."""
+"""Smallest rise of the level that counts as an onset, decibels."""
 FLOOR = -70.0
-"""dBFS: what is below is the noise of the room or of the converter."""
+"""Levels below are noise of the room or of the converter, dBFS."""
 RANGE = 40.0
-"""Decibels below the loudest frame that still matter."""
+"""Levels further below the loudest frame are ignored, decibels."""
 BEFORE, AFTER = 10, 3
-"""Frames averaged before and after a possible onset."""
+"""Number of frames averaged before and after a possible onset."""
 
 
 def find_onset(samples: Samples, rate: int) -> int | None:
-    """Index in float32[n] of the earliest of the sharpest rises in level; None where the level has no clear rise."""
+    """Return the index in float32[n] of the first sharp rise in level; None if there is no clear rise. `rate` in Hz."""
     frame = max(1, round(FRAME * rate))
     count = len(samples) // frame
     if count <= AFTER:
@@ -36,6 +36,6 @@ def find_onset(samples: Samples, rate: int) -> int | None:
     if sharpest < RISE:
         return None
     earliest = int(np.argmax(rise >= max(RISE, 0.7 * sharpest)))
-    # the rise begins where the averages straddle the step: go on to the frame that takes the largest step
+    # the averages rise before the step itself: move on to the frame with the largest step
     steps = np.diff(level)[earliest : earliest + AFTER]
     return int(at[earliest] + np.argmax(steps)) * frame

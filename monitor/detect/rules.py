@@ -1,4 +1,4 @@
-"""From configured rules to rules that the tracker can apply, or an error that shows why they never could fire."""
+"""Completes configured rules for the tracker, and refuses rules that could never fire."""
 
 import difflib
 import math
@@ -14,7 +14,7 @@ from monitor.messages import Rule
 
 @dataclass(frozen=True, slots=True)
 class Defaults:
-    """What a preset fills in. Probabilities and seconds, as in `Rule`."""
+    """The values of a preset. Probabilities and seconds, as in `Rule`."""
 
     on: float
     off: float
@@ -25,7 +25,7 @@ class Defaults:
     hold: float
     cooldown: float
     shortest: float
-    """The shortest sound that the preset is meant for; it must be able to fire."""
+    """The shortest intended sound, which must be able to fire."""
 
 
 PRESETS: dict[Preset, Defaults] = {
@@ -68,9 +68,9 @@ PRESETS: dict[Preset, Defaults] = {
 def resolve(rules: Sequence[RuleConfig], labels: Sequence[str], window: float, hop: float) -> tuple[Rule, ...]:
     """Fill in presets and class indices for a model with these `labels`; `window` and `hop` in seconds.
 
-    Raises `ConfigError` for a class that the model does not know, contradicting thresholds, and a rule that a sound
-    of the preset's shortest length could never satisfy. Of the default rules only those are kept whose classes the
-    model knows; a model that knows none of them gets a rule for each of its own labels.
+    Raises `ConfigError` for an unknown class, for contradictory thresholds, and for a rule that the preset's shortest
+    sound could never satisfy. Of the default rules, only those with classes of the model are kept; if there are none,
+    each label of the model gets a rule.
     """
     if tuple(rules) == DEFAULT_RULES:
         known = [rule for rule in rules if any(name in labels for name in rule.classes)]
@@ -114,7 +114,7 @@ def _resolve(config: RuleConfig, labels: Sequence[str], window: float, hop: floa
 
 
 def _windows(shortest: float, window: float, hop: float) -> int:
-    """In how many windows a sound of `shortest` seconds shows at least in part."""
+    """Return the number of windows that contain at least a part of a sound of `shortest` seconds."""
     return max(1, math.floor((window + shortest) / hop + 1e-9))
 
 
@@ -128,18 +128,17 @@ def _index(name: str, labels: Sequence[str], label: str) -> int:
 
 
 def _checked(rule: Rule, preset: Preset, shortest: float, window: float, hop: float) -> Rule:
-    """A sound of `shortest` seconds shows in a bounded number of windows: can they satisfy the rule, and how far may
-    its score rise?"""
+    """Return the rule with its `reach`. Raises `ConfigError` if the windows of the shortest sound cannot satisfy it."""
     windows = _windows(shortest, window, hop)
     lasting = (windows - 1) * hop
     reached = 1 - math.exp(-windows * hop / rule.smoothing) if rule.smoothing else 1.0
-    shown = f"{preset} sounds of {shortest:g} s show in {windows} windows ({window:g} s long, one each {hop:g} s)"
+    shown = f"{preset} sounds of {shortest:g} s appear in {windows} windows of {window:g} s, one every {hop:g} s"
     if rule.votes > windows:
-        problem = f"but votes asks for {rule.votes}"
+        problem = f"but votes requires {rule.votes}"
     elif rule.min_duration > lasting:
-        problem = f"that span {lasting:g} s, but min_duration asks for {rule.min_duration:g} s"
+        problem = f"which span {lasting:g} s, but min_duration requires {rule.min_duration:g} s"
     elif reached < rule.on:
-        problem = f"in which smoothing of {rule.smoothing:g} s lets a score reach {reached:.2f}, not on ({rule.on:g})"
+        problem = f"where smoothing of {rule.smoothing:g} s limits the score to {reached:.2f}, below on ({rule.on:g})"
     else:
         return replace(rule, reach=reached)
-    raise ConfigError(f"detection.rules: {rule.label!r} could never fire: {shown}, {problem}")
+    raise ConfigError(f"detection.rules: {rule.label!r} can never fire: {shown}, {problem}")

@@ -1,8 +1,8 @@
-"""Scores to detections: smoothing, then hysteresis with votes, for each rule of one source. No clock, no I/O.
+"""Finds sounds in the scores of one source: smoothing, then hysteresis with votes, for each rule. No clock, no I/O.
 
-A rule fires at once on strong evidence; weak evidence needs the smoothed score at `on`, enough votes and enough time.
-It ends when the score has stayed below `off` for `hold`, and does not fire again within `cooldown`. All times are
-sample indices, so that dropped windows and a busy machine change nothing.
+A rule fires at once on strong evidence; weak evidence requires the smoothed score at `on`, enough votes and enough
+time. The sound ends when the score stays below `off` for `hold`, and the rule cannot fire again within `cooldown`. All
+times are sample indices, so dropped windows and a busy machine do not affect them.
 """
 
 from collections import deque
@@ -17,22 +17,22 @@ from monitor.messages import Phase, Rule, Samples, Scores, Transition, Window
 
 @dataclass(slots=True)
 class _State:
-    """Where one rule stands. Sample indices."""
+    """State of one rule. Times are sample indices."""
 
     active: bool = False
     start: int | None = None
-    """Onset of the sound that is on, or that gathers votes."""
+    """Onset of the sound that is on or collects votes."""
     peak: float = 0.0
-    heard: int = 0
+    loud_until: int = 0
     """End of the last window at or above `off`."""
     votes: deque[int] = field(default_factory=deque)
     """Ends of the recent windows at or above `on`."""
     quiet_until: int = 0
-    """The cooldown lasts to here."""
+    """End of the cooldown."""
 
 
 class Tracker:
-    """All rules of one source, over one epoch after another."""
+    """Applies all rules to one source, over any number of epochs."""
 
     def __init__(self, rules: Sequence[Rule], rate: int, hop: int) -> None:
         """`rate` in Hz, `hop` in samples."""
@@ -44,12 +44,14 @@ class Tracker:
 
     @property
     def active(self) -> frozenset[str]:
-        """Labels of the rules that are on."""
+        """Labels of the sounds that are on."""
         return frozenset(rule.label for rule, state in zip(self._rules, self._states, strict=True) if state.active)
 
     def revise(self, rules: Sequence[Rule]) -> list[Transition]:
-        """Go on with these rules, each label once. What is on and has no rule any more ends; a rule that stays keeps
-        its smoothed score, and what is on stays on; one that has changed gathers its votes anew."""
+        """Replace the rules; labels must be unique. Return the ends of sounds that no longer have a rule.
+
+        A rule that stays keeps its smoothed score, and its sound stays on. A changed rule collects its votes again.
+        """
         end, scores = self._end, self._smoother.value
         before = {old[0].label: old for old in zip(self._rules, self._states, scores, strict=True)}
         self._set_rules(rules)
@@ -83,7 +85,7 @@ class Tracker:
         return changes
 
     def finish(self, end: int) -> list[Transition]:
-        """The epoch is over at sample `end`: what is still on ends with it."""
+        """End the epoch at sample `end`. Return the ends of all sounds that are on."""
         changes = [
             self._ended(rule, state, self._cut_off(state, end), score)
             for rule, state, score in zip(self._rules, self._states, self._smoother.value, strict=True)
@@ -104,7 +106,7 @@ class Tracker:
         self._end = None
 
     def _awake(self, raw: Samples) -> list[int]:
-        """The rules that have something to decide; most of the time none."""
+        """Return the indices of rules with something to decide; usually none."""
         loud = raw >= self._on
         return [i for i, state in enumerate(self._states) if loud[i] or state.start is not None]
 
@@ -115,10 +117,10 @@ class Tracker:
                 state.start = self._onset(window)
             state.votes.append(end)
         if raw >= rule.off:
-            state.heard = end
+            state.loud_until = end
         state.peak = max(state.peak, raw)
         if state.active:
-            if smoothed >= rule.off or end - state.heard < rule.hold * self._rate:
+            if smoothed >= rule.off or end - state.loud_until < rule.hold * self._rate:
                 return None
             return self._ended(rule, state, self._offset(state), smoothed)
         self._forget_votes(rule, state, window)
@@ -141,7 +143,7 @@ class Tracker:
         return smoothed >= rule.on and len(state.votes) >= rule.votes and lasted >= rule.min_duration * self._rate
 
     def _forget_votes(self, rule: Rule, state: _State, window: Window) -> None:
-        """Votes count while every other window of their span could have been one."""
+        """Drop old votes. They count for one window, 2 * `votes` hops or `min_duration`, whichever is longest."""
         span = max(len(window.samples), 2 * rule.votes * self._hop, round(rule.min_duration * self._rate) + self._hop)
         while state.votes and state.votes[0] <= window.end - span:
             state.votes.popleft()
@@ -149,17 +151,17 @@ class Tracker:
             state.start, state.peak = None, 0.0
 
     def _onset(self, window: Window) -> int:
-        """Where the sound began; with no clear rise in level, the middle of the window that first tells of it."""
+        """Return the start of the sound: its onset, or the middle of its first window without a clear rise in level."""
         at = find_onset(window.samples, self._rate)
         return window.start + (len(window.samples) // 2 if at is None else at)
 
     def _offset(self, state: _State) -> int:
-        """Where the sound ended: it left the last window that told of it somewhere in the middle."""
-        return max((state.start or 0) + 1, state.heard - self._window // 2)
+        """Return the end of the sound: the middle of the last window at or above `off`."""
+        return max((state.start or 0) + 1, state.loud_until - self._window // 2)
 
     def _cut_off(self, state: _State, end: int) -> int:
-        """Where a sound ends that is no longer followed after `end`: there, if the last window still told of it."""
-        return end if state.heard == self._end else self._offset(state)
+        """Return the end of a sound that is cut off at `end`: `end` if the last window was at or above `off`."""
+        return end if state.loud_until == self._end else self._offset(state)
 
     def _ended(self, rule: Rule, state: _State, end: int, smoothed: float) -> Transition:
         start = state.start if state.start is not None else end
@@ -178,14 +180,17 @@ class Tracker:
 
 
 class Smoother:
-    """First-order low-pass of scores, `s += (1 - exp(-dt / tau)) * (p - s)`, starting from silence."""
+    """First-order low-pass of scores: `s += (1 - exp(-dt / tau)) * (p - s)`, from 0.
+
+    Time constants in seconds make the result independent of dropped windows.
+    """
 
     def __init__(self, time_constants: Samples) -> None:
-        """float32[n] seconds; 0 follows at once."""
+        """`time_constants`: float32[n] seconds; 0 disables smoothing."""
         self._tau = np.maximum(time_constants, 1e-9)
         self.value: Samples = np.zeros_like(time_constants)
 
     def update(self, scores: Samples, dt: float) -> Samples:
-        """Take float32[n] scores that come `dt` seconds after the last; returns the smoothed ones."""
+        """Add float32[n] scores, `dt` seconds after the last; return the smoothed scores."""
         self.value = self.value + (1 - np.exp(-dt / self._tau)).astype(np.float32) * (scores - self.value)
         return self.value

@@ -1,6 +1,6 @@
-"""The event log's SQLite file: opened when it is needed, moved aside when it is damaged, begun anew when it is gone.
+"""The event log's SQLite file: opened on demand, moved aside if damaged, created again if deleted.
 
-For one thread. Order is that of recording, never that of the clock, which may be set back.
+For one thread. Rows have the order of recording, never that of the clock, which may be set back.
 """
 
 import contextlib
@@ -32,32 +32,32 @@ CREATE TABLE IF NOT EXISTS acknowledged (one INTEGER PRIMARY KEY CHECK (one = 1)
 """
 VERSION = 2
 RECENT = 5000
-"""Rows whose time of recording is remembered: as many as may be written in the seconds in which that matters."""
+"""Rows with a known time of recording: enough for the few seconds in which it matters."""
 DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
-T = TypeVar("T")
+_T = TypeVar("_T")
 
 _decoder = msgspec.json.Decoder(Detection)
 
 
 class EventFile:
-    """Rows of detections, and the mark up to where the broker has them. All may raise `sqlite3.Error` or `OSError`."""
+    """Rows of detections, and the last one that the broker has. All methods may raise `sqlite3.Error` or `OSError`."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.acknowledged = 0
-        """The last sequence that the broker has; in the file once saved."""
+        """The last sequence that the broker has; `save_acknowledged` writes it to the file."""
         self._pending: tuple[int, ...] = ()
-        """The sequences that were handed out last; none where the file was begun anew since."""
+        """The sequences that `pending` returned last; empty after the file was replaced."""
         self._recorded_at: dict[int, float] = {}
-        """When the newest rows were recorded, by their sequence."""
+        """Time of recording of the newest rows, monotonic seconds by sequence."""
         self._connection: sqlite3.Connection | None = None
 
     def connect(self) -> sqlite3.Connection:
-        """Open it, and make the tables where it is new."""
+        """Open the file, and create the tables if it is new."""
         if self._connection is not None and not self.path.exists():
-            self.disconnect()  # deleted under us: what is written there would be gone
-            self._begin_anew()
+            self.disconnect()  # the file was deleted: writes to it would be lost
+            self._forget()
         if self._connection is None:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             connection = sqlite3.connect(self.path, check_same_thread=False)
@@ -73,18 +73,18 @@ class EventFile:
         return self._connection
 
     def disconnect(self) -> None:
-        """Close it."""
+        """Close the file."""
         if self._connection is not None:
             connection, self._connection = self._connection, None
             connection.close()
 
-    def mending(self, function: Callable[..., T], *args: object) -> T:
-        """Call it; after an error start afresh, and once more at once if the file was damaged."""
+    def retrying(self, function: Callable[..., _T], *args: object) -> _T:
+        """Call the function. After an error close the file; if it is damaged, move it aside and call again."""
         try:
             return function(*args)
         except sqlite3.Error as error:
             if _code(error) == sqlite3.SQLITE_FULL:
-                raise  # what is open can still be read, and could not be opened again
+                raise  # the open file is still readable, and opening it again would fail
             with contextlib.suppress(sqlite3.Error):
                 self.disconnect()
             if not is_damage(error):
@@ -93,7 +93,7 @@ class EventFile:
         return function(*args)
 
     def write(self, recorded: Sequence[Recorded], told: int) -> None:
-        """Commit them all; the first `told` count as acknowledged if nothing before them is pending."""
+        """Commit all; the first `told` count as acknowledged if no earlier row is pending."""
         connection = self.connect()
         acknowledged = self.acknowledged
         recorded_at: dict[int, float] = {}
@@ -118,7 +118,7 @@ class EventFile:
             del self._recorded_at[next(iter(self._recorded_at))]
 
     def pending(self, most: int) -> list[Recorded]:
-        """The oldest rows that are not acknowledged, at most so many."""
+        """Return the oldest rows that are not acknowledged, at most `most`; skip rows that cannot be decoded."""
         pending: list[Recorded] = []
         while not pending and (
             rows := self.connect()
@@ -132,24 +132,24 @@ class EventFile:
                 try:
                     pending.append(Recorded(sequence, _decoder.decode(blob), self._recorded_at.get(sequence)))
                 except msgspec.MsgspecError as error:
-                    log.warning("event log %s: passing over entry %d: %s", self.path, sequence, error)
+                    log.warning("event log %s: skipping invalid entry %d: %s", self.path, sequence, error)
                     if not pending:
                         self.acknowledged = sequence
         self._pending = tuple(each.sequence for each in pending if each.sequence is not None)
         return pending
 
     def acknowledge(self, recorded: Recorded) -> None:
-        """The broker has this one of those that were handed out last; a row of an earlier file means nothing here."""
+        """Mark a row that `pending` returned last as acknowledged; ignore rows of an earlier file."""
         if recorded.sequence in self._pending:
             self.acknowledged = recorded.sequence
 
     def newest(self, most: int) -> list[Detection]:
-        """The newest rows, oldest of them first. Raises `msgspec.MsgspecError` for one that is not ours."""
+        """Return the newest rows, oldest first. Raises `msgspec.MsgspecError` for a row that cannot be decoded."""
         rows = self.connect().execute("SELECT detection FROM events ORDER BY sequence DESC LIMIT ?", (most,)).fetchall()
         return [_decoder.decode(blob) for (blob,) in reversed(rows)]
 
     def interrupted(self) -> list[Detection]:
-        """The ends of what has started and not ended, at the last moment that the file knows of, or at the start."""
+        """Return ends for sounds without one, at the last time in the file, or at their start if that is later."""
         connection = self.connect()
         started = connection.execute(
             "SELECT detection FROM events WHERE phase = 'started' AND id IN "
@@ -162,7 +162,7 @@ class EventFile:
         return [_ended(_decoder.decode(blob), known) for (blob,) in started]
 
     def save_acknowledged(self) -> None:
-        """Not worth a wait for the disk: after a power cut the broker is told some twice."""
+        """Save the last acknowledged row, without a sync: after a power cut some rows are published twice."""
         connection = self.connect()
         connection.execute("PRAGMA synchronous = NORMAL")
         try:
@@ -172,22 +172,22 @@ class EventFile:
             connection.execute("PRAGMA synchronous = FULL")
 
     def _move_aside(self, error: sqlite3.Error) -> None:
-        """Keep the damaged file, with its journal, for whoever may want to rescue it."""
-        self._begin_anew()
+        """Rename the damaged file and its journal, so that they can be rescued."""
+        self._forget()
         aside = f"{self.path}.damaged-{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
         for suffix in ("", "-wal", "-shm"):
             with contextlib.suppress(FileNotFoundError):
                 Path(f"{self.path}{suffix}").rename(f"{aside}{suffix}")
-        log.error("event log %s is damaged (%s): it is kept as %s, and a new one begun", self.path, error, aside)
+        log.error("event log %s is damaged (%s): moved to %s, starting a new one", self.path, error, aside)
 
-    def _begin_anew(self) -> None:
-        """The next file counts from one."""
+    def _forget(self) -> None:
+        """Reset what is known about the file: a new one counts from 1."""
         self.acknowledged = 0
         self._pending = ()
         self._recorded_at.clear()
 
     def _prepare(self, connection: sqlite3.Connection) -> None:
-        """Make the tables, or bring them up to date. The broker has what an earlier version wrote."""
+        """Create or upgrade the tables. The rows of version 1 count as acknowledged."""
         ((version,),) = connection.execute("PRAGMA user_version").fetchall()
         if version < VERSION:
             with connection:
@@ -207,7 +207,7 @@ def _ended(started: Detection, known: datetime) -> Detection:
 
 
 def is_damage(error: Exception) -> bool:
-    """The file itself is at fault, not the disk or its rights."""
+    """Return whether the file itself is damaged, rather than the disk full or access denied."""
     return isinstance(error, sqlite3.Error) and _code(error) in DAMAGED
 
 

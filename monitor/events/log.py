@@ -1,7 +1,7 @@
-"""The event log: every detection, committed to SQLite before anyone is told, and how far the broker has it.
+"""The event log: all detections, committed to SQLite before they are published, and which of them the broker has.
 
-One thread owns the file. When the disk is full or the file cannot be opened, detections wait in memory, up to a bound:
-that is said once, counted, and mended by itself with the next detection that can be written.
+One thread owns the file. If the disk is full or the file cannot be opened, a bounded number of detections waits in
+memory until a later write succeeds. The log reports this once, and counts lost detections.
 """
 
 import asyncio
@@ -25,21 +25,21 @@ from monitor.messages import Detection, Recorded
 log = logging.getLogger(__name__)
 
 UNWRITTEN = 1000
-"""Most detections that wait in memory for a disk that cannot be written."""
+"""Most detections that wait in memory while the file cannot be written."""
 TIDY_EVERY = 60.0
-"""Seconds from one look for events that are too old or too many to the next."""
+"""Seconds between two checks for events that are too old or too many."""
 
-T = TypeVar("T")
+_T = TypeVar("_T")
 
 
 class EventLog:
-    """The detections of this box, oldest first."""
+    """The detections of this monitor, oldest first."""
 
     def __init__(self, path: Path, keep_days: int, max_mb: int) -> None:
         """`max_mb` in units of 10^6 bytes."""
         self.path = path
         self.lost = 0
-        """Detections that waited in vain for the disk: newer ones took their place."""
+        """Number of detections dropped from memory, for newer ones, before they were written."""
         self._retention = Retention(keep_days, max_mb)
         self._tidy_at = 0.0
         self._closed = False
@@ -51,38 +51,38 @@ class EventLog:
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="event-log")
 
     async def append(self, detection: Detection) -> bool:
-        """Commit one detection; False when it could not be written, and waits in memory."""
+        """Commit one detection. Return False if the write failed and it waits in memory."""
         return await self._on_writer(self._append, detection)
 
     async def pending(self, most: int) -> list[Recorded]:
-        """The oldest detections that the broker has not acknowledged, at most so many."""
+        """Return the oldest detections that the broker has not acknowledged, at most `most`."""
         return await self._on_writer(self._pending, most)
 
     async def acknowledge(self, recorded: Sequence[Recorded]) -> None:
-        """The broker has these, the oldest pending ones."""
+        """Mark the oldest pending detections as acknowledged by the broker."""
         await self._on_writer(self._acknowledge, recorded)
 
     async def end_interrupted(self) -> int:
-        """End, in the log, what was on when an earlier run was killed; returns how many.
+        """End, in the log, the sounds that were on when an earlier run was killed. Return their number.
 
-        Nobody knows when these sounds ended. They get the last moment at which they are known to have been on: that of
-        the log's newest entry, or their own start if that is later.
+        Their real end is unknown. They end when they were last known to be on: at the time of the log's newest entry,
+        or at their own start if that is later.
         """
         try:
-            interrupted = await self._on_writer(self._file.mending, self._file.interrupted)
+            interrupted = await self._on_writer(self._file.retrying, self._file.interrupted)
         except (sqlite3.Error, OSError, msgspec.MsgspecError) as error:
-            log.warning("event log %s cannot be read: %s", self.path, error)
+            log.warning("cannot read event log %s: %s", self.path, error)
             return 0
         for detection in interrupted:
             await self.append(detection)
         return len(interrupted)
 
     async def recent(self, most: int) -> list[Detection]:
-        """The newest detections, oldest of them first; none when the log cannot be read."""
+        """Return the newest detections, at most `most`, oldest first; none if the log cannot be read."""
         try:
-            return await self._on_writer(self._file.mending, self._file.newest, most)
+            return await self._on_writer(self._file.retrying, self._file.newest, most)
         except (sqlite3.Error, OSError, msgspec.MsgspecError) as error:
-            log.warning("event log %s cannot be read: %s", self.path, error)
+            log.warning("cannot read event log %s: %s", self.path, error)
             return []
 
     async def test(self) -> None:
@@ -90,16 +90,16 @@ class EventLog:
         try:
             await self._on_writer(self._file.connect)
         except (sqlite3.Error, OSError) as error:
-            advice = ": the next run keeps it aside and begins a new one" if is_damage(error) else ""
-            raise StorageError(f"event log {self.path} cannot be written: {error}{advice}") from error
+            advice = ": the next run moves it aside and starts a new one" if is_damage(error) else ""
+            raise StorageError(f"cannot write event log {self.path}: {error}{advice}") from error
 
     async def close(self) -> None:
-        """Finish what is being written and close the file."""
+        """Finish pending writes and close the file."""
         with contextlib.suppress(sqlite3.Error):
             await self._on_writer(self._finish)
         self._writer.shutdown()
 
-    async def _on_writer(self, function: Callable[..., T], *args: object) -> T:
+    async def _on_writer(self, function: Callable[..., _T], *args: object) -> _T:
         return await asyncio.get_running_loop().run_in_executor(self._writer, function, *args)
 
     def _append(self, detection: Detection) -> bool:
@@ -109,16 +109,16 @@ class EventLog:
             self.lost += 1
         self._unwritten.append(Recorded(None, detection, time.monotonic()))
         try:
-            self._file.mending(self._file.write, self._unwritten, self._told)
+            self._file.retrying(self._file.write, self._unwritten, self._told)
         except (sqlite3.Error, OSError) as error:
             if not self._failing:
-                log.error("event log %s cannot be written (%s): detections go on, and wait in memory", self.path, error)
+                log.error("cannot write event log %s (%s): detections wait in memory", self.path, error)
             self._failing = True
             return False
         self._unwritten.clear()
         self._told = 0
         if self._failing:
-            log.warning("event log %s is written again; %d detections are not in it", self.path, self.lost)
+            log.warning("event log %s is writable again; %d detections were lost", self.path, self.lost)
         self._failing = False
         if time.monotonic() >= self._tidy_at:
             self._tidy_at = time.monotonic() + TIDY_EVERY
@@ -126,11 +126,11 @@ class EventLog:
         return True
 
     def _tidy(self) -> None:
-        """One step of cleaning up; the next one queues behind what waits to be written."""
+        """Delete a few old events; the next step queues behind pending writes."""
         if self._closed:
             return
-        with contextlib.suppress(sqlite3.Error, OSError):  # appending says so
-            if self._file.mending(self._clean_up):
+        with contextlib.suppress(sqlite3.Error, OSError):  # append reports it
+            if self._file.retrying(self._clean_up):
                 self._writer.submit(self._tidy)
 
     def _clean_up(self) -> bool:
@@ -138,9 +138,9 @@ class EventLog:
 
     def _pending(self, most: int) -> list[Recorded]:
         try:
-            pending = self._file.mending(self._file.pending, most)
+            pending = self._file.retrying(self._file.pending, most)
         except (sqlite3.Error, OSError):
-            pending = []  # appending says so
+            pending = []  # append reports it
         if len(pending) < most:
             pending += list(self._unwritten)[self._told : self._told + most - len(pending)]
         return pending
@@ -152,15 +152,15 @@ class EventLog:
             elif self._told < len(self._unwritten) and self._unwritten[self._told] is each:
                 self._told += 1
         with contextlib.suppress(sqlite3.Error, OSError):
-            self._file.mending(self._file.save_acknowledged)
+            self._file.retrying(self._file.save_acknowledged)
 
     def _finish(self) -> None:
-        """A last attempt to write what waits."""
+        """Try once more to write the waiting detections."""
         self._closed = True
         try:
             if self._unwritten:
                 self._file.write(self._unwritten, self._told)
         except (sqlite3.Error, OSError):
-            log.error("event log %s: the last %d detections are not in it", self.path, len(self._unwritten))
+            log.error("event log %s: the last %d detections were lost", self.path, len(self._unwritten))
         finally:
             self._file.disconnect()

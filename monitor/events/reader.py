@@ -1,4 +1,4 @@
-"""Reads the event log beside whoever writes it, in short steps that hold up neither the writer nor its clean-up."""
+"""Reads the event log beside its writer, in short steps that do not block the writer or its clean-up."""
 
 import os
 import sqlite3
@@ -14,9 +14,9 @@ import msgspec
 from monitor.errors import StorageError
 
 STEP = 500
-"""Most rows that are read at a time."""
+"""Most rows per query."""
 BUSY = 5.0
-"""Seconds to wait for a writer that keeps the file to itself."""
+"""Seconds to wait for a writer that locks the file."""
 
 MATCHES = """
     (:since IS NULL OR event.at >= :since) AND (:until IS NULL OR event.at < :until)
@@ -29,7 +29,7 @@ LEADS = """
     (event.phase = 'started'
         OR NOT EXISTS (SELECT 1 FROM events AS other WHERE other.id = event.id AND other.phase = 'started'))
 """
-"""One row of each detection: its start, or where that was not kept its end."""
+"""One row of each detection: its start, or its end if the start was deleted."""
 LATEST = """
     coalesce(
         (SELECT json_set(CAST(other.detection AS TEXT), '$.score',
@@ -37,26 +37,26 @@ LATEST = """
             FROM events AS other WHERE other.id = event.id AND other.phase = 'ended'),
         detection)
 """
-"""The end, but with the score of the start: that at the end says nothing about the sound."""
-RECORDED = f"SELECT sequence, detection FROM events AS event WHERE {MATCHES}"  # noqa: S608 - put together of our own
-JOINED = f"SELECT sequence, {LATEST} FROM events AS event WHERE {LEADS} AND {MATCHES}"  # noqa: S608 - as above
+"""The end with the score of the start, as the score at the end says nothing about the sound."""
+RECORDED = f"SELECT sequence, detection FROM events AS event WHERE {MATCHES}"  # noqa: S608 - constants only
+JOINED = f"SELECT sequence, {LATEST} FROM events AS event WHERE {LEADS} AND {MATCHES}"  # noqa: S608 - constants only
 
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """Which events to read; what is not set does not choose."""
+    """Which events to read; an unset field selects all."""
 
     since: datetime | None = None
-    """Sounds that began then or later."""
+    """Sounds that started then or later."""
     until: datetime | None = None
-    """Sounds that began earlier."""
+    """Sounds that started earlier."""
     labels: tuple[str, ...] = ()
-    """In capitals or not."""
+    """Case-insensitive."""
     sources: tuple[str, ...] = ()
 
 
 class EventReader:
-    """The detections in a log, as JSON, in the order in which they were recorded."""
+    """The detections in a log, as JSON, in the order of recording."""
 
     def __init__(self, path: Path, query: Query) -> None:
         self._path = path
@@ -84,7 +84,7 @@ class EventReader:
         return self._read(JOINED, newest)
 
     def _read(self, select: str, newest: int | None) -> Iterator[bytes]:
-        self._notice_a_new_file()
+        self._detect_new_file()
         if newest is not None:
             before = self._rows(f"{select} AND sequence > :last ORDER BY sequence DESC LIMIT 1 OFFSET {newest}")
             self._last = before[0][0] if before else self._last
@@ -93,40 +93,40 @@ class EventReader:
                 self._last = sequence
                 yield detection if isinstance(detection, bytes) else str(detection).encode()
 
-    def _notice_a_new_file(self) -> None:
-        """A log that was moved aside and begun anew counts from the beginning."""
+    def _detect_new_file(self) -> None:
+        """Start from the first row if the log was replaced by a new file."""
         try:
             file = os.stat(self._path).st_ino  # noqa: PTH116
         except OSError:
-            return  # opening it tells why
+            return  # opening it reports why
         if file != self._file:
             self._file, self._last = file, 0
 
     def _rows(self, statement: str) -> list[tuple[int, object]]:
-        """All rows of one statement, on a connection of its own: nothing stays open while somebody reads a page."""
+        """Return all rows of one statement, on a new connection: nothing stays open while the user reads a page."""
         try:
             with closing(self._connect()) as connection:
                 return connection.execute(statement, self._values | {"last": self._last}).fetchall()
         except sqlite3.OperationalError as error:
             if error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_ERROR:
                 raise StorageError(f"{self._path} is not an event log: {error}") from error
-            raise StorageError(f"event log {self._path} cannot be read: {error}") from error
+            raise StorageError(f"cannot read event log {self._path}: {error}") from error
         except sqlite3.DatabaseError as error:
             raise StorageError(
-                f"event log {self._path} is damaged ({error}): the next run keeps it aside and begins a new one"
+                f"event log {self._path} is damaged ({error}): the next run moves it aside and starts a new one"
             ) from error
 
     def _connect(self) -> sqlite3.Connection:
-        """Without its journal the file is whole and nobody writes it: then it is read without leaving traces."""
+        """Open the file read-only. Without a journal it has no writer, so the connection leaves no files behind."""
         try:
             self._path.open("rb").close()
         except FileNotFoundError:
             raise StorageError(
-                f"there is no event log {self._path} yet: the monitor begins it with the first sound that it detects"
+                f"no event log {self._path} yet: the monitor creates it with the first detection"
             ) from None
         except OSError as error:
-            advice = "; try as the user that the monitor runs as" if isinstance(error, PermissionError) else ""
-            raise StorageError(f"event log {self._path} cannot be read: {error.strerror}{advice}") from error
+            advice = "; try as the user of the monitor" if isinstance(error, PermissionError) else ""
+            raise StorageError(f"cannot read event log {self._path}: {error.strerror}{advice}") from error
         journal = Path(f"{self._path}-wal").exists()
         uri = f"file:{quote(str(self._path.absolute()))}?{'mode=ro' if journal else 'immutable=1'}"
         return sqlite3.connect(uri, uri=True, timeout=BUSY)

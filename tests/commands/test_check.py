@@ -102,7 +102,7 @@ def test_sources_of_the_command_line(program: Program) -> None:
 
 @pytest.mark.parametrize(
     ("content", "said"),
-    [(b"no database" * 99, "file is not a database: the next run keeps it aside and begins a new one"), (None, "open")],
+    [(b"no database" * 99, "file is not a database: the next run moves it aside and starts a new one"), (None, "open")],
 )
 def test_an_event_log_that_cannot_be_written(program: Program, content: bytes | None, said: str) -> None:
     """A damaged file, or a folder in its place."""
@@ -111,7 +111,7 @@ def test_an_event_log_that_cannot_be_written(program: Program, content: bytes | 
     path.mkdir() if content is None else path.write_bytes(content)
     done = checked(program)
     assert done.code == 74
-    assert findings(done)["event log"].startswith(f"event log {path} cannot be written: ")
+    assert findings(done)["event log"].startswith(f"cannot write event log {path}: ")
     assert said in findings(done)["event log"]
 
 

@@ -151,7 +151,7 @@ def test_a_log_that_is_not_there_is_said(program: Program) -> None:
     (program.folder / "config.yaml").write_text("events: {path: /nowhere/events.db}")
     done = program.run("events")
     assert (done.code, done.out) == (74, "")
-    assert done.err.startswith("sound-monitor: there is no event log /nowhere/events.db yet: the monitor begins it ")
+    assert done.err.startswith("sound-monitor: no event log /nowhere/events.db yet: the monitor creates it ")
 
 
 def test_an_event_that_cannot_be_understood_is_said(program: Program) -> None:

@@ -206,5 +206,5 @@ def test_a_damaged_event_log_is_kept_aside(program: Program) -> None:
     (program.state / "events.db").write_bytes(b"no database" * 1000)
     done = program.run("run", "--source", "pcm:burst.pcm", "--no-tui")
     assert done.code == 0
-    assert "events.db is damaged (file is not a database): it is kept as" in done.err
+    assert "events.db is damaged (file is not a database): moved to" in done.err
     assert len(list(program.state.glob("events.db.damaged-*"))) == 1

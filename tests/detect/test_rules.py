@@ -1,4 +1,4 @@
-"""Rules: presets filled in, and impossible ones refused with the arithmetic."""
+"""Rules: presets, and errors for rules that can never fire."""
 
 import math
 
@@ -13,8 +13,8 @@ from monitor.errors import ConfigError
 LABELS = ("Shatter", "Breaking", "Siren", "Bark", "Dog")
 
 
-def test_fills_in_the_preset_and_the_classes() -> None:
-    """What is left out comes from the preset; classes become indices; the label stands for itself."""
+def test_presets_and_classes_are_filled_in() -> None:
+    """Missing values come from the preset; classes become indices, by default that of the label."""
     glass, siren = resolve(
         (
             RuleConfig(label="Glass", classes=("Breaking", "Shatter"), preset="impulsive", on=0.6),
@@ -36,26 +36,26 @@ def test_fills_in_the_preset_and_the_classes() -> None:
         (RuleConfig(label="Syren"), "no class 'Syren'; did you mean 'Siren'"),
         (RuleConfig(label="Siren", on=0.3, off=0.4), r"off \(0.4\) must not be above on \(0.3\)"),
         (RuleConfig(label="Siren", on=0.6, strong=0.5), r"strong \(0.5\) must not be below on \(0.6\)"),
-        (RuleConfig(label="Dog", preset="impulsive", votes=4), "show in 3 windows .* but votes asks for 4"),
-        (RuleConfig(label="Dog", preset="impulsive", min_duration=1.0), "span 0.5 s, but min_duration asks for 1 s"),
-        (RuleConfig(label="Dog", preset="impulsive", smoothing=2.0), "lets a score reach 0.31, not on"),
+        (RuleConfig(label="Dog", preset="impulsive", votes=4), "appear in 3 windows .* but votes requires 4"),
+        (RuleConfig(label="Dog", preset="impulsive", min_duration=1.0), "span 0.5 s, but min_duration requires 1 s"),
+        (RuleConfig(label="Dog", preset="impulsive", smoothing=2.0), "limits the score to 0.31, below on"),
     ],
 )
-def test_refuses_what_makes_no_sense(rule: RuleConfig, words: str) -> None:
-    """Each refusal says why, and names the rule."""
+def test_an_impossible_rule_is_an_error(rule: RuleConfig, words: str) -> None:
+    """The error names the rule and the reason."""
     with pytest.raises(ConfigError, match=words):
         resolve((rule,), LABELS, window=0.975, hop=0.25)
 
 
 @pytest.mark.parametrize(("hop", "votes"), [(0.25, 2), (0.4, 2), (0.5, 1), (2.0, 1)])
-def test_a_preset_asks_for_no_more_votes_than_there_are_windows(hop: float, votes: int) -> None:
-    """A knock shows in every window that holds it: in one alone where windows hardly overlap."""
+def test_votes_of_a_preset_fit_the_number_of_windows(hop: float, votes: int) -> None:
+    """With little overlap a knock is in one window only, so one vote is enough."""
     (rule,) = resolve((RuleConfig(label="Dog", preset="impulsive"),), LABELS, 0.975, hop)
     assert rule.votes == votes
 
 
 def test_default_rules_fit_any_model() -> None:
-    """Of the defaults those stay whose classes the model has; a model that has none is used label by label."""
+    """Default rules with classes of the model are kept; if there are none, each label gets a rule."""
     resolved = resolve(DEFAULT_RULES, LABELS, 0.975, 0.25)
     assert [rule.label for rule in resolved] == ["Siren", "Glass breaking", "Dog"]
     assert [rule.label for rule in resolve(DEFAULT_RULES, ("My doorbell",), 0.975, 0.25)] == ["My doorbell"]
@@ -77,10 +77,10 @@ def test_default_rules_keep_their_own_thresholds(monkeypatch: pytest.MonkeyPatch
     window=st.floats(0.5, 10),
     hop=st.floats(0.05, 2),
 )
-def test_a_rule_that_is_accepted_can_fire_on_the_shortest_sound(
+def test_an_accepted_rule_can_fire_on_the_shortest_sound(
     preset: Preset, votes: int, smoothing: float, min_duration: float, window: float, hop: float
 ) -> None:
-    """Perfect scores over the windows that the shortest sound shows in satisfy every accepted rule."""
+    """Perfect scores in all windows of the shortest sound satisfy every accepted rule."""
     config = RuleConfig(label="Dog", preset=preset, votes=votes, smoothing=smoothing, min_duration=min_duration)
     windows = max(1, math.floor((window + PRESETS[preset].shortest) / hop + 1e-9))
     smoothed = 1 - math.exp(-windows * hop / smoothing) if smoothing else 1.0

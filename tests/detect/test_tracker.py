@@ -1,4 +1,4 @@
-"""The tracker: when a sound counts as begun and ended, from scores alone."""
+"""The tracker: starts and ends of sounds from scores."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -25,7 +25,7 @@ SHARP = Rule(
 def feed(
     tracker: Tracker, scores: Sequence[float | None], column: int = 0, at: int = 0
 ) -> list[tuple[int, Transition]]:
-    """Give one score a hop (None: that window was dropped); returns changes with the hop they came at."""
+    """Feed one score per hop, or None for a dropped window; return transitions with their hop."""
     out = []
     for n, score in enumerate(scores, at):
         if score is None:
@@ -39,30 +39,30 @@ def feed(
 
 
 def test_strong_evidence_fires_at_once() -> None:
-    """One window at `strong` is enough, whatever votes and smoothing ask for."""
+    """One window at `strong` is enough, despite votes and smoothing."""
     slow = replace(WEAK, smoothing=5.0, votes=4, min_duration=1.0)
     ((hop, change),) = feed(Tracker([slow], RATE, HOP), [0, 0, 0.95])
     assert (hop, change.phase, change.label) == (2, Phase.STARTED, "Siren")
     assert change.score == change.peak == pytest.approx(0.95)
 
 
-def test_weak_evidence_needs_its_votes() -> None:
-    """A single window at 0.6 does not fire, two do, and the sound began with the first."""
+def test_weak_evidence_requires_votes() -> None:
+    """One window at 0.6 does not fire, two do, and the sound starts with the first."""
     assert feed(Tracker([WEAK], RATE, HOP), [0, 0.6, 0, 0, 0, 0, 0, 0.6, 0, 0]) == []
     ((hop, change),) = feed(Tracker([WEAK], RATE, HOP), [0, 0.6, 0.6])
     assert hop == 2
     assert change.start == 1 * HOP + WINDOW // 2
 
 
-def test_weak_evidence_needs_its_time() -> None:
-    """Votes alone are not enough when a minimum duration is asked for."""
+def test_weak_evidence_requires_time() -> None:
+    """Votes alone are not enough if the rule has a minimum duration."""
     rule = replace(WEAK, min_duration=1.0)
     ((hop, _),) = feed(Tracker([rule], RATE, HOP), [0.6] * 8)
     assert hop == 4
 
 
-def test_ends_after_the_hold_and_at_the_time_of_the_sound() -> None:
-    """The end is announced after `hold`, but lies where the sound was last heard."""
+def test_an_end_comes_after_the_hold_with_the_time_of_the_sound() -> None:
+    """The transition comes after `hold`, with the end of the sound."""
     changes = feed(Tracker([WEAK], RATE, HOP), [0.6, 0.6, 0.6, 0, 0, 0, 0, 0])
     (_, started), (hop, ended) = changes
     assert (started.phase, ended.phase) == (Phase.STARTED, Phase.ENDED)
@@ -71,15 +71,15 @@ def test_ends_after_the_hold_and_at_the_time_of_the_sound() -> None:
     assert ended.end == 2 * HOP + WINDOW - WINDOW // 2
 
 
-def test_a_score_between_off_and_on_keeps_it_on() -> None:
-    """Hysteresis: 0.3 neither begins nor ends a sound."""
+def test_a_score_between_off_and_on_keeps_the_sound_on() -> None:
+    """Hysteresis: 0.3 neither starts nor ends a sound."""
     tracker = Tracker([WEAK], RATE, HOP)
     assert len(feed(tracker, [0.6, 0.6] + [0.3] * 40)) == 1
     assert tracker.active == {"Siren"}
 
 
-def test_cooldown_merges_but_never_swallows_what_lasts() -> None:
-    """Within the cooldown nothing fires; a sound that is still there when it is over does, at once."""
+def test_a_sound_that_outlasts_the_cooldown_fires() -> None:
+    """Nothing fires within the cooldown; a sound that is still there afterwards fires at once."""
     rule = replace(SHARP, cooldown=4.0)
     changes = feed(Tracker([rule], RATE, HOP), [0.8] + [0.0] * 3 + [0.8] * 14, column=1)
     assert [change.phase for _, change in changes] == [Phase.STARTED, Phase.ENDED, Phase.STARTED]
@@ -89,14 +89,14 @@ def test_cooldown_merges_but_never_swallows_what_lasts() -> None:
 
 
 def test_the_highest_class_is_the_score() -> None:
-    """A rule of two classes fires on either."""
+    """A rule with two classes fires on either."""
     rule = replace(SHARP, classes=(0, 1))
     for column in (0, 1):
         assert len(feed(Tracker([rule], RATE, HOP), [0.8], column=column)) == 1
 
 
-def test_finds_the_onset_inside_the_window() -> None:
-    """The start is where the level rises, not where the window begins."""
+def test_a_start_is_at_the_onset() -> None:
+    """The start is where the level rises, not where the window starts."""
     samples = np.random.default_rng(0).normal(0, 1e-3, WINDOW).astype(np.float32)
     samples[700:] += 0.3 * np.sign(np.sin(np.arange(300)))
     window = Window("s", 0, 5000, RATE, samples, datetime.now(UTC))
@@ -105,8 +105,8 @@ def test_finds_the_onset_inside_the_window() -> None:
     assert change.start == pytest.approx(5700, abs=20)
 
 
-def test_the_end_of_the_epoch_ends_what_is_on() -> None:
-    """A lost device leaves nothing on, and the next epoch starts from silence."""
+def test_the_end_of_the_epoch_ends_sounds() -> None:
+    """The end of the epoch ends all sounds, and the next epoch starts from silence."""
     tracker = Tracker([WEAK, SHARP], RATE, HOP)
     feed(tracker, [0.95, 0.95])
     (change,) = tracker.finish(1200)
@@ -116,7 +116,7 @@ def test_the_end_of_the_epoch_ends_what_is_on() -> None:
 
 
 def test_smoothing_is_in_seconds() -> None:
-    """With every other window dropped, a smoothed rule fires within a hop of the same time."""
+    """With every other window dropped, a smoothed rule fires at most a hop later or earlier."""
     rule = replace(WEAK, smoothing=0.8, votes=1, strong=1.5)
     ((whole, _),) = feed(Tracker([rule], RATE, HOP), [1.0] * 20)
     ((half, _),) = feed(Tracker([rule], RATE, HOP), [1.0, None] * 10)
@@ -139,9 +139,9 @@ def test_smoothing_is_in_seconds() -> None:
         cooldown=st.sampled_from([0.0, 1.0, 5.0]),
     ),
 )
-def test_whatever_comes_starts_and_ends_alternate_in_order(scores: list[float | None], rule: Rule) -> None:
-    """Every end has a start before it with the same onset, times never run backwards, peaks are seen scores, a quiet
-    stream says nothing, and between an end and the next announcement lies at least the cooldown."""
+def test_starts_and_ends_alternate_in_order(scores: list[float | None], rule: Rule) -> None:
+    """For any scores, every end follows its start, times are ordered, peaks are scores, low scores cause nothing, and
+    the cooldown separates an end from the next start."""
     tracker = Tracker([rule], RATE, HOP)
     changes = feed(tracker, scores)
     total = len(scores) * HOP + WINDOW
@@ -162,8 +162,8 @@ def test_whatever_comes_starts_and_ends_alternate_in_order(scores: list[float | 
         ended = end.end
 
 
-def test_a_sound_whose_rule_goes_ends_and_nothing_else_changes() -> None:
-    """Two sounds are on; the one that is not to be detected any more ends with the last window, the other goes on."""
+def test_removing_a_rule_ends_only_its_sound() -> None:
+    """Of two sounds, the one without a rule ends with the last window, and the other stays on."""
     both = replace(SHARP, label="Both", classes=(0, 1))
     tracker = Tracker([WEAK, both], RATE, HOP)
     assert len(feed(tracker, [0.95] * 3)) == 2
@@ -175,8 +175,8 @@ def test_a_sound_whose_rule_goes_ends_and_nothing_else_changes() -> None:
     assert (ended.label, ended.start) == ("Both", WINDOW // 2)
 
 
-def test_a_rule_that_comes_begins_from_silence() -> None:
-    """Also where no rule was left before; and the one that stays keeps its place."""
+def test_a_new_rule_starts_from_silence() -> None:
+    """A new rule has no score from before, also if there were no rules."""
     tracker = Tracker([], RATE, HOP)
     feed(tracker, [0.95] * 3)
     slow = replace(WEAK, smoothing=1.0, strong=2.0, votes=1)
@@ -186,8 +186,8 @@ def test_a_rule_that_comes_begins_from_silence() -> None:
     assert change.label == "Siren"
 
 
-def test_the_smoothed_score_outlives_a_revision() -> None:
-    """A sound that has built up half of its score fires when it would have without the change."""
+def test_the_smoothed_score_survives_a_revision() -> None:
+    """A sound with a partial score fires at the same time as without the revision."""
     slow = replace(WEAK, smoothing=1.0, strong=2.0, votes=1)
     ((undisturbed, _),) = feed(Tracker([slow], RATE, HOP), [0.8] * 9)
     tracker = Tracker([SHARP, slow], RATE, HOP)
@@ -197,9 +197,9 @@ def test_the_smoothed_score_outlives_a_revision() -> None:
     assert hop == undisturbed
 
 
-def test_a_changed_threshold_counts_from_now_on() -> None:
-    """Votes that only the lower threshold counted are forgotten; a sound that is on stays on, until it is below the new
-    `off`; the cooldown goes on."""
+def test_a_changed_threshold_applies_from_now_on() -> None:
+    """Votes at the old threshold are dropped, a sound stays on until it is below the new `off`, and the cooldown
+    continues."""
     tracker = Tracker([WEAK], RATE, HOP)
     feed(tracker, [0.6])
     strict = replace(WEAK, on=0.8, off=0.7)
@@ -215,6 +215,6 @@ def test_a_changed_threshold_counts_from_now_on() -> None:
     assert feed(tracker, [0.6] * 2, at=hop + 1) == []
 
 
-def test_no_rules_no_changes() -> None:
-    """A monitor that only shows labels has nothing to track."""
+def test_no_rules_no_transitions() -> None:
+    """A tracker without rules returns nothing."""
     assert feed(Tracker([], RATE, HOP), [1.0]) == []

@@ -1,4 +1,4 @@
-"""The event log: a real SQLite file, and what happens to files."""
+"""The event log, with real SQLite files: writing, deleting, damage and full disks."""
 
 import asyncio
 import logging
@@ -24,7 +24,7 @@ NOW = datetime.now(UTC)
 
 
 def detection(number: int, phase: Phase = Phase.STARTED, age: timedelta = timedelta(0)) -> Detection:
-    """One that can be told from others."""
+    """A detection with this number."""
     return Detection(
         id=f"id-{number}",
         node="node",
@@ -48,14 +48,14 @@ async def log(tmp_path: Path) -> AsyncIterator[EventLog]:
 
 
 def stored(path: Path) -> list[Detection]:
-    """What another program finds in the file."""
+    """The detections that another connection reads."""
     with closing(sqlite3.connect(path)) as connection:
         rows = connection.execute("SELECT detection FROM events ORDER BY sequence").fetchall()
     return [msgspec.json.decode(blob, type=Detection) for (blob,) in rows]
 
 
 def used(path: Path) -> int:
-    """Bytes that the events take."""
+    """Bytes used by the events."""
     with closing(sqlite3.connect(path)) as connection:
         count, free, size = (
             connection.execute(f"PRAGMA {name}").fetchone()[0] for name in ("page_count", "freelist_count", "page_size")
@@ -65,7 +65,7 @@ def used(path: Path) -> int:
 
 @contextmanager
 def full_disk() -> Iterator[None]:
-    """No file can grow beyond its first bytes."""
+    """Limit files to their first bytes."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (16, hard))
     try:
@@ -74,16 +74,16 @@ def full_disk() -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
-async def test_an_event_is_there_for_others_at_once(log: EventLog) -> None:
-    """As soon as `append` returns, another connection reads both halves as they were."""
+async def test_an_event_is_visible_at_once(log: EventLog) -> None:
+    """When `append` returns, another connection can read the detection."""
     for phase in Phase:
         assert await log.append(detection(1, phase))
         assert stored(log.path)[-1] == detection(1, phase)
     assert len(stored(log.path)) == 2
 
 
-async def test_the_newest_are_told_oldest_first(log: EventLog) -> None:
-    """As many as are asked for, or as there are."""
+async def test_recent_returns_the_newest_oldest_first(log: EventLog) -> None:
+    """`recent` returns the requested number of detections, or all if there are fewer."""
     assert await log.recent(3) == []
     for number in range(5):
         await log.append(detection(number))
@@ -91,8 +91,8 @@ async def test_the_newest_are_told_oldest_first(log: EventLog) -> None:
     assert [event.id for event in await log.recent(9)] == [f"id-{number}" for number in range(5)]
 
 
-async def test_the_log_outlives_the_program(log: EventLog) -> None:
-    """The next start finds and continues it."""
+async def test_the_log_survives_a_restart(log: EventLog) -> None:
+    """The next run continues the same log."""
     await log.append(detection(1))
     again = EventLog(log.path, keep_days=30, max_mb=100)
     await again.append(detection(2))
@@ -101,7 +101,7 @@ async def test_the_log_outlives_the_program(log: EventLog) -> None:
 
 
 async def test_old_events_are_deleted(log: EventLog) -> None:
-    """Those that began before the days that are kept, when the next one is written after a start."""
+    """The first write after a start deletes events older than `keep_days`."""
     await log.append(detection(0))
     await log.append(detection(1, age=timedelta(days=29)))
     await log.append(detection(2, age=timedelta(days=31)))
@@ -112,7 +112,7 @@ async def test_old_events_are_deleted(log: EventLog) -> None:
 
 
 async def test_a_log_that_is_too_large_shrinks(log: EventLog) -> None:
-    """The oldest go when the next one is written, in steps between which others are written; then the file is small."""
+    """A write starts to delete the oldest events, in steps with other writes in between, until the file is small."""
     await log.append(detection(0))
     with closing(sqlite3.connect(log.path)) as connection, connection:
         connection.executemany(
@@ -138,8 +138,8 @@ async def test_a_log_that_is_too_large_shrinks(log: EventLog) -> None:
     assert log.path.stat().st_size <= 1_000_000
 
 
-def test_an_event_survives_the_death_of_the_program(tmp_path: Path) -> None:
-    """Killed in the very moment in which `append` has returned, the program has left the event in the file."""
+def test_an_event_survives_a_kill(tmp_path: Path) -> None:
+    """An event is in the file if the program is killed directly after `append`."""
     path = tmp_path / "events.db"
     code = """
 import asyncio, os, signal, sys
@@ -161,61 +161,59 @@ asyncio.run(main())
     assert [event.id for event in stored(path)] == ["id-0", "id-1", "id-2"]
 
 
-def told(caplog: pytest.LogCaptureFixture) -> list[tuple[str, str]]:
-    """Level and text of what was said since the last call."""
+def logged(caplog: pytest.LogCaptureFixture) -> list[tuple[str, str]]:
+    """Level and text of all log lines since the last call."""
     said = [(record.levelname, record.getMessage()) for record in caplog.records]
     caplog.clear()
     return said
 
 
-async def test_a_full_disk_is_said_once_and_mends(log: EventLog, caplog: pytest.LogCaptureFixture) -> None:
-    """Detections wait in memory, and are written with the next one that fits; the older ones are unharmed."""
+async def test_a_full_disk_is_reported_once(log: EventLog, caplog: pytest.LogCaptureFixture) -> None:
+    """Detections wait in memory until the next successful write; older events are intact."""
     caplog.set_level(logging.INFO)
     assert await log.append(detection(1))
     with full_disk():
         assert not await log.append(detection(2))
         assert not await log.append(detection(3))
-    [(level, said)] = told(caplog)
+    [(level, said)] = logged(caplog)
     assert level == "ERROR"
-    assert said.startswith(f"event log {log.path} cannot be written (")
-    assert said.endswith("): detections go on, and wait in memory")
+    assert said.startswith(f"cannot write event log {log.path} (")
+    assert said.endswith("): detections wait in memory")
     assert await log.append(detection(4))
     assert await log.append(detection(5))
-    assert told(caplog) == [("WARNING", f"event log {log.path} is written again; 0 detections are not in it")]
+    assert logged(caplog) == [("WARNING", f"event log {log.path} is writable again; 0 detections were lost")]
     assert [event.id for event in stored(log.path)] == ["id-1", "id-2", "id-3", "id-4", "id-5"]
 
 
-async def test_a_folder_that_cannot_be_made_is_said_and_mends(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """Nothing is written, nothing is read, and both work as soon as the folder can be had; the last words as well."""
+async def test_a_folder_that_cannot_be_created_is_reported(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Reads and writes fail with a log line, and work once the folder can be created, also on closing."""
     (tmp_path / "state").touch()
     log = EventLog(tmp_path / "state/events.db", keep_days=30, max_mb=100)
     assert not await log.append(detection(1))
     assert await log.recent(9) == []
-    with pytest.raises(StorageError, match=r"event log .*/events\.db cannot be written: "):
+    with pytest.raises(StorageError, match=r"cannot write event log .*/events\.db: "):
         await log.test()
-    assert [level for level, _ in told(caplog)] == ["ERROR", "WARNING"]
+    assert [level for level, _ in logged(caplog)] == ["ERROR", "WARNING"]
     (tmp_path / "state").unlink()
     await log.close()
     assert stored(log.path) == [detection(1)]
 
 
-async def test_a_file_that_is_no_database_is_moved_aside(log: EventLog, caplog: pytest.LogCaptureFixture) -> None:
-    """It is kept beside the new one, that is said, and no event is lost."""
+async def test_a_file_that_is_not_a_database_is_moved_aside(log: EventLog, caplog: pytest.LogCaptureFixture) -> None:
+    """The file is renamed with a log line, and no event is lost."""
     log.path.parent.mkdir()
     log.path.write_bytes(b"no database" * 1000)
     assert await log.append(detection(1))
     assert stored(log.path) == [detection(1)]
     [kept] = log.path.parent.glob("events.db.damaged-*Z")
     assert kept.read_bytes() == b"no database" * 1000
-    [(level, said)] = told(caplog)
+    [(level, said)] = logged(caplog)
     assert level == "ERROR"
-    assert (
-        said == f"event log {log.path} is damaged (file is not a database): it is kept as {kept}, and a new one begun"
-    )
+    assert said == f"event log {log.path} is damaged (file is not a database): moved to {kept}, starting a new one"
 
 
-async def test_damage_that_shows_only_later_is_mended_as_well(log: EventLog, caplog: pytest.LogCaptureFixture) -> None:
-    """A database with its beginning intact and the rest overwritten is moved aside when it is read."""
+async def test_damage_found_while_reading_is_handled(log: EventLog, caplog: pytest.LogCaptureFixture) -> None:
+    """A database with an intact start and damaged pages is moved aside on reading."""
     before = EventLog(log.path, keep_days=30, max_mb=100)
     for number in range(100):
         await before.append(detection(number))
@@ -225,35 +223,33 @@ async def test_damage_that_shows_only_later_is_mended_as_well(log: EventLog, cap
     assert await log.recent(9) == []
     assert await log.append(detection(1))
     assert await log.recent(9) == [detection(1)]
-    assert "is damaged" in told(caplog)[0][1]
+    assert "is damaged" in logged(caplog)[0][1]
 
 
-async def test_a_file_deleted_under_the_log_is_begun_anew(log: EventLog) -> None:
-    """What is written after that can be found."""
+async def test_a_deleted_file_is_created_again(log: EventLog) -> None:
+    """Events after the deletion are in a new file."""
     await log.append(detection(1))
     log.path.unlink()
     assert await log.append(detection(2))
     assert stored(log.path) == [detection(2)]
 
 
-async def test_the_check_changes_nothing_about_a_damaged_file(log: EventLog) -> None:
-    """`test` only tells."""
+async def test_the_check_leaves_a_damaged_file_unchanged(log: EventLog) -> None:
+    """`test` reports the damage only."""
     log.path.parent.mkdir()
     log.path.write_bytes(b"no database" * 1000)
-    with pytest.raises(StorageError, match="file is not a database: the next run keeps it aside and begins a new one"):
+    with pytest.raises(StorageError, match="file is not a database: the next run moves it aside and starts a new one"):
         await log.test()
     assert list(log.path.parent.iterdir()) == [log.path]
 
 
-async def test_an_event_that_cannot_be_understood_does_not_stop_a_start(
-    log: EventLog, caplog: pytest.LogCaptureFixture
-) -> None:
-    """A row of another program hides the history, and is said."""
+async def test_an_invalid_row_does_not_stop_a_start(log: EventLog, caplog: pytest.LogCaptureFixture) -> None:
+    """A row of another program hides the history, with a log line."""
     await log.append(detection(1))
     with closing(sqlite3.connect(log.path)) as connection, connection:
         connection.execute("INSERT INTO events (id, phase, at, detection) VALUES ('x', 'started', unixepoch(), '{}')")
     assert await log.recent(9) == []
-    assert "cannot be read: " in told(caplog)[0][1]
+    assert "cannot read event log" in logged(caplog)[0][1]
     assert await log.append(detection(2))
 
 

@@ -1,4 +1,4 @@
-"""What the event log has for the broker, and how it ends what a killed run left on."""
+"""The event log as outbox of the broker, and the ends of sounds that a killed run left on."""
 
 import asyncio
 import logging
@@ -26,12 +26,12 @@ def opened(folder: Path) -> EventLog:
 
 
 async def pending(log: EventLog, most: int = 99) -> list[str]:
-    """The ids of what waits for the broker."""
+    """The ids of pending detections."""
     return [each.detection.id for each in await log.pending(most)]
 
 
-async def test_pending_are_the_oldest_by_recording_until_they_are_acknowledged(tmp_path: Path) -> None:
-    """Whatever the clock did meanwhile, and over a restart."""
+async def test_pending_returns_the_oldest_unacknowledged(tmp_path: Path) -> None:
+    """Pending detections have the order of recording, also with other times and after a restart."""
     log = opened(tmp_path)
     for number in range(5):
         await log.append(detection(number, age=timedelta(days=number)))
@@ -46,8 +46,8 @@ async def test_pending_are_the_oldest_by_recording_until_they_are_acknowledged(t
     await again.close()
 
 
-async def test_the_time_of_recording_is_known_for_what_this_run_wrote(tmp_path: Path) -> None:
-    """Also for what had to wait for the disk; not for what an earlier run wrote."""
+async def test_the_time_of_recording_is_known_for_this_run(tmp_path: Path) -> None:
+    """Detections that waited in memory have a time as well; those of earlier runs have none."""
     log = opened(tmp_path)
     before = time.monotonic()
     with full_disk():
@@ -62,8 +62,8 @@ async def test_the_time_of_recording_is_known_for_what_this_run_wrote(tmp_path: 
     await again.close()
 
 
-def test_what_was_acknowledged_survives_a_kill(tmp_path: Path) -> None:
-    """The next run does not tell it again."""
+def test_the_acknowledged_mark_survives_a_kill(tmp_path: Path) -> None:
+    """Acknowledged detections are not pending in the next run."""
     code = """
 import asyncio, os, signal, sys
 from pathlib import Path
@@ -84,8 +84,8 @@ asyncio.run(main())
     asyncio.run(log.close())
 
 
-async def test_a_log_from_before_there_was_a_mark_is_not_told(tmp_path: Path) -> None:
-    """A year of old news helps nobody; what comes from now on is told."""
+async def test_rows_of_version_1_are_not_pending(tmp_path: Path) -> None:
+    """A log without a mark counts as acknowledged; new detections are pending."""
     with closing(sqlite3.connect(tmp_path / "events.db")) as old, old:
         old.execute(
             "CREATE TABLE events (sequence INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL, phase TEXT NOT NULL, "
@@ -106,8 +106,8 @@ async def test_a_log_from_before_there_was_a_mark_is_not_told(tmp_path: Path) ->
     await again.close()
 
 
-async def test_while_the_disk_is_full_detections_come_from_memory(tmp_path: Path) -> None:
-    """In order; what the broker has by then is not told again once it is written."""
+async def test_detections_in_memory_are_pending(tmp_path: Path) -> None:
+    """With a full disk, pending detections come from memory in order, and are acknowledged once."""
     log = opened(tmp_path)
     await log.append(detection(1))
     await log.append(detection(2))
@@ -127,7 +127,7 @@ async def test_while_the_disk_is_full_detections_come_from_memory(tmp_path: Path
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A folder on a file system of its own, with room for some hundred events."""
+    """A folder on a separate file system with room for some hundred events."""
     folder = tmp_path / "disk"
     folder.mkdir()
     if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=320k", "none", folder], capture_output=True).returncode:
@@ -136,8 +136,8 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", "--lazy", folder], check=True)
 
 
-async def test_a_disk_that_is_really_full_loses_nothing(small_disk: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """What is in the file comes first, what is in memory next; all is written once there is room again."""
+async def test_a_full_file_system_loses_nothing(small_disk: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Detections in the file are pending before those in memory, and all are written once there is space."""
     log = opened(small_disk)
     ballast = small_disk / "ballast"
     ballast.write_bytes(bytes(100_000))
@@ -147,17 +147,17 @@ async def test_a_disk_that_is_really_full_loses_nothing(small_disk: Path, caplog
     for number in range(written + 1, written + 10):
         assert not await log.append(detection(number))
     everything = [f"id-{number}" for number in range(written + 10)]
-    told = []
+    sent = []
     for _ in range((written + 5) // 5):
         recorded = await log.pending(5)
-        told += [each.detection.id for each in recorded]
+        sent += [each.detection.id for each in recorded]
         await log.acknowledge(recorded)
-    assert told == everything[: len(told)]
-    assert len(told) > written
+    assert sent == everything[: len(sent)]
+    assert len(sent) > written
     ballast.unlink()
     assert await log.append(detection(written + 10))
     assert [each.id for each in stored(log.path)] == [*everything, f"id-{written + 10}"]
-    assert (await pending(log))[0] == everything[len(told)]
+    assert (await pending(log))[0] == everything[len(sent)]
     assert log.lost == 0
     assert [record.levelname for record in caplog.records] == ["ERROR", "WARNING"]
     await log.close()
@@ -166,7 +166,7 @@ async def test_a_disk_that_is_really_full_loses_nothing(small_disk: Path, caplog
 async def test_memory_is_bounded_while_the_disk_is_full(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The oldest go, and are counted, whether the broker has them or not."""
+    """The oldest detections are dropped and counted, acknowledged or not."""
     monkeypatch.setattr(event_log, "UNWRITTEN", 3)
     caplog.set_level(logging.WARNING)
     log = opened(tmp_path)
@@ -178,13 +178,13 @@ async def test_memory_is_bounded_while_the_disk_is_full(
         assert await pending(log) == ["id-3", "id-4"]
     await log.append(detection(5))
     assert log.lost == 3
-    assert "is written again; 3 detections are not in it" in caplog.text
+    assert "is writable again; 3 detections were lost" in caplog.text
     assert await pending(log) == ["id-3", "id-4", "id-5"]
     await log.close()
 
 
-async def test_an_entry_that_cannot_be_understood_is_passed_over(tmp_path: Path) -> None:
-    """However many there are; those behind them are told."""
+async def test_invalid_rows_are_skipped(tmp_path: Path) -> None:
+    """Rows after any number of invalid ones are pending."""
     log = opened(tmp_path)
     await log.append(detection(1))
     with closing(sqlite3.connect(log.path)) as connection, connection:
@@ -199,8 +199,8 @@ async def test_an_entry_that_cannot_be_understood_is_passed_over(tmp_path: Path)
     await log.close()
 
 
-async def test_a_new_file_is_told_from_its_beginning(tmp_path: Path) -> None:
-    """The mark of one that was deleted or damaged does not hide what is in the next, nor what comes for it late."""
+async def test_a_new_file_is_pending_from_its_first_row(tmp_path: Path) -> None:
+    """The mark of a deleted or damaged file, and a late acknowledgement, do not apply to the next file."""
     log = opened(tmp_path)
     for number in range(3):
         await log.append(detection(number))
@@ -219,8 +219,8 @@ async def test_a_new_file_is_told_from_its_beginning(tmp_path: Path) -> None:
     await damaged.close()
 
 
-async def test_what_a_killed_run_left_on_is_ended(tmp_path: Path) -> None:
-    """At the last moment that the log knows of, once, and for the broker to be told as well."""
+async def test_sounds_of_a_killed_run_are_ended(tmp_path: Path) -> None:
+    """Sounds without an end get one, once, at the last time in the log, and it is pending."""
     log = opened(tmp_path)
     ended = detection(1, age=timedelta(hours=2))
     left = [detection(2, age=timedelta(hours=1)), detection(3, age=timedelta(hours=-3))]
@@ -236,14 +236,14 @@ async def test_what_a_killed_run_left_on_is_ended(tmp_path: Path) -> None:
 
 
 def end(started: Detection, hours: float) -> Detection:
-    """The end of what has started, so many hours from now."""
+    """The end of this sound, this many hours from now."""
     return msgspec.structs.replace(started, phase=Phase.ENDED, ended_at=NOW + timedelta(hours=hours))
 
 
 async def test_a_log_that_cannot_be_opened_has_nothing_to_end(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """That is said, and the monitor starts."""
+    """The failure is logged, and the monitor starts."""
     log = EventLog(tmp_path / "file" / "events.db", keep_days=30, max_mb=100)
     (tmp_path / "file").touch()
     assert await log.end_interrupted() == 0
-    assert "cannot be read" in caplog.text
+    assert "cannot read event log" in caplog.text
     await log.close()

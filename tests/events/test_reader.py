@@ -1,4 +1,4 @@
-"""Reading the log beside its writer, from real files."""
+"""Reading the event log beside its writer, from real files."""
 
 import os
 import shutil
@@ -21,7 +21,7 @@ NOON = datetime(2026, 5, 17, 12, tzinfo=UTC)
 
 
 def started(number: int, label: str = "Dog", source: str = "hall") -> Detection:
-    """The sound of this number began so many minutes after noon."""
+    """A start this many minutes after noon."""
     return Detection(
         id=f"id-{number:05}",
         node="node",
@@ -36,7 +36,7 @@ def started(number: int, label: str = "Dog", source: str = "hall") -> Detection:
 
 
 def ended(start: Detection) -> Detection:
-    """It ended ten seconds later."""
+    """The end of this sound, ten seconds later."""
     end = start.started_at + timedelta(seconds=10)
     return msgspec.structs.replace(start, phase=Phase.ENDED, ended_at=end, score=0.125, peak=0.875)
 
@@ -49,7 +49,7 @@ def halves(events: list[bytes]) -> list[tuple[int, str]]:
 
 @asynccontextmanager
 async def writing(path: Path) -> AsyncIterator[EventLog]:
-    """A log that is being written."""
+    """A log with an open writer."""
     log = EventLog(path, keep_days=36500, max_mb=100)
     try:
         yield log
@@ -59,23 +59,23 @@ async def writing(path: Path) -> AsyncIterator[EventLog]:
 
 @pytest.fixture
 async def log(tmp_path: Path) -> AsyncIterator[EventLog]:
-    """One that is being written throughout the test."""
+    """A log with a writer that is open during the test."""
     async with writing(tmp_path / "events.db") as log:
         yield log
 
 
 def files(folder: Path) -> list[str]:
-    """The names of all files there."""
+    """The names of all files in a folder."""
     return [path.name for path in folder.iterdir()]
 
 
 def allow(path: Path, mode: int) -> None:
-    """Who may do what with it."""
+    """Set the permissions of a file."""
     path.chmod(mode)
 
 
-async def test_both_halves_are_read_as_they_were_recorded(log: EventLog) -> None:
-    """While the writer has the file open, byte for byte what it was told."""
+async def test_starts_and_ends_are_read_as_recorded(log: EventLog) -> None:
+    """`recorded` yields the bytes that were written, while the writer is open."""
     for event in (started(1), started(2), ended(started(1))):
         await log.append(event)
     assert list(EventReader(log.path, Query()).recorded()) == [
@@ -83,8 +83,8 @@ async def test_both_halves_are_read_as_they_were_recorded(log: EventLog) -> None
     ]
 
 
-async def test_halves_are_joined(log: EventLog) -> None:
-    """A detection is told once, in the order of the starts: as it ended, or as it started while it is on."""
+async def test_starts_and_ends_are_joined(log: EventLog) -> None:
+    """`joined` yields each detection once, in the order of starts: its end, or its start while it is on."""
     for event in (started(1), started(2), started(3), ended(started(3)), ended(started(1))):
         await log.append(event)
     joined = list(EventReader(log.path, Query()).joined())
@@ -93,15 +93,15 @@ async def test_halves_are_joined(log: EventLog) -> None:
     assert first == msgspec.structs.replace(ended(started(1)), score=started(1).score)
 
 
-async def test_an_end_whose_start_was_not_kept_is_told(log: EventLog) -> None:
-    """The disk may have been full in between."""
+async def test_an_end_without_a_start_is_read(log: EventLog) -> None:
+    """An end is read even if its start was lost."""
     for event in (started(1), ended(started(2)), ended(started(1))):
         await log.append(event)
     assert halves(list(EventReader(log.path, Query()).joined())) == [(1, "ended"), (2, "ended")]
 
 
-async def test_the_newest_are_counted_as_they_are_told(log: EventLog) -> None:
-    """Of joined ones so many detections, of recorded ones so many halves; all where there are fewer."""
+async def test_the_newest_can_be_selected(log: EventLog) -> None:
+    """The number counts detections for `joined` and rows for `recorded`; fewer events are all read."""
     for number in range(1, 5):
         await log.append(started(number))
         await log.append(ended(started(number)))
@@ -110,8 +110,8 @@ async def test_the_newest_are_counted_as_they_are_told(log: EventLog) -> None:
     assert len(list(EventReader(log.path, Query()).joined(9))) == 4
 
 
-async def test_events_are_chosen(log: EventLog) -> None:
-    """By the time of their start, by label in any case, by source; all that is asked for must hold."""
+async def test_events_are_filtered(log: EventLog) -> None:
+    """Filters by start time, label in any case and source apply together."""
     await log.append(started(1, "Dog", "hall"))
     await log.append(started(2, "Glass breaking", "hall"))
     await log.append(started(3, "Dog", "attic"))
@@ -132,7 +132,7 @@ async def test_events_are_chosen(log: EventLog) -> None:
 
 
 async def test_a_long_log_is_read_in_steps(log: EventLog) -> None:
-    """Nothing is missing or twice where the steps meet; what comes meanwhile is told in its place."""
+    """Steps neither skip nor repeat rows, and include rows written meanwhile."""
     await log.append(started(0))
     with closing(sqlite3.connect(log.path)) as connection, connection:
         events = [started(number) for number in range(1, STEP + 1)]
@@ -143,12 +143,12 @@ async def test_a_long_log_is_read_in_steps(log: EventLog) -> None:
     reading = EventReader(log.path, Query()).recorded()
     first = next(reading)
     await log.append(ended(started(0)))
-    told = [(number, "started") for number in range(STEP + 1)] + [(0, "ended")]
-    assert halves([first, *reading]) == told
+    expected = [(number, "started") for number in range(STEP + 1)] + [(0, "ended")]
+    assert halves([first, *reading]) == expected
 
 
-async def test_what_came_since_is_told_next(tmp_path: Path) -> None:
-    """Also when the log was begun anew meanwhile."""
+async def test_new_events_are_read_next(tmp_path: Path) -> None:
+    """The next read continues after the last row, also in a new file."""
     path = tmp_path / "events.db"
     reader = EventReader(path, Query(labels=("Dog",)))
     async with writing(path) as log:
@@ -165,8 +165,8 @@ async def test_what_came_since_is_told_next(tmp_path: Path) -> None:
         assert halves(list(reader.recorded())) == [(4, "started")]
 
 
-async def test_a_reader_in_the_midst_does_not_hold_up_the_writer(log: EventLog) -> None:
-    """The journal is emptied while somebody has read only half."""
+async def test_a_reader_does_not_block_the_writer(log: EventLog) -> None:
+    """The journal can be truncated while a reader is active."""
     for number in range(3):
         await log.append(started(number))
     reading = EventReader(log.path, Query()).recorded()
@@ -176,8 +176,8 @@ async def test_a_reader_in_the_midst_does_not_hold_up_the_writer(log: EventLog) 
     assert not busy
 
 
-async def test_reading_leaves_no_trace(tmp_path: Path) -> None:
-    """A log that nobody writes has no journal, and gets none."""
+async def test_reading_changes_no_file(tmp_path: Path) -> None:
+    """Reading a log without a writer creates no journal."""
     path = tmp_path / "events.db"
     async with writing(path) as log:
         await log.append(started(1))
@@ -187,8 +187,8 @@ async def test_reading_leaves_no_trace(tmp_path: Path) -> None:
     assert path.read_bytes() == before
 
 
-async def test_a_log_that_a_killed_program_left_is_read(log: EventLog, tmp_path: Path) -> None:
-    """What stands only in the journal is told."""
+async def test_the_log_of_a_killed_program_is_read(log: EventLog, tmp_path: Path) -> None:
+    """Events that are only in the journal are read."""
     await log.append(started(1))
     for suffix in ("", "-wal"):
         shutil.copy(f"{log.path}{suffix}", tmp_path / f"left.db{suffix}")
@@ -197,7 +197,7 @@ async def test_a_log_that_a_killed_program_left_is_read(log: EventLog, tmp_path:
 
 @contextmanager
 def as_nobody() -> Iterator[None]:
-    """A user without rights."""
+    """Run as a user without rights."""
     os.seteuid(65534)
     try:
         yield
@@ -205,9 +205,9 @@ def as_nobody() -> Iterator[None]:
         os.seteuid(0)
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
-async def test_a_user_who_may_only_read_can_read() -> None:
-    """While the monitor runs, and when it does not; one who may not read is told."""
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can switch users")
+async def test_read_permission_is_enough() -> None:
+    """A user with read permission can read with and without a writer; without it, the error says so."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "events.db")
         allow(path.parent, 0o755)
@@ -218,20 +218,20 @@ async def test_a_user_who_may_only_read_can_read() -> None:
         with as_nobody():
             assert halves(list(EventReader(path, Query()).joined())) == [(1, "started")]
         allow(path, 0o600)
-        with as_nobody(), pytest.raises(StorageError, match="Permission denied; try as the user that the monitor runs"):
+        with as_nobody(), pytest.raises(StorageError, match="Permission denied; try as the user of the monitor"):
             list(EventReader(path, Query()).joined())
 
 
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        (None, "there is no event log .* yet: the monitor begins it with the first sound that it detects"),
-        (b"no database" * 1000, "is damaged .*: the next run keeps it aside and begins a new one"),
+        (None, "no event log .* yet: the monitor creates it with the first detection"),
+        (b"no database" * 1000, "is damaged .*: the next run moves it aside and starts a new one"),
         (b"", "is not an event log: no such table: events"),
     ],
 )
-def test_what_is_no_log_is_said(tmp_path: Path, content: bytes | None, said: str) -> None:
-    """And left as it is."""
+def test_a_file_that_is_not_a_log_is_an_error(tmp_path: Path, content: bytes | None, said: str) -> None:
+    """A missing, foreign or empty file is an error, and unchanged."""
     path = tmp_path / "some#where?.db"
     if content is not None:
         path.write_bytes(content)
@@ -240,8 +240,8 @@ def test_what_is_no_log_is_said(tmp_path: Path, content: bytes | None, said: str
     assert (path.read_bytes() if path.exists() else None) == content
 
 
-async def test_damage_in_the_midst_is_said(tmp_path: Path) -> None:
-    """A file whose beginning is intact."""
+async def test_damaged_pages_are_an_error(tmp_path: Path) -> None:
+    """A file with an intact start and damaged pages is an error."""
     path = tmp_path / "events.db"
     async with writing(path) as log:
         for number in range(100):
