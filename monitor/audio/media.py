@@ -124,14 +124,14 @@ def _opened(location: str, pipes: bool) -> Iterator[InputContainer]:
     if url:
         scheme = scheme.lower()  # FFmpeg knows no protocol in capitals
         rtsp = {"rtsp_transport": "tcp", "allowed_media_types": "audio"} if scheme.startswith("rtsp") else {}
-        with av.open(f"{scheme}://{rest}", options=rtsp, timeout=timeouts) as container:
+        with av.open(f"{scheme}://{rest}", options=rtsp, timeout=timeouts, metadata_errors="replace") as container:
             yield container
     elif pipes and (location == "-" or expand_home(location).is_fifo()):
-        with _pipe(location) as pipe, av.open(pipe, "r") as container:
+        with _pipe(location) as pipe, av.open(pipe, "r", metadata_errors="replace") as container:
             yield container
     else:
         path = f"file:{_regular(location)}"  # without the scheme FFmpeg takes a:b.wav for a URL
-        with av.open(path, timeout=timeouts) as container:
+        with av.open(path, timeout=timeouts, metadata_errors="replace") as container:
             yield container
 
 

@@ -32,7 +32,7 @@ CLOSE_TIMEOUT = 1.0
 INVALID_SAMPLE_RATE = -9997
 """PortAudio's error number."""
 
-Answer = TypeVar("Answer")
+Reply = TypeVar("Reply")
 
 
 def list_devices() -> list[InputDevice]:
@@ -157,13 +157,13 @@ class DriverThread:
         self._jobs: queue.SimpleQueue[tuple[Future[Any], Callable[[], Any]]] = queue.SimpleQueue()
         threading.Thread(target=self._run, name=name, daemon=True).start()
 
-    def submit(self, job: Callable[[], Answer]) -> Future[Answer]:
+    def submit(self, job: Callable[[], Reply]) -> Future[Reply]:
         """Run the job after those that are queued."""
-        future: Future[Answer] = Future()
+        future: Future[Reply] = Future()
         self._jobs.put((future, job))
         return future
 
-    def call(self, job: Callable[[], Answer], timeout: float, abandoned: Callable[[], None] | None = None) -> Answer:
+    def call(self, job: Callable[[], Reply], timeout: float, abandoned: Callable[[], None] | None = None) -> Reply:
         """Return what `job` returns, or raise what it raises; `TimeoutError` after `timeout` seconds.
 
         A job that has not begun by then is cancelled. One that has continues, and `abandoned` runs after it, in the
@@ -223,7 +223,7 @@ def _library() -> Any:
     return sounddevice
 
 
-def _ask(job: Callable[[], Answer], abandoned: Callable[[], None] | None = None) -> Answer:
+def _ask(job: Callable[[], Reply], abandoned: Callable[[], None] | None = None) -> Reply:
     """Run the job in PortAudio's thread; `abandoned` undoes it if it ends after the timeout."""
     try:
         with quiet():

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import struct
 import subprocess
 import sys
 import threading
@@ -145,6 +146,15 @@ def test_an_error_names_a_file_that_is_not_audio(tmp_path: Path, make: Callable[
     make(path)
     with pytest.raises(SourceError, match=f"^{path}: .*{message}"):
         Media(str(path))
+
+
+def test_tags_may_have_any_encoding(tmp_path: Path) -> None:
+    """A tag in Latin-1 changes no sample."""
+    path = write_audio(tmp_path / "a.wav", tone(0.1, 8000, 440), 8000, "pcm_s16le")
+    before, data = everything(Media(str(path))), path.read_bytes()
+    tag = b"INFOINAM" + struct.pack("<I", 6) + b"T\xfcr 1\0"
+    path.write_bytes(data[:12] + b"LIST" + struct.pack("<I", len(tag)) + tag + data[12:])
+    assert np.array_equal(everything(Media(str(path))), before)
 
 
 @contextmanager
