@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-import os
 import re
 import time
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from datetime import time as clock_time
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from monitor.commands.options import ConfigOptions, configuration, count, option
-from monitor.config.paths import event_log_path
+from monitor.config.paths import recorded_log_path
 from monitor.errors import StorageError, UsageError
 
 if TYPE_CHECKING:
     from monitor.commands.output import LinePrinter
-    from monitor.config.schema import Config
     from monitor.events.reader import Query
     from monitor.messages import Detection
 
@@ -27,8 +24,6 @@ NEWEST = 50
 """Events that are shown when neither a number nor a time is given."""
 POLL = 0.5
 """Seconds between two looks for new events."""
-SERVICE_LOG = Path("/var/lib/sound-monitor/events.db")
-"""Where the system service keeps its log."""
 UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
 
@@ -74,7 +69,7 @@ def main(options: Options) -> int:
     """Print the events that are asked for; with `--follow` continue until Ctrl-C. Raises `MonitorError`."""
     from monitor.events.reader import EventReader
 
-    reader = EventReader(_path(configuration(options.config)), _query(options))
+    reader = EventReader(recorded_log_path(configuration(options.config)), _query(options))
     newest = options.limit
     if newest is None and options.since is None and options.until is None:
         newest = NEWEST
@@ -86,12 +81,6 @@ def main(options: Options) -> int:
         printer.print(reader.recorded())
     printer.finish()
     return 0
-
-
-def _path(config: Config) -> Path:
-    """The user's log, or the service's if the user has none and none is configured."""
-    path = event_log_path(config)
-    return path if os.access(path, os.F_OK) or config.events.path or not SERVICE_LOG.parent.exists() else SERVICE_LOG
 
 
 def _query(options: Options) -> Query:

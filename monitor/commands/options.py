@@ -11,6 +11,7 @@ from monitor.commands.parser import CommandTable, Parser
 from monitor.config.load import load_config
 from monitor.config.paths import config_file
 from monitor.config.schema import Config, SourceConfig
+from monitor.errors import UsageError
 
 
 def option(*flags: str, default: Any = None, **details: Any) -> Any:
@@ -73,12 +74,15 @@ def configuration(
 ) -> Config:
     """Read the configuration file at `path`, or the one that is found; the other arguments replace what it says.
 
-    Raises `ConfigError`.
+    Raises `ConfigError`, `UsageError`.
     """
     path = path or config_file()
     config = load_config(path) if path else Config()
     if sources:
-        chosen = tuple(SourceConfig(input=spec, loop=loop) for spec in sources)
+        try:
+            chosen = tuple(SourceConfig(input=spec, loop=loop) for spec in sources)
+        except ValueError as error:
+            raise UsageError(f"--source: {error}") from error
         config = msgspec.structs.replace(config, sources=chosen)
     if model:
         config = msgspec.structs.replace(config, model=msgspec.structs.replace(config.model, name=model))

@@ -7,7 +7,7 @@ import msgspec
 
 from monitor.commands.options import ConfigOptions, configuration, option
 from monitor.config.paths import state_folder
-from monitor.errors import ConfigError
+from monitor.errors import ConfigError, UsageError
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -27,7 +27,10 @@ def main(options: Options) -> int:
 
     mqtt = configuration(options.config).mqtt
     if options.host:
-        mqtt = msgspec.structs.replace(mqtt, host=options.host)
+        try:
+            mqtt = msgspec.structs.replace(mqtt, host=options.host)
+        except ValueError as error:
+            raise UsageError(f"--host: {error}") from error
     if mqtt.host is None:
         raise ConfigError("no broker to attach to: use --host, or set mqtt.host in the configuration")
     asyncio.run(run(MqttFeed(mqtt, options.node), state_folder() / "tui.log"))

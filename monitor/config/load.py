@@ -1,9 +1,9 @@
-"""Reads the configuration and other YAML files: text in, one checked section out, or an error that names file, line
-and key."""
+"""Read the configuration and other YAML files: text in, a checked section out, or an error with file, line and key."""
 
 import re
 import reprlib
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, TypeVar, get_args, get_type_hints
 
@@ -14,7 +14,7 @@ from monitor.config.schema import LABEL, NAME, TOPIC, Config, Section
 from monitor.errors import ConfigError, suggestion
 
 LIMIT = 128 * 1024
-"""Bytes; what is longer is not a configuration, but for example a sound file."""
+"""Bytes; a longer file is no configuration, but for example a recording."""
 
 NULL, TEXT, LIST, SECTION = (f"tag:yaml.org,2002:{kind}" for kind in ("null", "str", "seq", "map"))
 
@@ -31,12 +31,16 @@ WORDS = {
     "object`": "keys with values",
     "null`": "nothing",
 }
-"""How we call what msgspec expects."""
+"""Plain words for the types in msgspec's messages."""
+
+
+class _RefusedError(yaml.MarkedYAMLError):
+    """Valid YAML that a configuration cannot contain."""
 
 
 class _Loader(yaml.SafeLoader):
-    """Takes every scalar as text, of which the key's type makes a number, or refuses it: so a password of digits keeps
-    its zeros, and `on` and `no` are words. Aliases are refused: nested ones grow without bound."""
+    """Reads every scalar as text, which the key's type converts: a password of digits keeps its zeros, and `on` and
+    `no` are words. Refuses aliases, because nested ones grow without bound, and duplicate keys."""
 
     yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}  # noqa: RUF012 - PyYAML's own way
     yaml_constructors = {  # noqa: RUF012
@@ -48,7 +52,7 @@ class _Loader(yaml.SafeLoader):
     def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
         if self.check_event(yaml.AliasEvent):
             mark = self.peek_event().start_mark  # type: ignore[no-untyped-call]
-            raise _refusal("an alias (*name) is not understood here; write out what it stands for", mark)
+            raise _refusal("an alias (*name) is not supported here; write out what it stands for", mark)
         return super().compose_node(parent, index)
 
     def construct_mapping(self, node: yaml.Node, deep: bool = False) -> dict[Any, Any]:
@@ -59,15 +63,21 @@ class _Loader(yaml.SafeLoader):
             if key.tag != TEXT:
                 raise _refusal("a key must be a word", key.start_mark)
             if key.value in seen:
-                raise _refusal(f"key {key.value!r} stands twice", key.start_mark)
+                raise _refusal(f"duplicate key {key.value!r}", key.start_mark)
             seen.add(key.value)
         return super().construct_mapping(node, deep)
 
+    def refuse_tag(self, node: yaml.Node) -> None:
+        """Refuse a tag such as Home Assistant's `!secret`."""
+        advice = "use password_file for the broker's password, or write the value itself"
+        raise _refusal(f"{node.tag!r} is not supported here; {advice}", node.start_mark)
 
+
+_Loader.add_constructor(None, _Loader.refuse_tag)
 _Loader.add_implicit_resolver(NULL, re.compile("^(?:~|null|Null|NULL|)$"), ["~", "n", "N", ""])
 
 
-Kind = TypeVar("Kind", bound=Section)
+SomeSection = TypeVar("SomeSection", bound=Section)
 
 
 def load_config(path: str) -> Config:
@@ -75,8 +85,8 @@ def load_config(path: str) -> Config:
     return load_section(Config, path)
 
 
-def load_section(kind: type[Kind], path: str) -> Kind:
-    """Read and check a file that holds such a section; `-` is stdin. Raises `ConfigError`."""
+def load_section(kind: type[SomeSection], path: str) -> SomeSection:
+    """Read and check a file that holds a section of this kind; `-` is stdin. Raises `ConfigError`."""
     origin = "stdin" if path == "-" else path
     try:
         if path == "-":
@@ -90,26 +100,27 @@ def load_section(kind: type[Kind], path: str) -> Kind:
     except UnicodeDecodeError as error:
         raise ConfigError(f"{origin}: not UTF-8 text: {error.reason} at byte {error.start}") from error
     if len(data) > LIMIT:
-        raise ConfigError(f"{origin}: longer than {LIMIT // 1024} KiB; is it a configuration at all?")
+        raise ConfigError(f"{origin}: longer than {LIMIT // 1024} KiB; is this a configuration file?")
     return parse_section(kind, text, origin)
 
 
 def parse_config(text: str, origin: str = "config.yaml") -> Config:
-    """Turn YAML text into a `Config`; `origin` names it in errors. Raises `ConfigError`."""
+    """Convert YAML text to a `Config`; `origin` names the text in errors. Raises `ConfigError`."""
     return parse_section(Config, text, origin)
 
 
-def parse_section(kind: type[Kind], text: str, origin: str) -> Kind:
-    """Turn YAML text into such a section; `origin` names it in errors. Raises `ConfigError`."""
+def parse_section(kind: type[SomeSection], text: str, origin: str) -> SomeSection:
+    """Convert YAML text to a section of this kind; `origin` names the text in errors. Raises `ConfigError`."""
     try:
         loader = _Loader(text)
         root = loader.get_single_node()
         data = None if root is None else loader.construct_document(root)
     except yaml.MarkedYAMLError as error:
         line = f":{error.problem_mark.line + 1}" if error.problem_mark else ""
-        raise ConfigError(f"{origin}{line}: not valid YAML: {error.problem or error.context}") from error
+        what = "" if isinstance(error, _RefusedError) else "invalid YAML: "
+        raise ConfigError(f"{origin}{line}: {what}{error.problem or error.context}") from error
     except yaml.YAMLError as error:
-        raise ConfigError(f"{origin}: not valid YAML: {str(error).splitlines()[0]}") from error
+        raise ConfigError(f"{origin}: invalid YAML: {str(error).splitlines()[0]}") from error
     except RecursionError as error:
         raise ConfigError(f"{origin}: nested too deeply") from error
     try:
@@ -119,7 +130,7 @@ def parse_section(kind: type[Kind], text: str, origin: str) -> Kind:
 
 
 def _without_blanks(data: Any, section: type[Section] | None) -> Any:
-    """Leave out known keys without a value: they have their default, as if they were not there."""
+    """Leave out known keys without a value, so that they have their default."""
     if isinstance(data, list):
         return [_without_blanks(item, section) for item in data]
     if not isinstance(data, dict) or section is None:
@@ -133,14 +144,14 @@ def _without_blanks(data: Any, section: type[Section] | None) -> Any:
 
 
 def _section_below(section: type[Section], key: str) -> type[Section] | None:
-    """What stands under a key, alone or in a list; None under one that holds a plain value."""
+    """The kind of section that a key holds, alone or in a list; None if it holds a plain value."""
     hint = get_type_hints(section)[key]
     kinds = (hint, *get_args(hint))
     return next((kind for kind in kinds if isinstance(kind, type) and issubclass(kind, Section)), None)
 
 
 def _explain(problem: str, origin: str, root: yaml.Node | None, kind: type[Section]) -> str:
-    """Turn msgspec's message into `file:line: key: what was expected`."""
+    """Rewrite msgspec's message as `file:line: key: what was expected`."""
     what, *where = re.split(r" - at `(?:key` in `)?\$", problem, maxsplit=1)
     path = [part for part in re.split(r"[.\[\]]+", "".join(where).rstrip("`")) if part]
     unknown = re.match(r"Object contains unknown field `(.*)`", what)
@@ -148,13 +159,13 @@ def _explain(problem: str, origin: str, root: yaml.Node | None, kind: type[Secti
         path.append(unknown[1])
     line, node = _find(root, path)
     if unknown:
-        what = f"unknown key; {suggestion(unknown[1], sorted(_section_at(kind, path[:-1]).__struct_fields__))}"
+        what = f"unknown key; {_place(kind, path) or suggestion(unknown[1], _known(_section_at(kind, path[:-1])))}"
     elif what.startswith("Invalid enum value"):
         field = next(part for part in reversed(path) if not part.isdigit())
         choices = _choices(get_type_hints(_section_at(kind, path))[field])
         what = f"expected one of {', '.join(choices)}{_not(node)}"
     elif what.startswith("Expected"):
-        what = _in_words(what) + _not(node)
+        what = _in_words(what) + _not(node) + _as_item(kind, path, node)
     else:
         what = what.replace("`", "").replace("Object missing required field", "missing key")
     return f"{origin}{f':{line}' if line else ''}: {'.'.join(path) or 'top level'}: {what}"
@@ -171,13 +182,41 @@ def _not(node: yaml.Node | None) -> str:
     return f", not {reprlib.repr(node.value)}" if isinstance(node, yaml.ScalarNode) else ""
 
 
+def _known(section: type[Section]) -> list[str]:
+    return sorted(section.__struct_fields__)
+
+
+def _place(kind: type[Section], path: list[str]) -> str:
+    """Where a key at the wrong place belongs, if another section knows it."""
+    places = [place for place, section in _sections(kind) if path[-1] in section.__struct_fields__]
+    below = "indent it under" if len(path) == 1 else "it belongs under"
+    return f"{below} {' or '.join(places)}" if places else ""
+
+
+def _sections(kind: type[Section], above: str = "") -> Iterator[tuple[str, type[Section]]]:
+    """The path and the kind of each section in a section, without those in lists."""
+    for name, hint in get_type_hints(kind).items():
+        if isinstance(hint, type) and issubclass(hint, Section):
+            yield above + name, hint
+            yield from _sections(hint, f"{above}{name}.")
+
+
+def _as_item(kind: type[Section], path: list[str], node: yaml.Node | None) -> str:
+    """How to write a plain value as the item of a list of sections, such as `- input: mic`."""
+    if not path or not path[-1].isdigit() or not isinstance(node, yaml.ScalarNode):
+        return ""
+    section = _section_at(kind, path)
+    required = [field.name for field in msgspec.structs.fields(section) if field.required]
+    return f"; write `- {required[0]}: {node.value}`" if required and "\n" not in node.value else ""
+
+
 def _choices(hint: Any) -> list[str]:
-    """The words of all literals in a type."""
+    """The values of all `Literal`s in a type."""
     return [word for part in get_args(hint) for word in ([part] if isinstance(part, str) else _choices(part))]
 
 
 def _section_at(section: type[Section], path: list[str]) -> type[Section]:
-    """The section that this path leads to or into, from the outermost."""
+    """The innermost kind of section on this path."""
     for part in path:
         if not part.isdigit():
             section = _section_below(section, part) or section
@@ -185,7 +224,7 @@ def _section_at(section: type[Section], path: list[str]) -> type[Section]:
 
 
 def _find(node: yaml.Node | None, path: list[str]) -> tuple[int | None, yaml.Node | None]:
-    """The line (from 1) on which the value at this path stands, and the value; as far as there is one."""
+    """The line, from 1, and the node at this path; those of the last part that exists."""
     line = None
     for part in path:
         if isinstance(node, yaml.MappingNode):
@@ -199,5 +238,5 @@ def _find(node: yaml.Node | None, path: list[str]) -> tuple[int | None, yaml.Nod
     return line, node
 
 
-def _refusal(problem: str, place: Any) -> yaml.MarkedYAMLError:
-    return yaml.MarkedYAMLError(problem=problem, problem_mark=place)
+def _refusal(problem: str, place: Any) -> _RefusedError:
+    return _RefusedError(problem=problem, problem_mark=place)

@@ -9,27 +9,30 @@ from platformdirs import PlatformDirs
 from monitor.config.schema import Config
 from monitor.errors import StorageError
 
+SERVICE_LOG = Path("/var/lib/sound-monitor/events.db")
+"""The event log of the system service."""
+
 _PACKAGE = Path(__file__).resolve().parents[1]
 _DIRS = PlatformDirs("sound-monitor", appauthor=False)
 
 
 def state_folder() -> Path:
-    """What the program must not lose. Raises `StorageError` for a user without a home directory."""
+    """The folder for what must not be lost. Raises `StorageError` for a user without a home directory."""
     return _given_by_systemd("STATE_DIRECTORY") or _in_home("state", "XDG_STATE_HOME")
 
 
 def cache_folder() -> Path:
-    """What the program can make again. Raises `StorageError` for a user without a home directory."""
+    """The folder for what can be made again. Raises `StorageError` for a user without a home directory."""
     return _given_by_systemd("CACHE_DIRECTORY") or _in_home("cache", "XDG_CACHE_HOME")
 
 
 def user_models() -> Path:
-    """Where the user's own models belong. Raises `StorageError` for a user without a home directory."""
+    """The folder of the user's own models. Raises `StorageError` for a user without a home directory."""
     return _in_home("data", "XDG_DATA_HOME") / "models"
 
 
 def model_folders() -> list[Path]:
-    """Folders to search for models, in order: the user's, those in the package, and in a checkout those beside it."""
+    """Folders to search for models: the user's, then the package's, then in a checkout `models` beside the package."""
     folders = [_PACKAGE / "bundled"]
     checkout = _PACKAGE.parent
     if (checkout / "pyproject.toml").is_file():
@@ -41,7 +44,7 @@ def model_folders() -> list[Path]:
 
 
 def config_file() -> str | None:
-    """The configuration file that is used unless another one is named: the first that exists."""
+    """The configuration file that is used by default, the first that exists; None if none does."""
     places = [Path("config.yaml"), Path("/etc/sound-monitor/config.yaml")]
     with contextlib.suppress(StorageError):
         places.insert(1, _in_home("config", "XDG_CONFIG_HOME") / "config.yaml")
@@ -53,19 +56,27 @@ def event_log_path(config: Config) -> Path:
     return Path(config.events.path) if config.events.path else state_folder() / "events.db"
 
 
+def recorded_log_path(config: Config) -> Path:
+    """The event log to read: the user's, or the service's if the user has none and none is configured."""
+    path = event_log_path(config)
+    if config.events.path or os.access(path, os.F_OK) or not os.access(SERVICE_LOG.parent, os.F_OK):
+        return path
+    return SERVICE_LOG
+
+
 def settings_path(config: Config) -> Path:
-    """The file of the settings that were changed at run time: beside the event log."""
+    """The file of settings that were changed at run time, beside the event log."""
     return event_log_path(config).with_name("settings.json")
 
 
 def _given_by_systemd(variable: str) -> Path | None:
-    """The first folder that systemd made for the service."""
+    """The first folder that systemd created for the service; None outside a service."""
     first = os.environ.get(variable, "").split(":")[0]
     return Path(first) if first else None
 
 
 def _in_home(kind: str, variable: str) -> Path:
-    """A folder that has a place only if there is a home directory, or `variable` names one."""
+    """A folder below the home directory, or below the one that `variable` names. Raises `StorageError`."""
     try:
         folder: Path = getattr(_DIRS, f"user_{kind}_path")
     except RuntimeError:

@@ -1,6 +1,6 @@
-"""What can be configured: typed, frozen, with its units, bounds and defaults.
+"""The configuration: every key with its type, unit, bounds and default.
 
-Every field here stands in `config.yaml`, explained for the user.
+`config.yaml` has every field, with an explanation for the user.
 """
 
 import re
@@ -21,22 +21,26 @@ Seconds = Annotated[float, Meta(ge=0.0, le=86400.0)]
 Preset = Literal["impulsive", "repetitive", "sustained"]
 Label = Annotated[str, Meta(pattern=LABEL, max_length=128)]
 Prompts = Annotated[tuple[Annotated[str, Meta(pattern=LABEL, max_length=300)], ...], Meta(min_length=1, max_length=100)]
-"""Descriptions in words."""
+"""Descriptions of a sound, in words."""
 
 DEFAULT_PROFILE = "default"
-"""The profile that is always there: the rules as they are configured."""
+"""The profile that always exists: the rules as configured."""
 
 
-def _twin(names: list[str]) -> str | None:
-    """The first name that stands there more than once."""
+VARIABLE = re.compile(r"\$?\{\w+\}")
+"""What other programs replace by an environment variable."""
+
+
+def _duplicate(names: list[str]) -> str | None:
+    """The first name that occurs more than once."""
     return next((name for name in names if names.count(name) > 1), None)
 
 
 class Section(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """Base of all sections: frozen, and strict about unknown keys."""
+    """Base of all sections: frozen, and unknown keys are errors."""
 
     def _expand_home(self, *files: str) -> None:
-        """Let `~` in these fields mean the home directory, as in a shell."""
+        """Replace `~` in these fields by the home directory, as a shell does."""
         for file in files:
             path = getattr(self, file)
             if path is not None:
@@ -49,20 +53,24 @@ class SourceConfig(Section, frozen=True):
     input: str
     """mic, mic:NAME, a file, pcm:-[@RATE[xCHANNELS]], or a URL."""
     name: Name | None = None
-    """What messages and topics call it; derived from `input` by default."""
+    """Name in messages and topics; derived from `input` by default."""
     loop: bool = False
-    """Repeat a file for ever."""
+    """Repeat a file endlessly."""
+
+    def __post_init__(self) -> None:
+        if "://" in self.input and (found := VARIABLE.search(self.input)):
+            raise ValueError(f"variables such as {found[0]} are not replaced; write the value itself")
 
 
 class AudioConfig(Section, frozen=True):
-    """How sources are watched."""
+    """When a source counts as lost or deaf."""
 
     stall_timeout: Annotated[float, Meta(ge=0.5, le=600.0)] = 3.0
-    """Seconds without a sample after which a device or stream counts as lost and is opened again."""
+    """Seconds without a sample after which a device or stream counts as lost and is reopened."""
     deaf_after: Annotated[float, Meta(ge=1.0, le=86400.0)] = 30.0
     """Seconds of digital silence or a stuck value after which a microphone counts as deaf."""
     retry_max: Annotated[float, Meta(ge=1.0, le=3600.0)] = 10.0
-    """Longest wait between two attempts to open a lost device or stream, seconds."""
+    """Longest time between two attempts to open a lost device or stream, seconds."""
 
 
 DEFAULT_BACKGROUND = (
@@ -86,10 +94,10 @@ DEFAULT_BACKGROUND = (
 
 
 class ModelConfig(Section, frozen=True):
-    """What classifies the audio."""
+    """The model that classifies the audio."""
 
     name: str = "lean-int8"
-    """A model of `sound-monitor models`, or the path of an .onnx file."""
+    """A name that `sound-monitor models` lists, or the path of an .onnx file."""
     hop: Annotated[float, Meta(ge=0.01, le=60.0)] = 0.25
     """Seconds between two windows."""
     provider: Literal["auto", "cpu", "cuda", "tensorrt", "openvino"] = "auto"
@@ -99,21 +107,21 @@ class ModelConfig(Section, frozen=True):
     batch: Annotated[int, Meta(ge=1, le=256)] = 16
     """Most windows (of several sources) in one inference."""
     prompts: dict[Label, Prompts] = {}
-    """For a model that listens for what it is told in words: each sound's name, and descriptions of the sound.
+    """For a model that takes prompts: the name of each sound, and descriptions of it in words.
 
-    They are what is detected, each by a rule of its own, in place of the default rules.
+    Each of them gets a rule, which replaces the default rules.
     """
     background: Prompts = DEFAULT_BACKGROUND
-    """Descriptions of what is to be heard when none of the sounds in `prompts` is."""
+    """Descriptions of the room when none of the sounds in `prompts` occurs."""
 
 
 class RuleConfig(Section, frozen=True):
-    """When one sound counts as detected; what is left out comes from the preset."""
+    """When one sound counts as detected; a missing value comes from the preset."""
 
     label: Label
-    """The name it is published under."""
+    """Name in messages, topics and the event log."""
     classes: tuple[str, ...] = ()
-    """The model's classes that mean this sound, the highest counts; by default the class called `label`."""
+    """The model's classes for this sound, of which the highest score counts; by default the class named `label`."""
     preset: Preset = "sustained"
     on: Probability | None = None
     off: Probability | None = None
@@ -146,37 +154,37 @@ DEFAULT_RULES = (
 
 
 class DetectionConfig(Section, frozen=True):
-    """Which sounds are detected."""
+    """The sounds that are detected."""
 
     rules: tuple[RuleConfig, ...] = DEFAULT_RULES
 
     def __post_init__(self) -> None:
-        if twin := _twin([rule.label for rule in self.rules]):
-            raise ValueError(f"label {twin!r} stands twice in rules; give each rule its own label")
+        if name := _duplicate([rule.label for rule in self.rules]):
+            raise ValueError(f"duplicate label {name!r} in rules: labels must be unique")
 
 
 class ProfileSoundConfig(Section, frozen=True):
-    """What a profile does to one sound; what is left out stays as its rule says."""
+    """What a profile changes about one sound; a missing value is that of the rule."""
 
     label: Label
     """A rule's label."""
     enabled: bool = True
-    """Whether it is detected at all."""
+    """Whether the sound is detected."""
     on: Probability | None = None
-    """The score from which it is on."""
+    """The score at which the sound starts."""
 
 
 class ProfileConfig(Section, frozen=True):
-    """A way to listen that can be chosen while the monitor runs."""
+    """Changes to the rules that can be selected while the monitor runs."""
 
     name: Name
     sounds: tuple[ProfileSoundConfig, ...] = ()
 
     def __post_init__(self) -> None:
         if self.name == DEFAULT_PROFILE:
-            raise ValueError(f"{self.name!r} is the name of the rules as they stand; give the profile another")
-        if twin := _twin([sound.label for sound in self.sounds]):
-            raise ValueError(f"label {twin!r} stands twice in profile {self.name!r}")
+            raise ValueError(f"profile name {self.name!r} is reserved for the configured rules; choose another")
+        if name := _duplicate([sound.label for sound in self.sounds]):
+            raise ValueError(f"duplicate label {name!r} in profile {self.name!r}: labels must be unique")
 
 
 class EventsConfig(Section, frozen=True):
@@ -185,9 +193,9 @@ class EventsConfig(Section, frozen=True):
     path: str | None = None
     """SQLite file; by default events.db in the state directory."""
     keep_days: Annotated[int, Meta(ge=1, le=36500)] = 365
-    """Older events are deleted."""
+    """Days after which an event is deleted."""
     max_mb: Annotated[int, Meta(ge=1, le=1_000_000)] = 100
-    """Millions of bytes that the file may have; beyond that the oldest events are deleted."""
+    """Largest size of the file, in millions of bytes; beyond it the oldest events are deleted."""
 
     def __post_init__(self) -> None:
         self._expand_home("path")
@@ -200,45 +208,45 @@ class TlsConfig(Section, frozen=True):
     ca_file: str | None = None
     """PEM file of the authority that signed the broker's certificate; by default the system's."""
     cert_file: str | None = None
-    """PEM client certificate, where the broker wants one."""
+    """PEM client certificate, if the broker requires one."""
     key_file: str | None = None
     """PEM key of the client certificate."""
 
     def __post_init__(self) -> None:
         if not self.enabled and (self.ca_file or self.cert_file or self.key_file):
-            raise ValueError("certificates are named, but the connection is not encrypted: set enabled to true")
+            raise ValueError("certificates need an encrypted connection: set enabled to true")
         if self.key_file and not self.cert_file:
-            raise ValueError("key_file is set without its cert_file")
+            raise ValueError("key_file requires cert_file")
         self._expand_home("ca_file", "cert_file", "key_file")
 
 
 class MqttConfig(Section, frozen=True):
-    """The broker. Off unless `host` is set."""
+    """The connection to the MQTT broker; off while `host` is not set."""
 
     host: str | None = None
     port: Annotated[int, Meta(ge=1, le=65535)] | None = None
     """By default 1883, with TLS 8883."""
     protocol: Literal["3.1.1", "5"] = "3.1.1"
-    """Version of MQTT; every broker knows 3.1.1."""
+    """Version of MQTT; every broker supports 3.1.1."""
     transport: Literal["tcp", "websockets"] = "tcp"
     path: Annotated[str, Meta(pattern="^/", max_length=200)] = "/mqtt"
-    """Where the broker takes WebSockets."""
+    """Path of the broker's WebSocket endpoint."""
     username: str | None = None
     password: str | None = None
     password_file: str | None = None
-    """File that holds the password, for example a systemd credential."""
+    """File with the password, for example a systemd credential."""
     topic: Annotated[str, Meta(pattern=TOPIC, max_length=200)] = "sound-monitor"
     """First part of every topic."""
     keepalive: Annotated[int, Meta(ge=5, le=3600)] = 6
-    """Seconds; a broker that falls silent is noticed within twice this time."""
+    """Seconds; a broker that stops responding is noticed within twice this time."""
     live_interval: Annotated[float, Meta(ge=0.1, le=3600.0)] = 1.0
-    """Least seconds between two messages of live top labels of a source."""
+    """Shortest time between two messages with the live scores of a source, seconds."""
     level: bool = False
-    """Publish each source's level, when it has changed."""
+    """Publish the level of each source when it changes."""
     discovery: bool = True
-    """Announce this box to Home Assistant."""
+    """Announce this monitor to Home Assistant."""
     discovery_prefix: Annotated[str, Meta(pattern=TOPIC, max_length=200)] = "homeassistant"
-    """First part of the topics that Home Assistant looks for devices in."""
+    """First part of the topics in which Home Assistant looks for devices."""
     tls: TlsConfig = TlsConfig()
 
     def __post_init__(self) -> None:
@@ -247,12 +255,12 @@ class MqttConfig(Section, frozen=True):
         if self.password is not None and self.password_file is not None:
             raise ValueError("set password or password_file, not both")
         if self.username is None and (self.password is not None or self.password_file is not None):
-            raise ValueError("a password is set without a username")
+            raise ValueError("a password requires a username")
         self._expand_home("password_file")
 
 
 class LoggingConfig(Section, frozen=True):
-    """What the program says on stderr."""
+    """The log on stderr."""
 
     level: Literal["debug", "info", "warning", "error"] = "info"
 
@@ -261,26 +269,26 @@ class Config(Section, frozen=True):
     """The whole configuration file."""
 
     node: Name | None = None
-    """Name of this box in topics and messages; by default the host's name."""
+    """Name of this monitor in topics and messages; by default the host name."""
     sources: tuple[SourceConfig, ...] = ()
-    """By default the default microphone; where there is none, and neither a broker nor a service, a demonstration."""
+    """By default the default microphone; without one a demonstration, but never with a broker or as a service."""
     audio: AudioConfig = AudioConfig()
     model: ModelConfig = ModelConfig()
     detection: DetectionConfig = DetectionConfig()
     profiles: tuple[ProfileConfig, ...] = ()
-    """Ways to listen, chosen over MQTT, beside the rules as they are configured."""
+    """Changes to the rules that can be selected over MQTT."""
     events: EventsConfig = EventsConfig()
     mqtt: MqttConfig = MqttConfig()
     logging: LoggingConfig = LoggingConfig()
 
     def __post_init__(self) -> None:
-        if twin := _twin([profile.name for profile in self.profiles]):
-            raise ValueError(f"profile {twin!r} stands twice in profiles; give each its own name")
+        if name := _duplicate([profile.name for profile in self.profiles]):
+            raise ValueError(f"duplicate profile {name!r}: names must be unique")
         if self.model.prompts and self.detection.rules == DEFAULT_RULES:
             rules = tuple(RuleConfig(label=name) for name in self.model.prompts)
             structs.force_setattr(self, "detection", DetectionConfig(rules=rules))
 
     @property
     def node_name(self) -> str:
-        """The configured name, or the host's, in characters that a topic can carry."""
+        """The configured name, or the host name with only the characters that a topic can contain."""
         return self.node or re.sub(r"[^A-Za-z0-9_-]+", "-", socket.gethostname()).strip("-") or "monitor"

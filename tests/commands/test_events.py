@@ -213,7 +213,7 @@ def test_the_log_of_the_service_is_found(
     """By a user who has none, and configures none."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "mine"))
-    monkeypatch.setattr("monitor.commands.events.SERVICE_LOG", tmp_path / "service/events.db")
+    monkeypatch.setattr("monitor.config.paths.SERVICE_LOG", tmp_path / "service/events.db")
     record(tmp_path / "service/events.db", SOUNDS[:1])
     assert main(["events", "--format", "csv"]) == 0
     assert "\nid-1,test,hall" in capsys.readouterr().out

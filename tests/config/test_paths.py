@@ -19,7 +19,7 @@ from monitor.errors import StorageError
 
 
 def test_the_state_folder_is_systemds_or_the_users(monkeypatch: pytest.MonkeyPatch) -> None:
-    """In this order: what systemd gives, XDG_STATE_HOME, the home directory."""
+    """systemd's folder comes first, then XDG_STATE_HOME, then the home directory."""
     monkeypatch.setenv("HOME", "/home/me")
     monkeypatch.delenv("XDG_STATE_HOME", raising=False)
     monkeypatch.delenv("STATE_DIRECTORY", raising=False)
@@ -31,7 +31,7 @@ def test_the_state_folder_is_systemds_or_the_users(monkeypatch: pytest.MonkeyPat
 
 
 def test_the_cache_folder_is_systemds_or_the_users(monkeypatch: pytest.MonkeyPatch) -> None:
-    """In this order: what systemd gives, XDG_CACHE_HOME, the home directory."""
+    """systemd's folder comes first, then XDG_CACHE_HOME, then the home directory."""
     monkeypatch.setenv("HOME", "/home/me")
     monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
     monkeypatch.delenv("CACHE_DIRECTORY", raising=False)
@@ -43,7 +43,7 @@ def test_the_cache_folder_is_systemds_or_the_users(monkeypatch: pytest.MonkeyPat
 
 
 def test_the_users_models_are_in_their_data_home(monkeypatch: pytest.MonkeyPatch) -> None:
-    """XDG_DATA_HOME, by default ~/.local/share."""
+    """The user's models are in XDG_DATA_HOME, by default ~/.local/share."""
     monkeypatch.setenv("HOME", "/home/me")
     monkeypatch.delenv("XDG_DATA_HOME", raising=False)
     assert user_models() == Path("/home/me/.local/share/sound-monitor/models")
@@ -63,7 +63,7 @@ def homeless(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("homeless")
 def test_without_a_home_directory_an_error_names_what_to_set() -> None:
-    """For the folders that only a home directory, or a variable, can place."""
+    """A folder that needs a home directory gives an error that names the variables to set."""
     with pytest.raises(StorageError, match="no home directory: set HOME or XDG_STATE_HOME"):
         state_folder()
     with pytest.raises(StorageError, match="no home directory: set HOME or XDG_CACHE_HOME"):
@@ -74,7 +74,7 @@ def test_without_a_home_directory_an_error_names_what_to_set() -> None:
 def test_without_a_home_directory_the_bundled_models_and_configuration_are_found(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What needs no home directory works without one."""
+    """The bundled models and ./config.yaml need no home directory."""
     assert paths._PACKAGE / "bundled" in model_folders()
     monkeypatch.chdir(tmp_path)
     (tmp_path / "config.yaml").touch()
@@ -82,15 +82,15 @@ def test_without_a_home_directory_the_bundled_models_and_configuration_are_found
 
 
 def test_models_beside_the_package_count_in_a_checkout_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Beside an installed package lie other people's files."""
+    """The folder `models` beside the package is searched only if a pyproject.toml is there too."""
     monkeypatch.setattr(paths, "_PACKAGE", tmp_path / "monitor")
     assert tmp_path / "models" not in model_folders()
     (tmp_path / "pyproject.toml").touch()
     assert tmp_path / "models" in model_folders()
 
 
-def test_settings_lie_beside_the_event_log() -> None:
-    """So that both are on the same disk, and found together."""
+def test_the_settings_are_beside_the_event_log() -> None:
+    """The settings file is in the folder of the event log."""
     config = Config(events=EventsConfig(path="/srv/a/events.db"))
     assert event_log_path(config) == Path("/srv/a/events.db")
     assert settings_path(config) == Path("/srv/a/settings.json")

@@ -1,4 +1,4 @@
-"""What can be configured, and that config.yaml tells all of it."""
+"""The keys of the configuration, and config.yaml, which explains all of them."""
 
 import re
 from collections.abc import Iterator
@@ -17,13 +17,13 @@ SHIPPED = Path(__file__).parents[2] / "config.yaml"
 
 
 def with_examples() -> str:
-    """The shipped file with each key switched on that has no default; but only one of the two passwords."""
+    """The shipped file with every example enabled, but only one of the two passwords."""
     switched_on = re.sub(r"^( *)#(?= *(?:- )?[a-z_]+:(?: |$))", r"\1", SHIPPED.read_text(), flags=re.MULTILINE)
     return re.sub(r"^ *password: .*\n", "", switched_on, flags=re.MULTILINE)
 
 
 def keys(section: type[Section], path: str = "") -> Iterator[str]:
-    """The path of every key that there is."""
+    """The path of every key of the schema."""
     for key, hint in get_type_hints(section).items():
         yield path + key
         for kind in (hint, *get_args(hint)):
@@ -32,7 +32,7 @@ def keys(section: type[Section], path: str = "") -> Iterator[str]:
 
 
 def keys_in(node: yaml.Node | None, path: str = "") -> Iterator[str]:
-    """The path of every key that stands in a document."""
+    """The path of every key in a document."""
     if isinstance(node, yaml.SequenceNode):
         for item in node.value:
             yield from keys_in(item, path)
@@ -43,19 +43,19 @@ def keys_in(node: yaml.Node | None, path: str = "") -> Iterator[str]:
 
 
 def test_the_shipped_file_is_the_defaults() -> None:
-    """config.yaml changes nothing as it is."""
+    """config.yaml as shipped has the defaults, and nothing else."""
     assert load_config(str(SHIPPED)) == Config()
 
 
 def test_the_shipped_file_names_every_key() -> None:
-    """Each key of each section stands in config.yaml, switched on or off, and no other but the user's own sounds."""
+    """config.yaml has each key of the schema, enabled or as an example, and no other."""
     named = {key for key in keys_in(yaml.compose(with_examples())) if not key.startswith("model.prompts.")}
     assert named == set(keys(Config)) - {"mqtt.password"}
     assert "#password: " in SHIPPED.read_text()
 
 
 def test_the_examples_in_the_shipped_file_are_valid() -> None:
-    """What is switched off in config.yaml can be switched on as it is."""
+    """Every example in config.yaml can be enabled as it is."""
     config = parse_config(with_examples().replace("enabled: false", "enabled: true"))
     assert config.node == "hallway"
     assert len(config.sources) == 4
@@ -63,20 +63,20 @@ def test_the_examples_in_the_shipped_file_are_valid() -> None:
     assert config.detection.rules[-1].classes == ("Beep, bleep",)
 
 
-def test_the_shipped_file_tells_what_the_presets_fill_in() -> None:
-    """The table of presets in config.yaml is the one that rules are resolved with."""
+def test_the_shipped_file_lists_the_values_of_the_presets() -> None:
+    """The table of presets in config.yaml has the values that rules get."""
     columns = ("on", "off", "strong", "smoothing", "votes", "min_duration", "hold", "cooldown")
-    told = re.findall(
+    listed = re.findall(
         r"^#   (impulsive|repetitive|sustained)  .*?  ((?: *[0-9.]+){8})$", SHIPPED.read_text(), re.MULTILINE
     )
-    numbers = {preset: [float(number) for number in row.split()] for preset, row in told}
+    numbers = {preset: [float(number) for number in row.split()] for preset, row in listed}
     assert numbers == {
         preset: [float(getattr(values, column)) for column in columns] for preset, values in PRESETS.items()
     }
 
 
-def test_sounds_that_are_described_are_detected() -> None:
-    """In place of the default rules, also where those are written out; but a list of one's own stands."""
+def test_prompts_replace_the_default_rules() -> None:
+    """Each prompt gets a rule in place of the default rules; rules of the user's own stay."""
     prompts = "{prompts: {Speech: [people talking], glass: [a glass breaking]}}"
     assert [rule.label for rule in parse_config(f"model: {prompts}").detection.rules] == ["Speech", "glass"]
     shipped = re.sub(r"^  #(?=prompts)", "  ", SHIPPED.read_text(), flags=re.MULTILINE)
@@ -86,13 +86,13 @@ def test_sounds_that_are_described_are_detected() -> None:
 
 
 def test_sections_are_frozen() -> None:
-    """A configuration does not change while the program runs."""
+    """A section of the configuration cannot be changed."""
     with pytest.raises(AttributeError):
         Config().audio.deaf_after = 1.0  # type: ignore[misc]
 
 
 def test_a_tilde_is_the_home_directory(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every path that a user may write begins at home with ~; one of a user who does not exist stays as it is."""
+    """`~` in a path is the home directory; `~` of an unknown user stays as it is."""
     monkeypatch.setenv("HOME", "/home/me")
     assert EventsConfig(path="~/events.db").path == "/home/me/events.db"
     assert EventsConfig(path="~nobody-of-this-name/x").path == "~nobody-of-this-name/x"
@@ -103,7 +103,7 @@ def test_a_tilde_is_the_home_directory(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize(("host", "name"), [("box.local", "box-local"), ("büro", "b-ro"), ("--", "monitor")])
 def test_the_node_is_named_like_the_host(monkeypatch: pytest.MonkeyPatch, host: str, name: str) -> None:
-    """In characters that a topic can carry; unless it has a name of its own."""
+    """By default the node has the host's name, with only the characters that a topic can contain."""
     monkeypatch.setattr("socket.gethostname", lambda: host)
     assert Config().node_name == name
     assert msgspec.convert({"node": name}, Config).node_name == name
