@@ -36,7 +36,7 @@ GUIDES = [page for page in PAGES if page.parent == ROOT or page.parent.name in {
 PROGRAMS = {"sound-monitor", ".venv/bin/sound-monitor", "/opt/sound-monitor/.venv/bin/sound-monitor"}
 OTHERS = re.compile(
     r"""(\.venv/bin/)?(pip|python|python3|codespell|ruff|lint-imports|mypy|pytest|pre-commit)
-    | cd | cp | git | install | rm | sudoedit | apt-get | pipx | uv | arecord | mosquitto_(pub|sub)
+    | cd | cp | sed | git | install | rm | sudoedit | apt-get | pipx | uv | arecord | mosquitto_(pub|sub)
     | systemctl | systemd-(sysusers|tmpfiles) | userdel""",
     re.VERBOSE,
 )
@@ -88,6 +88,13 @@ def test_relative_links_resolve(page: Path) -> None:
         if not file.is_relative_to(ROOT) or not file.exists() or (anchor and anchor not in anchors(file)):
             broken.append(target)
     assert broken == []
+
+
+@pytest.mark.parametrize("page", GUIDES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_paths_in_code_spans_exist(page: Path) -> None:
+    """Each path of the repository that a page names is there, also when it is no link."""
+    paths = re.findall(r"`((?:\.github|docs|models|monitor|script|systemd|tests)/[\w./-]*)`", page.read_text())
+    assert [path for path in paths if not (ROOT / path).exists()] == []
 
 
 def commands() -> Iterator[tuple[str, list[str]]]:
