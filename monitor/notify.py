@@ -1,4 +1,4 @@
-"""Tells systemd how the service does, where systemd asked for it (sd_notify)."""
+"""State notifications to systemd, if it asks for them (sd_notify)."""
 
 import logging
 import os
@@ -8,7 +8,7 @@ log = logging.getLogger(__name__)
 
 
 def notify(**state: str) -> None:
-    """Send for example `READY="1"` or `STATUS="..."`; does nothing outside systemd. Never waits, never raises."""
+    """Send for example `READY="1"` or `STATUS="..."`; do nothing outside systemd. Never blocks, never raises."""
     address = os.environ.get("NOTIFY_SOCKET")
     if not address:
         return
@@ -19,4 +19,4 @@ def notify(**state: str) -> None:
         try:
             sock.sendto(message.encode(), address)
         except OSError as error:
-            log.debug("systemd cannot be told %s: %s", ", ".join(state), error)
+            log.debug("cannot notify systemd of %s: %s", ", ".join(state), error)

@@ -1,4 +1,4 @@
-"""From sources to detections: the way of the data, in code."""
+"""The path of the data: from sources, through the model and the rules, to detections."""
 
 import asyncio
 import logging
@@ -60,7 +60,7 @@ async def due(sources: Sequence[Source], most: int) -> AsyncIterator[list[Window
 
 
 class SourceTrack:
-    """One source's way from scores to messages."""
+    """Turns the scores of one source into messages."""
 
     def __init__(self, source: str, node: str, card: ModelCard, rules: Sequence[Rule], hop: int) -> None:
         """`hop` in samples."""

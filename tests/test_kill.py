@@ -29,7 +29,7 @@ events: {{path: {folder}/events.db}}
 
 @asynccontextmanager
 async def monitoring(folder: Path, broker: Broker, audio: demo.Signal) -> AsyncIterator[asyncio.subprocess.Process]:
-    """The program, hearing this over and over, until killed."""
+    """The program, playing this signal in a loop, until killed."""
     file = write_audio(folder / "room.wav", audio[:, None].astype(np.float32), demo.RATE, "pcm_s16le")
     (folder / "config.yaml").write_text(CONFIG.format(audio=file, port=broker.port, folder=folder))
     process = await asyncio.create_subprocess_exec(
@@ -44,12 +44,12 @@ async def monitoring(folder: Path, broker: Broker, audio: demo.Signal) -> AsyncI
 
 
 def phases(ear: Ear) -> list[tuple[str, bool]]:
-    """What the log topic said: each phase, and whether it was late."""
-    return [(told["phase"], told["replayed"]) for told in map(json.loads, ear.payloads("log"))]
+    """The phases on the log topic, each with whether it is marked as replayed."""
+    return [(each["phase"], each["replayed"]) for each in map(json.loads, ear.payloads("log"))]
 
 
 async def test_a_state_that_is_on_does_not_outlive_a_kill(tmp_path: Path) -> None:
-    """The next run says OFF as soon as it is there, ends the sound in the log, and tells that as well."""
+    """After a kill, the next run publishes OFF, ends the sound in the event log, and publishes that end."""
     with Broker(tmp_path) as broker:
         async with listening(broker.port) as ear:
             async with monitoring(tmp_path, broker, demo.smoke_alarm(3.0)):
@@ -74,7 +74,7 @@ detection: {{rules: [{{label: Loud, preset: impulsive}}]}}
 
 @pytest.mark.parametrize("wrapper", [[], ["nohup"]], ids=["plain", "nohup"])
 async def test_a_hang_up_ends_the_program_unless_its_parent_ignores_it(tmp_path: Path, wrapper: list[str]) -> None:
-    """The end of an SSH session stops the monitor in order; under nohup it keeps listening."""
+    """SIGHUP shuts the monitor down in order; under nohup it keeps listening."""
     write_tiny_model(tmp_path / "tiny.onnx")
     write_wav(tmp_path / "burst.wav", bursts(3, 0.5))
     (tmp_path / "config.yaml").write_text(QUIET_CONFIG.format(folder=tmp_path))

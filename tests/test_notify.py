@@ -1,4 +1,4 @@
-"""What systemd hears of the service, over real sockets."""
+"""Notifications to systemd, over real sockets."""
 
 import socket
 import uuid
@@ -21,7 +21,7 @@ def systemd(address: str) -> Iterator[socket.socket]:
 
 
 def test_a_message_reaches_a_socket_in_the_file_system(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """One datagram, a line for each assignment."""
+    """A notification is one datagram, with a line for each assignment."""
     address = str(tmp_path / "notify")
     monkeypatch.setenv("NOTIFY_SOCKET", address)
     with systemd(address) as listening:
@@ -30,7 +30,7 @@ def test_a_message_reaches_a_socket_in_the_file_system(tmp_path: Path, monkeypat
 
 
 def test_a_message_reaches_an_abstract_socket(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Written with an @, as systemd does for containers."""
+    """An address with an @ is an abstract socket, as systemd uses in containers."""
     name = f"test-{uuid.uuid4()}"
     monkeypatch.setenv("NOTIFY_SOCKET", f"@{name}")
     with systemd(f"\0{name}") as listening:
@@ -38,21 +38,21 @@ def test_a_message_reaches_an_abstract_socket(monkeypatch: pytest.MonkeyPatch) -
         assert listening.recv(1000) == b"WATCHDOG=1"
 
 
-def test_nothing_is_said_outside_systemd(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without its variable nothing is opened at all."""
+def test_nothing_is_sent_outside_systemd(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without the variable no socket is opened."""
     monkeypatch.delenv("NOTIFY_SOCKET", raising=False)
     monkeypatch.setattr(socket, "socket", None)
     notify(READY="1")
 
 
-def test_a_socket_that_is_gone_stops_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A variable left over from another service."""
+def test_a_missing_socket_is_ignored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A variable left over from another service raises nothing."""
     monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "gone"))
     notify(READY="1")
 
 
-def test_a_socket_that_nobody_reads_holds_nothing_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """When its buffer is full, messages are lost instead."""
+def test_a_full_socket_does_not_block(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """When the socket's buffer is full, notifications are dropped."""
     address = str(tmp_path / "notify")
     monkeypatch.setenv("NOTIFY_SOCKET", address)
     with systemd(address) as listening:

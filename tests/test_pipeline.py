@@ -1,4 +1,4 @@
-"""The pipeline in one process: real windows, a real model, real decisions; only the devices are the test's own."""
+"""The pipeline with real windows, a real model and real decisions; only the devices are simulated."""
 
 import asyncio
 import time
@@ -36,7 +36,7 @@ def burst(at: float, length: float = 5.0) -> Samples:
 
 
 class Run:
-    """What a pipeline told of some sources, each a float32[n, 1] at 16 kHz."""
+    """One run of a pipeline over some sources, each a float32[n, 1] at 16 kHz, with its results."""
 
     def __init__(self, model: Path, audio: dict[str, Samples], fails: Sequence[str] = ()) -> None:
         self.session = NativeModel(write_tiny_model(model))
@@ -85,7 +85,7 @@ class Run:
         return True
 
 
-async def test_tells_the_time_of_the_sound(tmp_path: Path) -> None:
+async def test_a_detection_has_the_times_of_the_sound(tmp_path: Path) -> None:
     """A loud sound at 2.3 s gives one start and one end, with times that differ by its length and one id."""
     run = Run(tmp_path / "tiny.onnx", {"kitchen": burst(2.3)})
     await run.run()
@@ -107,7 +107,7 @@ async def test_detections_are_recorded_before_they_are_published(tmp_path: Path)
 
 
 async def test_sources_share_batches_without_mixing(tmp_path: Path) -> None:
-    """Of several sources each is heard by itself: only the loud one is detected."""
+    """Each source keeps its own scores: only the loud ones are detected."""
     quiet = burst(1.0)
     quiet[:] = quiet[:10].mean()
     run = Run(tmp_path / "tiny.onnx", {"loud": burst(1.0), "quiet": quiet, "late": burst(4.0)})
@@ -118,14 +118,14 @@ async def test_sources_share_batches_without_mixing(tmp_path: Path) -> None:
     assert set(windows.values()) == {-(-(5 * RATE - 15600) // HOP) + 1}
 
 
-async def test_a_broken_source_does_not_take_the_others_down(tmp_path: Path) -> None:
-    """One source fails to open, the other is heard to its end."""
+async def test_a_broken_source_does_not_stop_the_others(tmp_path: Path) -> None:
+    """One source fails to open, the other is analysed to its end."""
     run = Run(tmp_path / "tiny.onnx", {"good": burst(1.0), "bad": burst(1.0)}, fails=["bad"])
     await run.run()
     assert [detection.source for detection in run.recorded] == ["good", "good"]
 
 
-async def test_what_is_on_ends_with_its_source(tmp_path: Path) -> None:
+async def test_a_sound_that_is_on_ends_with_its_source(tmp_path: Path) -> None:
     """A sound that lasts to the end of the file ends with the file."""
     run = Run(tmp_path / "tiny.onnx", {"s": burst(4.4)})
     await run.run()
@@ -134,8 +134,8 @@ async def test_what_is_on_ends_with_its_source(tmp_path: Path) -> None:
     assert (ended.ended_at - started.started_at).total_seconds() == pytest.approx(0.6, abs=0.1)
 
 
-async def test_snapshots_tell_level_and_top_labels(tmp_path: Path) -> None:
-    """Labels stand in order of their scores, and what a rule holds on is marked."""
+async def test_snapshots_have_the_level_and_the_top_labels(tmp_path: Path) -> None:
+    """Labels are sorted by score, and those whose rule is on are marked."""
     run = Run(tmp_path / "tiny.onnx", {"s": burst(2.0)})
     await run.run()
     loud = [snapshot for snapshot in run.snapshots if snapshot.labels[0].label == "Loud"]
@@ -159,7 +159,7 @@ class SlowNativeModel(NativeModel):
 
 
 async def test_overload_drops_whole_hops_and_stays_current(tmp_path: Path) -> None:
-    """With a model slower than real time windows are skipped and counted, and the answers do not grow old."""
+    """With a model slower than real time, windows are dropped and counted, and the lag stays bounded."""
     session = SlowNativeModel(write_tiny_model(tmp_path / "tiny.onnx"))
     grid = Grid(RATE, session.card.window, HOP // 4)
     classifier, hub, lags = Classifier(session, batch=1), Hub(), []
@@ -191,7 +191,7 @@ async def test_overload_drops_whole_hops_and_stays_current(tmp_path: Path) -> No
 
 
 def test_ids_are_uuids_in_order_of_time() -> None:
-    """Version 7, and later ones sort behind earlier ones."""
+    """Ids are UUIDs of version 7, and sort by time."""
     ids = []
     for _ in range(3):
         ids.append(time_ordered_id())

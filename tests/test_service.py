@@ -36,14 +36,14 @@ from tests.parts.tiny_model import write_tiny_model
 
 @pytest.fixture
 def broker(tmp_path: Path) -> Iterator[Broker]:
-    """A broker that lets everyone in."""
+    """A broker without passwords."""
     with Broker(tmp_path) as running:
         yield running
 
 
 @pytest.fixture
 def config(tmp_path: Path, broker: Broker) -> Config:
-    """A box that hears a hall in which it is always loud (a score of 0.94)."""
+    """A box with one source that is always loud (a score of 0.94)."""
     noise = np.random.default_rng(0).standard_normal(32_000).astype(np.float32)
     with wave.open(str(tmp_path / "hall.wav"), "wb") as file:
         file.setparams((1, 2, 16_000, 0, "NONE", ""))
@@ -59,20 +59,20 @@ def config(tmp_path: Path, broker: Broker) -> Config:
     )
 
 
-def told_now(message: aiomqtt.Message) -> bool:
-    """Settings, and not those that an earlier run has left."""
+def new_settings(message: aiomqtt.Message) -> bool:
+    """Whether the message has settings of this run, not retained ones of an earlier one."""
     return str(message.topic) == f"{BASE}/setting/pause" and not message.retain
 
 
 @asynccontextmanager
-async def running(config: Config, told: list[Detection]) -> AsyncIterator[Ear]:
-    """The monitor on a broker, and what is heard there."""
+async def running(config: Config, detected: list[Detection]) -> AsyncIterator[Ear]:
+    """A running monitor, and a client that records every message."""
     assert config.mqtt.port is not None
     async with listening(config.mqtt.port) as ear:
         service = Service(config)
-        task = asyncio.create_task(service.run(on_detection=told.append))
+        task = asyncio.create_task(service.run(on_detection=detected.append))
         try:
-            await eventually(lambda: any(told_now(message) for message in ear.heard))
+            await eventually(lambda: any(new_settings(message) for message in ear.heard))
             yield ear
         finally:
             service.stop()
@@ -87,24 +87,24 @@ async def command(ear: Ear, path: str, payload: bytes) -> None:
 
 
 def state(ear: Ear) -> SourceState | None:
-    """What the newest health says of the hall."""
+    """The state of the source in the newest health."""
     payload = ear.last("health")
     return msgspec.json.decode(payload, type=Health).sources[0].state if payload else None
 
 
-async def test_a_sound_can_be_switched_and_given_another_threshold(config: Config) -> None:
-    """What is on ends when it is switched off, and begins again only where the threshold lets it."""
-    told: list[Detection] = []
-    async with running(config, told) as ear:
+async def test_commands_switch_a_sound_and_change_its_threshold(config: Config) -> None:
+    """A sound that is switched off ends, and starts again only above the threshold."""
+    detected: list[Detection] = []
+    async with running(config, detected) as ear:
         await eventually(lambda: ear.last("hall/loud/state") == b"ON")
         await command(ear, "loud/enabled", b"OFF")
         await eventually(lambda: ear.last("hall/loud/state") == b"OFF")
-        assert [detection.phase for detection in told] == [Phase.STARTED, Phase.ENDED]
-        assert told[0].id == told[1].id
+        assert [detection.phase for detection in detected] == [Phase.STARTED, Phase.ENDED]
+        assert detected[0].id == detected[1].id
         await command(ear, "loud/threshold", b"0.99")
         await command(ear, "loud/enabled", b"ON")
         await eventually(lambda: len(ear.payloads("hall/live")) >= 3)
-        assert len(told) == 2
+        assert len(detected) == 2
         await command(ear, "loud/threshold", b"0.6")
         await eventually(lambda: ear.last("hall/loud/state") == b"ON")
         await command(ear, "profile", b"night")
@@ -112,9 +112,9 @@ async def test_a_sound_can_be_switched_and_given_another_threshold(config: Confi
 
 
 async def test_a_pause_closes_the_source_and_outlasts_a_restart(config: Config) -> None:
-    """What is on ends, nobody takes it for a fault, and it goes on when it is told to; so do the other settings."""
-    told: list[Detection] = []
-    async with running(config, told) as ear:
+    """A pause ends the sound and is not a problem; it lasts over a restart, like the other settings."""
+    detected: list[Detection] = []
+    async with running(config, detected) as ear:
         await eventually(lambda: ear.last("hall/loud/state") == b"ON")
         await eventually(lambda: ear.last("hall/availability") == b"online")
         await command(ear, "loud/threshold", b"0.6")
@@ -122,30 +122,30 @@ async def test_a_pause_closes_the_source_and_outlasts_a_restart(config: Config) 
         await eventually(lambda: ear.last("hall/loud/state") == b"OFF" and state(ear) is SourceState.PAUSED)
         await eventually(lambda: ear.last("hall/availability") == b"offline")
         assert b"ON" not in ear.payloads("hall/problem/state")
-        assert [detection.phase for detection in told] == [Phase.STARTED, Phase.ENDED]
-    async with running(config, told) as ear:
+        assert [detection.phase for detection in detected] == [Phase.STARTED, Phase.ENDED]
+    async with running(config, detected) as ear:
         await eventually(lambda: state(ear) is SourceState.PAUSED)
         assert ear.last("setting/pause") == b"ON"
         assert ear.last("setting/loud/threshold") == b"0.6"
-        assert len(told) == 2
+        assert len(detected) == 2
         await command(ear, "pause", b"OFF")
         await eventually(lambda: ear.last("hall/loud/state") == b"ON")
         await eventually(lambda: ear.last("hall/availability") == b"online")
 
 
-async def test_without_a_broker_all_is_as_configured(config: Config) -> None:
-    """A pause that nobody could end does not hold."""
+async def test_without_a_broker_saved_settings_are_ignored(config: Config) -> None:
+    """A saved pause, which could not be ended without a broker, has no effect."""
     await SettingsFile(settings_path(config)).save(Choices(paused=True))
-    told: list[Detection] = []
+    detected: list[Detection] = []
     service = Service(without_broker(config))
-    task = asyncio.create_task(service.run(on_detection=told.append))
-    await eventually(lambda: told)
+    task = asyncio.create_task(service.run(on_detection=detected.append))
+    await eventually(lambda: detected)
     service.stop()
     await task
 
 
-async def test_what_is_restored_is_said(config: Config, caplog: pytest.LogCaptureFixture) -> None:
-    """That it is paused, what is changed, and what no longer fits."""
+async def test_restored_settings_are_logged(config: Config, caplog: pytest.LogCaptureFixture) -> None:
+    """The log names the pause, the changed sounds, and choices that no longer fit."""
     changes = {"gone": {"Loud": Override(on=0.7)}, "night": {"Loud": Override(enabled=True)}}
     await SettingsFile(settings_path(config)).save(Choices(True, "night", changes))
     caplog.set_level("INFO")
@@ -153,7 +153,7 @@ async def test_what_is_restored_is_said(config: Config, caplog: pytest.LogCaptur
         pass
     assert "listening is paused, as chosen over MQTT" in caplog.text
     assert "changed over MQTT in profile night: Loud" in caplog.text
-    assert "there is no profile 'gone'" in caplog.text
+    assert "unknown profile 'gone'" in caplog.text
 
 
 def without_broker(config: Config) -> Config:
@@ -161,7 +161,7 @@ def without_broker(config: Config) -> Config:
     return structs.replace(config, mqtt=MqttConfig())
 
 
-async def test_a_cancelled_run_is_cancelled(config: Config) -> None:
+async def test_a_cancellation_is_passed_on(config: Config) -> None:
     """The cancellation reaches the caller, the broker says offline, and no task of the run is left."""
     detected: list[Detection] = []
     assert config.mqtt.port is not None
@@ -196,8 +196,8 @@ async def test_a_timeout_around_a_run_expires(config: Config) -> None:
     await log.close()
 
 
-async def test_the_end_of_its_duration_is_no_cancellation(config: Config) -> None:
-    """A run that ends in order returns, and ends the sound that is on."""
+async def test_a_run_with_a_duration_returns(config: Config) -> None:
+    """A run whose duration is over ends the sound that is on, and returns None."""
     detected: list[Detection] = []
     assert await Service(without_broker(config)).run(on_detection=detected.append, duration=2.0) is None
     assert [detection.phase for detection in detected] == [Phase.STARTED, Phase.ENDED]

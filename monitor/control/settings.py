@@ -1,7 +1,7 @@
-"""What a person may change while the monitor runs: pause, profile, and which sounds are detected from which score on.
+"""The settings that can be changed while the monitor runs: pause, profile, and each sound's switch and threshold.
 
-Pure: knows the rules and profiles of the configuration and what was chosen since, no file and no broker. A change to a
-sound belongs to the profile that is in force at the time, and is found again when that profile is chosen again.
+Pure: rules and profiles of the configuration, and the choices made since; no file, no broker. A change to a sound
+belongs to the profile that is active at the time, and returns with that profile.
 """
 
 from collections.abc import Mapping, Sequence
@@ -30,7 +30,7 @@ class Override(Struct, frozen=True, omit_defaults=True):
 
 
 class Choices(Struct, frozen=True, omit_defaults=True):
-    """All that was chosen: what outlasts a restart."""
+    """Everything chosen at run time; kept over a restart."""
 
     paused: bool = False
     profile: str = DEFAULT_PROFILE
@@ -39,11 +39,13 @@ class Choices(Struct, frozen=True, omit_defaults=True):
 
 
 class Settings:
-    """The choices, and what follows from them. A choice that makes no sense raises `ValueError` and changes nothing."""
+    """The choices, and the rules that follow. An invalid choice raises `ValueError` and changes nothing."""
 
     def __init__(self, rules: Sequence[Rule], profiles: Sequence[ProfileConfig], passed_over: Sequence[str]) -> None:
-        """`passed_over`: labels that a profile may name although there is no rule for them, for want of a class in the
-        model. Raises `ConfigError` for any other, and for a threshold that no sound could reach."""
+        """`passed_over`: labels that a profile may name although they have no rule, because the model lacks the class.
+
+        Raises `ConfigError` for any other unknown label, and for a threshold that no sound could reach.
+        """
         plain = {rule.label: _Sound(rule) for rule in rules}
         self._configured = {DEFAULT_PROFILE: plain}
         for profile in profiles:
@@ -62,7 +64,7 @@ class Settings:
 
     @property
     def rules(self) -> tuple[Rule, ...]:
-        """The rules in force: those of the enabled sounds."""
+        """The rules of the enabled sounds."""
         return tuple(self.rule(label) for label in self.labels if self.enabled(label))
 
     def rule(self, label: str) -> Rule:
@@ -76,27 +78,27 @@ class Settings:
         return self._configured[self.choices.profile][label].enabled if enabled is None else enabled
 
     def pause(self, paused: bool) -> None:
-        """Stop listening, or go on."""
+        """Pause or resume listening."""
         self.choices = structs.replace(self.choices, paused=paused)
 
     def choose(self, profile: str) -> None:
-        """Put this profile in force."""
+        """Activate this profile."""
         if profile not in self._configured:
-            raise ValueError(f"there is no profile {profile!r}: choose one of {', '.join(self.profiles)}")
+            raise ValueError(f"unknown profile {profile!r}; choose one of {', '.join(self.profiles)}")
         self.choices = structs.replace(self.choices, profile=profile)
 
     def enable(self, label: str, enabled: bool) -> None:
-        """Detect this sound, or not, in the profile in force."""
+        """Switch this sound on or off in the active profile."""
         configured = self._configured[self.choices.profile][label].enabled
         self._change(label, enabled=None if enabled == configured else enabled)
 
     def set_threshold(self, label: str, on: float) -> None:
-        """The score from which this sound is on in the profile in force."""
+        """Set the score from which this sound is on, in the active profile."""
         configured = self._configured[self.choices.profile][label].rule.on
         self._change(label, on=None if on == configured else self._with_threshold(label, on).on)
 
     def restore(self, choices: Choices) -> list[str]:
-        """Take up what was chosen before a restart; returns what no longer fits the configuration and is left out."""
+        """Restore the choices made before a restart; return a message for each that does not fit the configuration."""
         self.choices, problems = Choices(paused=choices.paused), []
         for profile, changes in choices.changes.items():
             for label, change in changes.items():
@@ -108,13 +110,13 @@ class Settings:
             self.choose(choices.profile)
         except ValueError as error:
             self.choose(DEFAULT_PROFILE)
-            problems.append(f"{error}; {DEFAULT_PROFILE} is in force")
+            problems.append(f"{error}; using {DEFAULT_PROFILE}")
         return problems
 
     def _restore(self, profile: str, label: str, change: Override) -> None:
         self.choose(profile)
         if label not in self.labels:
-            raise ValueError(f"there is no rule for {label!r}")
+            raise ValueError(f"no rule for {label!r}")
         if change.on is not None:
             self.set_threshold(label, change.on)
         if change.enabled is not None:
@@ -142,12 +144,12 @@ class Settings:
 
 
 def with_threshold(rule: Rule, on: float) -> Rule:
-    """Return `rule.with_threshold(on)`. Raises `ValueError` for a threshold that no sound could reach."""
+    """The rule with another threshold. Raises `ValueError` for a threshold that no sound could reach."""
     if not 0.0 <= on <= 1.0:
-        raise ValueError(f"the threshold of {rule.label!r} must lie between 0 and 1, not at {on:g}")
+        raise ValueError(f"the threshold of {rule.label!r} must be between 0 and 1, not {on:g}")
     if on > max(rule.on, rule.reach):
         raise ValueError(
-            f"{rule.label!r} could never fire from {on:g} on: smoothing lets its score reach {rule.reach:.2f}"
+            f"{rule.label!r} cannot reach a threshold of {on:g}: smoothing limits its score to {rule.reach:.2f}"
         )
     return rule.with_threshold(on)
 
@@ -166,5 +168,5 @@ def _changed(profile: ProfileConfig, plain: Mapping[str, _Sound], passed_over: S
                 raise ConfigError(f"profiles: {profile.name}: {error}") from error
         elif sound.label not in passed_over:
             hint = suggestion(sound.label, plain, cutoff=0.6)
-            raise ConfigError(f"profiles: {profile.name}: there is no rule for {sound.label!r}; {hint}")
+            raise ConfigError(f"profiles: {profile.name}: no rule for {sound.label!r}; {hint}")
     return changed

@@ -1,1 +1,1 @@
-"""The MQTT side: topics, the publisher with its companions, Home Assistant, and the feed that a display attaches to."""
+"""MQTT: topics, the publisher with its companions, Home Assistant, and the feed for a remote display."""

@@ -1,8 +1,7 @@
-"""What Home Assistant is told about the monitor, so that it shows up by itself: one device, with its entities.
+"""The announcement of the monitor to Home Assistant: one device with its entities, for device-based discovery.
 
-Pure: it knows topics, names and what can be set. The announcement is that of Home Assistant's device-based discovery,
-retained on `DISCOVERY_PREFIX/device/IDENTIFIER/config`. Keys and unique ids are made of node, source and sound alone,
-so that an entity stays the same whatever else is configured, and in whatever order.
+Pure: topics, names and controls in, JSON out. Keys and unique ids depend only on node, source and sound, so that an
+entity keeps its identity whatever else is configured, and in whatever order.
 """
 
 import re
@@ -16,33 +15,33 @@ from monitor.mqtt.control import Control, Role
 from monitor.mqtt.topics import ANY_SOUND, PROBLEM, Topics, slug, slugs
 
 Component = dict[str, object]
-"""An entity as Home Assistant wants it described; `p` is its platform."""
+"""The description of an entity, as Home Assistant expects it; `p` is its platform."""
 
 SOUND_CLASSES = {"smoke": "smoke", "fire alarm": "smoke", "carbon monoxide": "carbon_monoxide"}
-"""Words in a sound's name that make it more than a sound, and Home Assistant's device class for it."""
+"""Words in a sound's name that select a more specific device class of Home Assistant than `sound`."""
 
 STEP = 0.01
 """Step of a threshold's slider."""
 
 STARTED_ONLY = "{{ value if value_json.phase == 'started' else '' }}"
-"""The event entity fires when a sound begins; when it ends, the binary sensor tells."""
+"""The event entity fires when a sound starts; its end shows in the binary sensor."""
 
 
 @dataclass(frozen=True, slots=True)
 class Device:
-    """What is known of a monitor before it runs."""
+    """What is announced, known before the monitor runs."""
 
     topics: Topics
     sources: Sequence[str]
     sounds: Mapping[str, Sequence[str]]
-    """Each label, with the names of the model's classes that mean it."""
+    """Each label, with the model's classes that mean it."""
     controls: Sequence[Control] = ()
     level: bool = False
-    """Whether the sources' levels are published."""
+    """Whether the levels of the sources are published."""
 
 
 def announcement(device: Device, gone: Mapping[str, str] | None = None) -> bytes:
-    """The JSON that makes the device. `gone` are keys, with their platforms, of components that it shall remove."""
+    """The JSON that describes the device. `gone` maps the keys of entities to remove to their platforms."""
     removed = {key: {"p": platform} for key, platform in (gone or {}).items()}
     return msgspec.json.encode(
         {
@@ -72,7 +71,7 @@ class _Announcement(msgspec.Struct):
 
 
 def platforms(payload: bytes) -> dict[str, str]:
-    """The platform of each component of an earlier announcement; none where it cannot be read."""
+    """The platform of each component in an announcement, by key; empty if it is invalid."""
     try:
         earlier = msgspec.json.decode(payload, type=_Announcement)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
@@ -81,28 +80,28 @@ def platforms(payload: bytes) -> dict[str, str]:
 
 
 def components(device: Device) -> dict[str, Component]:
-    """All entities, by their keys; no two have the same name."""
+    """All entities, by key; their names are unique."""
     found: dict[str, Component] = {}
     names: set[str] = set()
     for key, platform, name, place, details in _entities(device):
-        unlike = name
-        while unlike in names:
-            unlike += f" ({platform.replace('_', ' ')})"
-        names.add(unlike)
+        unique = name
+        while unique in names:
+            unique += f" ({platform.replace('_', ' ')})"
+        names.add(unique)
         entity = f"{slug(device.topics.node)}_{place}"
         found[key] = {
             "p": platform,
             "unique_id": f"{device.topics.identifier}-{key}",
-            "name": unlike,
+            "name": unique,
             "default_entity_id": f"{platform}.{entity}",
-            "object_id": entity,  # the same, for releases before 2026.4
+            "object_id": entity,  # the same, for Home Assistant before 2026.4
             **details,
         }
     return found
 
 
 _Entity = tuple[str, str, str, str, Component]
-"""Key, platform, name, the entity id without domain and node, and the rest."""
+"""Key, platform, name, entity id without domain and node, other fields."""
 
 
 def _entities(device: Device) -> Iterator[_Entity]:
@@ -118,30 +117,30 @@ def _of_source(device: Device, source: str) -> Iterator[_Entity]:
     topics = device.topics
     here: Component = {"availability": _available(topics.availability, topics.source_availability(source))}
 
-    def heard(sound: str, kind: str) -> Component:
+    def binary(sound: str, kind: str) -> Component:
         state, attributes = topics.state(source, sound), topics.attributes(source, sound)
         return here | {"device_class": kind, "state_topic": state, "json_attributes_topic": attributes}
 
-    yield f"any-{source}", "binary_sensor", "Any sound", ANY_SOUND, heard(ANY_SOUND, "sound")
+    yield f"any-{source}", "binary_sensor", "Any sound", ANY_SOUND, binary(ANY_SOUND, "sound")
     if device.sounds:
         event: Component = {"state_topic": topics.event(source), "event_types": list(device.sounds)}
         yield f"event-{source}", "event", "Sound heard", "heard", here | event | {"value_template": STARTED_ONLY}
-    problem = {key: value for key, value in heard(PROBLEM, "problem").items() if key != "availability"}
+    problem = {key: value for key, value in binary(PROBLEM, "problem").items() if key != "availability"}
     yield f"problem-{source}", "binary_sensor", "Problem", PROBLEM, problem | {"entity_category": "diagnostic"}
     if device.level:
         unit: Component = {"unit_of_measurement": "dBFS", "state_class": "measurement"}
         yield f"level-{source}", "sensor", "Level", "level", here | {"state_topic": topics.level(source)} | unit
     for label, sound in slugs(device.sounds).items():
         kind = device_class(label, device.sounds[label])
-        yield f"sound-{source}-{sound}", "binary_sensor", label, sound, heard(sound, kind)
+        yield f"sound-{source}-{sound}", "binary_sensor", label, sound, binary(sound, kind)
 
 
 def _diagnostics(topics: Topics) -> Iterator[_Entity]:
-    """Rounded, so that the home automation does not store a new value each time that health is told."""
+    """Sensors of the monitor, rounded so that Home Assistant does not store a new value for each health report."""
 
     def sensor(key: str, name: str, template: str, details: Component) -> _Entity:
-        told: Component = {"state_topic": topics.health, "value_template": template, "entity_category": "diagnostic"}
-        return key, "sensor", name, key, told | details
+        common: Component = {"state_topic": topics.health, "value_template": template, "entity_category": "diagnostic"}
+        return key, "sensor", name, key, common | details
 
     time: Component = {"device_class": "duration", "state_class": "measurement"}
     inference = "{{ (value_json.inference_p95 * 1000) | round(0) | int }}"
@@ -170,7 +169,7 @@ def _of_control(control: Control) -> _Entity:
 
 
 def device_class(label: str, classes: Sequence[str]) -> str:
-    """Home Assistant's class of a sound: by its label, or by what the model calls it if all of that agrees."""
+    """Home Assistant's device class for a sound: from its label, or else from the model's classes if they all agree."""
     means = {_class_of(name) for name in classes}
     return _class_of(label) or (means.pop() if len(means) == 1 else "") or "sound"
 

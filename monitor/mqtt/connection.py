@@ -1,7 +1,7 @@
-"""One connection to the broker: made from the configuration, ended cleanly, its failures in plain words.
+"""One connection to the broker: opened as configured, closed cleanly, with its failures explained.
 
-Unless told otherwise it speaks MQTT 3.1.1, which every broker understands; what version 5 would add here (reason codes
-of refused messages, expiry) aiomqtt does not hand out.
+The default is MQTT 3.1.1, which every broker supports. aiomqtt does not expose what version 5 would add here: reason
+codes of refused messages, and expiry.
 """
 
 import asyncio
@@ -22,25 +22,25 @@ from monitor.mqtt.explain import address, endpoint, explain
 from monitor.mqtt.topics import OFFLINE
 
 CONNECT_TIMEOUT = 5.0
-"""Seconds that the broker has to answer."""
+"""Seconds within which the broker must answer."""
 
 QUICK_ATTEMPTS, QUICK_PAUSE, LONGEST_PAUSE = 12, 1.0, 30.0
-"""Attempts to connect with a short pause between them; the longest short pause and the longest of all, seconds."""
+"""How many attempts follow each other quickly; the longest pause between these, and between all later ones, seconds."""
 
 _PROTOCOLS = {"3.1.1": aiomqtt.ProtocolVersion.V311, "5": aiomqtt.ProtocolVersion.V5}
 
 _wire_log = logging.getLogger(f"{__name__}.wire")
-_wire_log.setLevel(logging.CRITICAL)  # the libraries below repeat each error that `explain` puts better
+_wire_log.setLevel(logging.CRITICAL)  # the libraries repeat every error that `explain` explains
 
 
 def client_id(config: MqttConfig, node: str) -> str:
-    """The same after each restart, so that the broker drops a dead predecessor's connection, and its Last Will."""
+    """The client id of a monitor: the same after each restart, so that the broker drops the previous connection."""
     return f"{config.topic.replace('/', '-')}-{node}"
 
 
 def pauses() -> Iterator[float]:
-    """Seconds to wait before each further attempt, for ever: short at first, so that a broker that restarts is met
-    soon; then doubling. All are spread, so that clients do not march."""
+    """Seconds to wait before each further attempt, without end: short at first, for a broker that restarts, then
+    doubling up to a limit. All are random, so that clients do not reconnect at the same time."""
     for _ in range(QUICK_ATTEMPTS):
         yield random.uniform(0.5, 1.0) * QUICK_PAUSE  # noqa: S311 - no secret
     pause = QUICK_PAUSE
@@ -51,7 +51,7 @@ def pauses() -> Iterator[float]:
 
 @asynccontextmanager
 async def connect(config: MqttConfig, identifier: str, availability: str | None = None) -> AsyncIterator[Client]:
-    """A new connection. Raises `BrokerError`, with the cause, when it cannot be made or is lost.
+    """A new connection. Raises `BrokerError`, with the cause, if it cannot be opened or is lost.
 
     Leaving normally disconnects; leaving by an error or a cancellation hangs up, so that the broker publishes the Last
     Will: a retained `offline` on the topic `availability`.
@@ -80,8 +80,9 @@ async def probe(config: MqttConfig, node: str) -> str:
 
 
 async def together(*work: Coroutine[None, None, None], until: str = asyncio.FIRST_EXCEPTION) -> None:
-    """Do all of the work, or with `until=FIRST_COMPLETED` any of it; then stop the rest, and raise the first error."""
-    tasks = [asyncio.create_task(part) for part in work]
+    """Run these until all have ended, or with `until=FIRST_COMPLETED` until one has; then cancel the rest, and raise
+    the first error."""
+    tasks = [asyncio.create_task(part, name=getattr(part, "__name__", None)) for part in work]
     try:
         await asyncio.wait(tasks, return_when=until)
     finally:
@@ -125,7 +126,7 @@ def _password(config: MqttConfig) -> str | None:
 
 
 class _TlsSocket(ssl.SSLSocket):
-    """Closed when its handshake fails: paho forgets it open then."""
+    """Closes itself if its handshake fails; paho would leave it open."""
 
     def do_handshake(self, block: bool = False) -> None:
         try:
@@ -136,7 +137,7 @@ class _TlsSocket(ssl.SSLSocket):
 
 
 def _tls_context(tls: TlsConfig) -> ssl.SSLContext:
-    """Verifies the broker's certificate and name."""
+    """A context that verifies the broker's certificate and name."""
     try:
         context = ssl.create_default_context(cafile=tls.ca_file)
     except OSError as error:
@@ -152,4 +153,4 @@ def _tls_context(tls: TlsConfig) -> ssl.SSLContext:
 
 
 def _reason(error: OSError) -> str:
-    return "not a PEM file, or not one that fits" if isinstance(error, ssl.SSLError) else str(error.strerror)
+    return "not a PEM file, or not a matching one" if isinstance(error, ssl.SSLError) else str(error.strerror)

@@ -1,4 +1,4 @@
-"""Shows a display, on any machine, what a running monitor tells the broker."""
+"""The feed for a display on any machine: what a running monitor publishes at the broker."""
 
 import asyncio
 import logging
@@ -17,7 +17,7 @@ from monitor.mqtt.explain import endpoint
 from monitor.mqtt.topics import ANY, ONLINE, Topics, parse_topic
 
 MAX_COMPLAINTS = 20
-"""Most topics whose malformed payloads are logged, each once."""
+"""Most log lines about invalid payloads, one per topic."""
 
 _DECODERS: dict[str, msgspec.json.Decoder[Message]] = {
     "event": msgspec.json.Decoder(Detection),
@@ -27,8 +27,8 @@ _DECODERS: dict[str, msgspec.json.Decoder[Message]] = {
 log = logging.getLogger(__name__)
 
 
-def decode(leaf: str, payload: bytes) -> Message:
-    """The message on a topic that ends in event, live or health. Raises `ValueError` where it is malformed."""
+def decode_message(leaf: str, payload: bytes) -> Message:
+    """The message of an event, live or health topic. Raises `ValueError` if it is invalid."""
     try:
         return _DECODERS[leaf].decode(payload)
     except RecursionError as error:
@@ -36,10 +36,10 @@ def decode(leaf: str, payload: bytes) -> Message:
 
 
 class MqttFeed:
-    """The messages of one monitor, by way of the broker: of `node`, or of the first that is online.
+    """The messages of one monitor, through the broker: of `node`, or of the first monitor that is online.
 
-    While the monitor or the broker is away the feed goes on waiting; it says so with a `Health` in which the broker
-    has failed and every source is lost.
+    While the monitor or the broker is away, the feed waits; it yields a `Health` in which the broker has failed and
+    every source is lost.
     """
 
     def __init__(self, config: MqttConfig, node: str | None = None) -> None:
@@ -55,7 +55,7 @@ class MqttFeed:
         return f"{self._node or 'any monitor'} at {endpoint(self._config)}"
 
     async def messages(self) -> AsyncIterator[Message]:
-        """All messages from now on, for ever. Raises `BrokerError` when the first connection fails."""
+        """All messages from now on, without end. Raises `BrokerError` if the first connection fails."""
         pause, connected = pauses(), False
         while True:
             try:
@@ -70,7 +70,7 @@ class MqttFeed:
             await asyncio.sleep(next(pause))
 
     async def _receive(self, client: Client) -> AsyncIterator[Message]:
-        """The messages of one connection: wait until the monitor is online, then attach to it."""
+        """The messages of one connection: wait until the monitor is online, then subscribe to it."""
         await client.subscribe(Topics(self._config.topic, self._node or ANY).availability, qos=1)
         async for received in client.messages:
             topic, payload = str(received.topic), received.payload
@@ -79,7 +79,7 @@ class MqttFeed:
                 continue
             if where.leaf != "availability":
                 try:
-                    message = decode(where.leaf, payload)
+                    message = decode_message(where.leaf, payload)
                 except ValueError as error:
                     self._complain(topic, error)
                     continue
@@ -96,7 +96,7 @@ class MqttFeed:
         await client.subscribe([(topics.health, 1), (topics.event(ANY), 1), (topics.live(ANY), 0)])
 
     def _gone(self, reason: str) -> Health:
-        """What is left of the last health when there is nobody to send the next."""
+        """The last health, changed to show that the monitor or the broker is away."""
         last = self._health or Health(
             at=datetime.now(UTC),
             node=self._node or "",
@@ -117,4 +117,4 @@ class MqttFeed:
     def _complain(self, topic: str, error: ValueError) -> None:
         if topic not in self._complaints and len(self._complaints) < MAX_COMPLAINTS:
             self._complaints.add(topic)
-            log.warning("ignoring malformed messages on %s: %s", topic, error)
+            log.warning("ignoring invalid messages on %s: %s", topic, error)

@@ -1,7 +1,7 @@
-"""What the broker is told, and when. Pure: it knows messages, topics and the time it is given, no connection.
+"""What to publish, and when. Pure: messages and times in, MQTT messages out, no connection.
 
-Retained topics and the live display tell the present, so that only the newest payload of a topic waits. Events fire
-automations, so that one that could not be told at once is never told late; the log topic has it.
+Retained topics and the live display show the present, so only the newest payload of a topic waits. Events fire
+automations, so an event that could not be published at once is dropped; the log topic still has it.
 """
 
 import math
@@ -28,13 +28,13 @@ from monitor.messages import (
 from monitor.mqtt.topics import ANY_SOUND, OFF, OFFLINE, ON, ONLINE, PROBLEM, Topics, slugs
 
 FRESH = 5.0
-"""Seconds after which a detection is no news any more."""
+"""Seconds after which a detection is late: no event is published."""
 
 LEVEL_INTERVAL = 5.0
-"""Seconds from one message of a source's level to the next, at least; and it must have changed."""
+"""Least seconds between two levels of a source, which are published only when they change."""
 
 BATCH = 20
-"""Most messages of one kind that are under way at a time."""
+"""Most messages of one kind that await the broker's acknowledgement."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -48,7 +48,7 @@ class Outgoing:
 
 
 class Outbox:
-    """Takes the monitor's messages, hands out what to send next. Times are seconds of the monotonic clock."""
+    """Takes in the monitor's messages and hands out the next ones to send. Times are seconds of the monotonic clock."""
 
     def __init__(
         self,
@@ -58,7 +58,7 @@ class Outbox:
         live_interval: float,
         level: bool = False,
     ) -> None:
-        """`level`: whether to tell the sources' levels."""
+        """`level`: whether to publish the levels of the sources."""
         self._topics = topics
         self._slugs = slugs(labels)
         self._live_interval = live_interval
@@ -68,7 +68,7 @@ class Outbox:
         self._changed: dict[str, None] = {}
         self._events: deque[tuple[float, Detection]] = deque()
         self._since = math.inf
-        """When the connection stood."""
+        """When the connection was established."""
         self._live: dict[str, Snapshot] = {}
         self._live_at: dict[str, float] = {}
         self._on: defaultdict[str, set[str]] = defaultdict(set)
@@ -90,7 +90,7 @@ class Outbox:
                     self._put_source(source)
 
     def recall(self, detections: Sequence[Detection]) -> None:
-        """What earlier runs heard, oldest first: it is over, but still the last that is known of its sound."""
+        """Take the attributes of each sound from the detections of earlier runs, oldest first."""
         for detection in detections:
             name = self._slugs.get(detection.label)
             if name is not None and self._topics.state(detection.source, name) in self._retained:
@@ -99,7 +99,7 @@ class Outbox:
                     self._retained[self._topics.attributes(detection.source, sound)] = attributes
 
     def present(self, now: float) -> list[Outgoing]:
-        """Everything that a broker we just connected to should hold. What fired or was live before is forgotten."""
+        """Everything to retain at a newly connected broker. Drops the events and live messages from before."""
         self._since = now
         self._changed.clear()
         self._live.clear()
@@ -107,11 +107,11 @@ class Outbox:
         return [Outgoing(topic, payload, retain=True) for topic, payload in self._retained.items()]
 
     def again(self) -> None:
-        """Whatever is retained is to be told once more."""
+        """Send everything retained once more."""
         self._changed.update(dict.fromkeys(self._retained))
 
     def batch(self, now: float) -> list[Outgoing]:
-        """What to send next: the present first, then what has just happened."""
+        """The next messages to send: the present state first, then events."""
         self._forget(now)
         batch = [Outgoing(topic, self._retained[topic], retain=True) for topic in self._changed]
         self._changed.clear()
@@ -126,7 +126,7 @@ class Outbox:
         return batch
 
     def replayed(self, recorded: Recorded, now: float) -> bool:
-        """Whether the broker hears of it late: it was recorded before this connection stood, or is no news any more."""
+        """Whether it is published late: it was recorded before this connection, or more than `FRESH` seconds ago."""
         return recorded.at is None or recorded.at < self._since or now - recorded.at > FRESH
 
     def log(self, recorded: Recorded, now: float) -> Outgoing:
@@ -135,7 +135,7 @@ class Outbox:
         return Outgoing(self._topics.log, msgspec.json.encode(logged))
 
     def rest(self, now: float) -> float | None:
-        """Seconds until a live message that waits for its turn is due; None where none waits."""
+        """Seconds until the next live message is due; None if none waits."""
         return min((self._wait(source, now) for source in self._live), default=None)
 
     def _put_detection(self, detection: Detection, now: float) -> None:
@@ -164,13 +164,13 @@ class Outbox:
 
     def _put_level(self, snapshot: Snapshot, now: float) -> None:
         topic, level = self._topics.level(snapshot.source), f"{snapshot.level:.0f}".encode()
-        told_at = self._level_at.get(snapshot.source)
-        if self._retained.get(topic) != level and (told_at is None or now - told_at >= LEVEL_INTERVAL):
+        last = self._level_at.get(snapshot.source)
+        if self._retained.get(topic) != level and (last is None or now - last >= LEVEL_INTERVAL):
             self._level_at[snapshot.source] = now
             self._retain(topic, level)
 
     def _forget(self, now: float) -> None:
-        """Drop what is no news any more."""
+        """Drop late events."""
         while self._events and now - self._events[0][0] > FRESH:
             self._events.popleft()
 

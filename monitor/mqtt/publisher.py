@@ -1,4 +1,4 @@
-"""Tells the broker what the monitor hears, for as long as the monitor runs and whatever the broker does."""
+"""Publishes the monitor's messages as long as it runs, whatever the broker does."""
 
 import asyncio
 import logging
@@ -19,19 +19,19 @@ from monitor.mqtt.outbox import BATCH, Outbox, Outgoing
 from monitor.mqtt.topics import OFFLINE, ONLINE, Topics
 
 DRAIN = 2.0
-"""Seconds that the broker has, at the end, to take what is left."""
+"""Seconds at the end for the broker to take the last messages."""
 
 STEADY = 5.0
-"""Seconds a connection must hold to count as good; after that a loss is answered by a quick new attempt."""
+"""Seconds after which a connection counts as good, so that its loss is followed by quick attempts again."""
 
 REPLAY_RATE = 500.0
-"""Most late detections a second on the log topic: whoever listens there has to keep up."""
+"""Most late detections a second on the log topic, so that subscribers can keep up."""
 
 RECALL = 1000
-"""Detections of earlier runs that are looked at for the last one of each sound."""
+"""Detections of earlier runs that are searched for the last one of each sound."""
 
 LOOK_AGAIN = 30.0
-"""Seconds after which the journal is looked at again, should it have been unreadable."""
+"""Seconds after which the backlog is read again, in case it could not be read."""
 
 log = logging.getLogger(__name__)
 
@@ -70,10 +70,9 @@ class Backlog(Protocol):
 
 
 class Publisher:
-    """Forwards a subscription's messages, and the journal's detections, to the broker.
+    """Forwards a subscription's messages, and the backlog's detections, to the broker.
 
-    What happens now goes out at once; the log topic follows at its own pace, in the journal's order, and never holds
-    the present up.
+    New messages go out at once. The log topic follows at its own pace, in the backlog's order, and never delays them.
     """
 
     def __init__(
@@ -107,7 +106,7 @@ class Publisher:
         self._companions.append(companion)
 
     async def run(self) -> None:
-        """Publish until the subscription ends. A broker that is away or refuses us never ends this."""
+        """Publish until the subscription ends. No failure of the broker ends this."""
         loop = asyncio.get_running_loop()
         self._outbox.recall(await self._backlog.recent(RECALL))
         async with asyncio.TaskGroup() as tasks:
@@ -141,26 +140,26 @@ class Publisher:
             await _set_within(self._closing, next(pause))
 
     async def _session(self) -> None:
-        """One connection, until it is lost or all is said."""
+        """One connection, until it is lost or everything is published."""
         identifier = client_id(self._config, self._node)
         async with connect(self._config, identifier, self._topics.availability) as client:
             self._connected_at = asyncio.get_running_loop().time()
             self._problem = ""
             log.info("connected to the MQTT broker at %s", endpoint(self._config))
             self._on_state(BrokerState.CONNECTED, endpoint(self._config))
-            await together(self._receive(client), self._talk(client), until=asyncio.FIRST_COMPLETED)
+            await together(self._receive(client), self._publish_all(client), until=asyncio.FIRST_COMPLETED)
 
     async def _receive(self, client: Client) -> None:
-        """Hand what is received to the companions that asked for it."""
+        """Pass each received message to the companions that subscribed to it."""
         send = partial(self._publish, client)
         async for message in client.messages:
             for companion in self._companions:
                 if any(message.topic.matches(each) for each in companion.filters):
                     await companion.received(str(message.topic), message.payload, send, retained=message.retain)
 
-    async def _talk(self, client: Client) -> None:
-        """The present first, and only then `online`: nobody takes what was retained before for the present, and whoever
-        sees it may give commands."""
+    async def _publish_all(self, client: Client) -> None:
+        """Publish the present state before `online`: subscribers then never take old retained values for the present,
+        and may send commands at once."""
         if filters := [(each, 1) for companion in self._companions for each in companion.filters]:
             await client.subscribe(filters)
         await self._send(client, self._outbox.present(asyncio.get_running_loop().time()))
@@ -209,7 +208,7 @@ class Publisher:
                 await _set_within(self._recorded, LOOK_AGAIN)
 
     async def _send(self, client: Client, outgoing: Sequence[Outgoing]) -> None:
-        """Send, a few at a time but in order, and return once the broker has acknowledged all."""
+        """Send these in order, a batch at a time, and return once the broker has acknowledged all."""
         for first in range(0, len(outgoing), BATCH):
             await asyncio.gather(
                 *(
@@ -219,19 +218,19 @@ class Publisher:
             )
 
     async def _publish(self, client: Client, topic: str, payload: bytes, *, retain: bool = False, qos: int = 1) -> None:
-        patience = 3.0 * self._config.keepalive  # a dead line is noticed before
+        patience = 3.0 * self._config.keepalive  # a dead connection is noticed earlier
         await client.publish(topic, payload, qos, retain, timeout=patience)
 
     def _failed(self, problem: str) -> None:
-        """Say so, once for each cause."""
+        """Log each cause once."""
         if problem != self._problem:
-            log.warning("MQTT: %s; trying again until it works", problem)
+            log.warning("MQTT: %s; will keep trying", problem)
             self._problem = problem
             self._on_state(BrokerState.FAILED, problem)
 
 
 async def _set_within(event: asyncio.Event, seconds: float | None) -> None:
-    """Return once the event is set or the time is over."""
+    """Return once the event is set or the time is up."""
     with suppress(TimeoutError):
         async with asyncio.timeout(seconds):
             await event.wait()

@@ -80,7 +80,7 @@ def test_profiles_that_do_not_fit(program: Program) -> None:
     """They are checked with the rules that they change."""
     done = checked(program, mqtt="}\nprofiles: [{name: night, sounds: [{label: Lout}]}]\naudio: {")
     assert done.code == 78
-    assert findings(done)["rules"] == "profiles: night: there is no rule for 'Lout'; did you mean 'Loud'?"
+    assert findings(done)["rules"] == "profiles: night: no rule for 'Lout'; did you mean 'Loud'?"
 
 
 def test_a_missing_file(program: Program) -> None:

@@ -94,4 +94,4 @@ def test_a_broker_that_is_away_is_said(program: Program, broker: Broker) -> None
     configure(program, broker)
     done = program.run("discovery", "clear")
     assert (done.code, done.out) == (69, "")
-    assert f"nothing listens at 127.0.0.1:{broker.port}" in done.err
+    assert f"connection to 127.0.0.1:{broker.port} refused" in done.err

@@ -1,4 +1,4 @@
-"""Settings: what is chosen at run time, and the rules that follow."""
+"""Settings: the choices made at run time, and the rules that follow."""
 
 from typing import Any
 
@@ -30,24 +30,24 @@ NIGHT = ProfileConfig(
 
 
 def settings(*profiles: ProfileConfig) -> Settings:
-    """Three sounds, and by default one profile beside the default."""
+    """Settings for three sounds, with two profiles beside the default."""
     return Settings(RULES, profiles or (NIGHT, ProfileConfig(name="away")), ["Cat"])
 
 
 def in_force(chosen: Settings) -> dict[str, float]:
-    """The thresholds of what is detected."""
+    """The thresholds of the enabled sounds."""
     return {rule.label: rule.on for rule in chosen.rules}
 
 
-def test_by_default_all_is_as_configured() -> None:
-    """The rules themselves, not paused."""
+def test_without_choices_the_configuration_applies() -> None:
+    """At first the configured rules apply, and nothing is paused."""
     assert settings().rules == RULES
     assert settings().profiles == ("default", "night", "away")
     assert not settings().choices.paused
 
 
 def test_a_profile_changes_some_sounds() -> None:
-    """One is off, one has another threshold, one is as its rule says; and back."""
+    """A profile disables one sound and changes one threshold; the default profile restores both."""
     chosen = settings()
     chosen.choose("night")
     assert in_force(chosen) == {"Dog": 0.8, "Glass": 0.5}
@@ -57,7 +57,7 @@ def test_a_profile_changes_some_sounds() -> None:
 
 
 def test_a_change_belongs_to_its_profile() -> None:
-    """It is found again when the profile is chosen again, and no other profile knows of it."""
+    """A change applies whenever its profile is active, and in no other profile."""
     chosen = settings()
     chosen.choose("night")
     chosen.enable("Speech", True)
@@ -70,8 +70,8 @@ def test_a_change_belongs_to_its_profile() -> None:
     assert in_force(chosen) == {"Dog": 0.9, "Speech": 0.5, "Glass": 0.5}
 
 
-def test_going_back_to_what_is_configured_leaves_no_change() -> None:
-    """So that a later change of the configuration has its effect."""
+def test_returning_to_the_configured_value_removes_the_change() -> None:
+    """A value equal to the configured one is not kept, so a later configuration applies."""
     chosen = settings()
     chosen.enable("Dog", False)
     chosen.set_threshold("Dog", 0.3)
@@ -86,13 +86,13 @@ def test_going_back_to_what_is_configured_leaves_no_change() -> None:
 @pytest.mark.parametrize(
     ("profile", "words"),
     [
-        (("Dg", None), "profiles: x: there is no rule for 'Dg'; did you mean 'Dog'?"),
-        (("Washing machine", None), "there is no rule for 'Washing machine'; known: Dog, Speech, Glass"),
-        (("Speech", 1.0), "profiles: x: 'Speech' could never fire from 1 on: smoothing lets its score reach"),
+        (("Dg", None), "profiles: x: no rule for 'Dg'; did you mean 'Dog'?"),
+        (("Washing machine", None), "no rule for 'Washing machine'; known: Dog, Speech, Glass"),
+        (("Speech", 1.0), "profiles: x: 'Speech' cannot reach a threshold of 1: smoothing limits its score to"),
     ],
 )
-def test_a_profile_that_makes_no_sense_is_refused(profile: tuple[str, float | None], words: str) -> None:
-    """With its name; but a default rule that the model has no class for may be named."""
+def test_an_invalid_profile_is_an_error(profile: tuple[str, float | None], words: str) -> None:
+    """The error names the profile; a rule that the model lacks the class for is allowed."""
     label, on = profile
     with pytest.raises(ConfigError) as caught:
         settings(ProfileConfig(name="x", sounds=(ProfileSoundConfig(label=label, on=on),)))
@@ -100,8 +100,8 @@ def test_a_profile_that_makes_no_sense_is_refused(profile: tuple[str, float | No
     settings(ProfileConfig(name="x", sounds=(ProfileSoundConfig(label="Cat", on=0.9),)))
 
 
-def test_what_is_restored_is_in_force_again() -> None:
-    """All that was chosen, from the same choices."""
+def test_restored_choices_apply_again() -> None:
+    """Restoring the choices restores the rules."""
     first, second = settings(), settings()
     first.enable("Glass", False)
     first.choose("night")
@@ -117,19 +117,19 @@ def test_what_is_restored_is_in_force_again() -> None:
     [
         (
             Choices(profile="gone"),
-            "there is no profile 'gone': choose one of default, night, away; default is in force",
+            "unknown profile 'gone'; choose one of default, night, away; using default",
         ),
-        (Choices(changes={"default": {"Cow": Override(enabled=False)}}), "there is no rule for 'Cow'"),
-        (Choices(changes={"default": {"Dog": Override(on=-1.0)}}), "the threshold of 'Dog' must lie between 0 and 1"),
-        (Choices(changes={"gone": {"Dog": Override(on=0.3)}}), "there is no profile 'gone'"),
+        (Choices(changes={"default": {"Cow": Override(enabled=False)}}), "no rule for 'Cow'"),
+        (Choices(changes={"default": {"Dog": Override(on=-1.0)}}), "the threshold of 'Dog' must be between 0 and 1"),
+        (Choices(changes={"gone": {"Dog": Override(on=0.3)}}), "unknown profile 'gone'"),
     ],
 )
-def test_what_no_longer_fits_is_left_out_and_said(choices: Choices, problem: str) -> None:
-    """A profile or sound that the configuration has lost; the rest is restored."""
+def test_choices_that_no_longer_fit_are_dropped_and_reported(choices: Choices, problem: str) -> None:
+    """A choice for a removed profile or sound is reported; the rest is restored."""
     chosen = settings()
     rest = {"night": {"Dog": Override(on=0.7)}}
-    (said,) = chosen.restore(Choices(True, choices.profile, {**choices.changes, **rest}))
-    assert problem in said
+    (message,) = chosen.restore(Choices(True, choices.profile, {**choices.changes, **rest}))
+    assert problem in message
     assert chosen.choices == Choices(True, "default", rest)
     assert chosen.rules == RULES
 
@@ -138,7 +138,7 @@ def test_what_no_longer_fits_is_left_out_and_said(choices: Choices, problem: str
     ("on", "off", "strong"),
     [(0.6, 0.4, 0.85), (0.9, 0.4, 0.9), (0.3, 0.2, 0.85), (0.0, 0.0, 0.85)],
 )
-def test_off_and_strong_make_room_for_a_threshold(on: float, off: float, strong: float) -> None:
+def test_off_and_strong_follow_a_threshold(on: float, off: float, strong: float) -> None:
     """`off` keeps its proportion below the rule's threshold; `strong` is never below the new one."""
     rule = with_threshold(RULES[0], on)
     assert (rule.on, rule.off, rule.strong) == pytest.approx((on, off, strong))
@@ -148,8 +148,8 @@ def test_off_and_strong_make_room_for_a_threshold(on: float, off: float, strong:
     rule=st.sampled_from(RULES),
     on=st.floats() | st.floats(0, 1),
 )
-def test_a_threshold_is_refused_or_makes_a_rule_that_holds_together(rule: Rule, on: float) -> None:
-    """By the same conditions as in the configuration."""
+def test_a_threshold_is_an_error_or_makes_a_consistent_rule(rule: Rule, on: float) -> None:
+    """A new threshold fulfils the same conditions as a configured one."""
     try:
         changed = with_threshold(rule, on)
     except ValueError:
@@ -160,7 +160,7 @@ def test_a_threshold_is_refused_or_makes_a_rule_that_holds_together(rule: Rule, 
 
 
 def test_rules_know_how_far_a_score_can_rise() -> None:
-    """Without smoothing up to 1, with smoothing less."""
+    """Without smoothing a score can reach 1, with smoothing less."""
     assert RULES[2].reach == 1.0
     assert 0.99 < RULES[1].reach < 1.0
 
@@ -174,8 +174,8 @@ ACTIONS = st.one_of(
 
 
 @given(st.lists(ACTIONS, max_size=20))
-def test_whatever_was_chosen_outlasts_a_restart(actions: list[tuple[Any, ...]]) -> None:
-    """The choices alone bring everything back, and the last word on a sound is what holds in its profile."""
+def test_all_choices_are_kept_over_a_restart(actions: list[tuple[Any, ...]]) -> None:
+    """Any choices, restored, give the same rules; for each sound the last choice in its profile applies."""
     chosen, again = settings(), settings()
     for name, *arguments in actions:
         getattr(chosen, name)(*arguments)

@@ -19,8 +19,8 @@ def names(folder: Path) -> list[str]:
     return [path.name for path in folder.iterdir()]
 
 
-async def test_what_is_saved_is_loaded(tmp_path: Path) -> None:
-    """Also the second time, in a folder that was not there; nothing else is left lying about."""
+async def test_saved_choices_are_loaded(tmp_path: Path) -> None:
+    """Saving creates the folder, can be repeated, and leaves no other file."""
     file = SettingsFile(tmp_path / "state" / "settings.json")
     assert file.load() == Choices()
     for choices in (CHOICES, Choices(), CHOICES):
@@ -33,10 +33,10 @@ async def test_what_is_saved_is_loaded(tmp_path: Path) -> None:
     "content",
     [b"", b"{", b"\xff", b"[]", b'{"paused": 1}', b'{"changes": {"a": 5}}', b"[" * MAX_BYTES, b"{}" * MAX_BYTES],
 )
-async def test_a_damaged_file_is_said_and_replaced(
+async def test_an_invalid_file_is_logged_and_replaced(
     tmp_path: Path, content: bytes, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """All is as configured then, and the next change is kept."""
+    """An invalid file gives no choices, and the next save replaces it."""
     file = SettingsFile(tmp_path / "settings.json")
     file.path.write_bytes(content)
     assert file.load() == Choices()
@@ -45,10 +45,10 @@ async def test_a_damaged_file_is_said_and_replaced(
     assert file.load() == CHOICES
 
 
-async def test_a_disk_that_fails_is_said_once_and_so_is_its_recovery(
+async def test_a_failing_disk_and_its_recovery_are_logged_once(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What was kept before stays whole, and nothing else is left in the folder."""
+    """A failed save keeps the previous file, and leaves no other file."""
     file = SettingsFile(tmp_path / "settings.json")
     await file.save(CHOICES)
     with monkeypatch.context() as broken:
@@ -64,7 +64,7 @@ async def test_a_disk_that_fails_is_said_once_and_so_is_its_recovery(
 
 
 async def test_the_newest_choices_win_when_saves_overlap(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A save is cancelled while its thread waits for the disk; the next one is not overtaken by it."""
+    """The thread of a cancelled save does not overwrite the choices of the next save."""
     file = SettingsFile(tmp_path / "settings.json")
     syncing, ready = threading.Event(), threading.Event()
 
@@ -86,5 +86,5 @@ async def test_the_newest_choices_win_when_saves_overlap(tmp_path: Path, monkeyp
 
 
 def refuse(_: int) -> None:
-    """What a full disk answers."""
+    """Fail like a full disk."""
     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))

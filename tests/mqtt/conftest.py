@@ -1,4 +1,4 @@
-"""A broker for each test that asks for one."""
+"""A real broker, and the configuration to reach it."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,12 +11,12 @@ from tests.parts.broker import Broker
 
 @pytest.fixture
 def broker(tmp_path: Path) -> Iterator[Broker]:
-    """A running broker that lets everyone in."""
+    """A running broker without passwords."""
     with Broker(tmp_path) as running:
         yield running
 
 
 @pytest.fixture
 def config(broker: Broker) -> MqttConfig:
-    """How to reach `broker`, with a keepalive short enough for a test."""
+    """The configuration for `broker`, with a keepalive short enough for a test."""
     return MqttConfig(host="127.0.0.1", port=broker.port, keepalive=1, live_interval=0.3)

@@ -1,4 +1,4 @@
-"""Messages, a listener at the broker and a running publisher, for the tests of this folder."""
+"""Example messages, a client that records every message, and a running publisher."""
 
 import asyncio
 import time
@@ -29,7 +29,7 @@ LABELS = ("Smoke alarm", "Dog")
 
 
 def detection(phase: Phase = Phase.STARTED, *, id: str = "1", label: str = "Smoke alarm") -> Detection:  # noqa: A002
-    """A sound that the hall heard in the past."""
+    """A detection of the source `hall`, in the past."""
     return Detection(
         id=id,
         node="box",
@@ -45,13 +45,13 @@ def detection(phase: Phase = Phase.STARTED, *, id: str = "1", label: str = "Smok
 
 
 def snapshot(level: float = -40.0, source: str = "hall") -> Snapshot:
-    """What a source hears, told apart by its level."""
+    """A snapshot, identified by its level."""
     at = datetime(2025, 5, 4, tzinfo=UTC)
     return Snapshot(at=at, source=source, model="tiny", level=level, labels=(LabelScore("Dog", 0.5, True),))
 
 
 def health(state: SourceState = SourceState.LISTENING) -> Health:
-    """How a monitor with one source does."""
+    """The health of a monitor with one source."""
     source = SourceHealth(
         source="hall",
         device="Virtual microphone",
@@ -82,19 +82,19 @@ async def eventually(condition: Callable[[], object], within: float = 20.0) -> N
     """Return once the condition holds; fail after `within` seconds."""
     deadline = time.monotonic() + within
     while not condition():
-        assert time.monotonic() < deadline, "the condition never came true"
+        assert time.monotonic() < deadline, "the condition never became true"
         await asyncio.sleep(0.01)
 
 
 @dataclass
 class Ear:
-    """Another client at the broker, and what it has heard since it came."""
+    """A client at the broker, and every message since it connected."""
 
     client: aiomqtt.Client
     heard: list[aiomqtt.Message] = field(default_factory=list)
 
     def payloads(self, topic: str) -> list[bytes]:
-        """Everything heard on one topic below `BASE`, oldest first."""
+        """All payloads on one topic below `BASE`, oldest first."""
         return [message.payload for message in self.heard if str(message.topic) == f"{BASE}/{topic}"]
 
     def last(self, topic: str) -> bytes | None:
@@ -104,7 +104,7 @@ class Ear:
 
 @asynccontextmanager
 async def listening(port: int) -> AsyncIterator[Ear]:
-    """Hear everything that is said, and what is retained."""
+    """Record every message, retained ones included."""
     async with aiomqtt.Client("127.0.0.1", port) as client:
         await client.subscribe("#", qos=1)
         ear = Ear(client)
@@ -123,7 +123,7 @@ async def listening(port: int) -> AsyncIterator[Ear]:
 
 @dataclass
 class Notebook:
-    """A journal in memory."""
+    """A backlog in memory."""
 
     waiting: list[Recorded] = field(default_factory=list)
     count: int = 0
@@ -135,22 +135,22 @@ class Notebook:
         self.waiting.append(Recorded(self.count, detection, time.monotonic()))
 
     async def recent(self, most: int) -> list[Detection]:
-        """What an earlier run wrote."""
+        """Detections of an earlier run."""
         return self.before
 
     async def pending(self, most: int) -> list[Recorded]:
-        """The first ones."""
+        """The oldest ones."""
         return self.waiting[:most]
 
     async def acknowledge(self, recorded: Sequence[Recorded]) -> None:
-        """Cross them out."""
+        """Remove the oldest ones."""
         assert self.waiting[: len(recorded)] == list(recorded)
         del self.waiting[: len(recorded)]
 
 
 @dataclass
 class Running:
-    """A publisher at work, and what it has said about its connection."""
+    """A running publisher, and the states that it has reported."""
 
     hub: Hub
     publisher: Publisher
@@ -159,22 +159,22 @@ class Running:
     notebook: Notebook
 
     def hear(self, detection: Detection) -> None:
-        """Record it, then tell of it."""
+        """Record a detection, then publish it."""
         self.notebook.write(detection)
         self.hub.publish(detection)
 
     @property
     def connected(self) -> bool:
-        """Whether it says so."""
+        """Whether the last reported state is connected."""
         return self.states[-1][0] is BrokerState.CONNECTED
 
     @property
     def problem(self) -> str:
-        """The last failure, or empty."""
+        """The last reported failure, or empty."""
         return next((detail for state, detail in reversed(self.states) if state is BrokerState.FAILED), "")
 
     async def end(self) -> None:
-        """No more messages; wait until it has said goodbye."""
+        """End the messages, and wait until the publisher has disconnected."""
         self.hub.close()
         await asyncio.wait_for(self.task, 20)
 
@@ -183,7 +183,7 @@ class Running:
 async def publishing(
     config: MqttConfig, *companions: Companion, sources: Sequence[str] = ("hall",), labels: Sequence[str] = LABELS
 ) -> AsyncIterator[Running]:
-    """A publisher for the box, by default with the hall, fed by a hub and a journal."""
+    """A publisher for the node `box`, by default with the source `hall`, fed by a hub and a backlog."""
     hub = Hub()
     notebook = Notebook()
     states: list[tuple[BrokerState, str]] = [(BrokerState.DISABLED, "")]

@@ -1,4 +1,4 @@
-"""A Home Assistant in miniature: what it makes of announcements, and what it refuses."""
+"""A small Home Assistant: it validates announcements and keeps their entities."""
 
 import asyncio
 import re
@@ -43,7 +43,7 @@ LIMIT = 255
 
 
 def validate(topic: str, payload: bytes) -> dict[str, dict[str, Any]]:
-    """The components of an announcement, but not those that it removes. Fails where Home Assistant would complain."""
+    """The components of an announcement without those that it removes. Fails where Home Assistant would."""
     prefix, device, identifier, config = topic.split("/")
     assert (prefix, device, config) == ("homeassistant", "device", "config")
     assert ID.match(identifier)
@@ -98,21 +98,21 @@ def _validate_availability(topics: list[dict[str, str]]) -> None:
 
 @dataclass
 class Home:
-    """What Home Assistant shows. As there, an entity goes only if it is announced as removed."""
+    """The entities in Home Assistant. As there, an entity goes only if it is announced as removed."""
 
     client: aiomqtt.Client
     devices: dict[str, dict[str, dict[str, Any]]] = field(default_factory=dict)
-    """Entities by their keys, by their device's topic."""
+    """Entities by key, by the topic of their device."""
     announcements: int = 0
 
     @property
     def entities(self) -> dict[str, dict[str, Any]]:
-        """Those of the only device; none where there is no device."""
+        """The entities of the only device; empty without a device."""
         assert len(self.devices) < 2
         return next(iter(self.devices.values()), {})
 
     def hear(self, topic: str, payload: bytes) -> None:
-        """Take an announcement in."""
+        """Process an announcement."""
         self.announcements += 1
         if not payload:
             self.devices.pop(topic, None)
@@ -126,7 +126,7 @@ class Home:
 
 @asynccontextmanager
 async def at_home(port: int) -> AsyncIterator[Home]:
-    """Home Assistant runs."""
+    """A running Home Assistant."""
     async with aiomqtt.Client("127.0.0.1", port) as client:
         await client.subscribe("homeassistant/device/+/config", qos=1)
         home = Home(client)

@@ -41,29 +41,29 @@ PAYLOADS = {
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """What is published on a topic."""
+    """One row of the table of topics."""
 
     topic: str
     payload: type[msgspec.Struct] | str
-    """The type that is told as JSON, or what the payload is."""
+    """The type that is encoded as JSON, or a description of the payload."""
     retained: bool
     note: str
 
 
 def entries() -> tuple[Entry, ...]:
-    """Every topic that the monitor tells something on, but for what can be set."""
+    """Every topic that the monitor publishes, without the settings."""
     source, sound, either = "<source>", "<sound>", "{} or {}"
     listens = either.format(*(f"`{word.decode()}`" for word in (ONLINE, OFFLINE)))
     heard = either.format(*(f"`{word.decode()}`" for word in (ON, OFF)))
-    once = f"Only what is at most {FRESH:g} s old: what could not be told at once is never told here."
+    once = f"Never more than {FRESH:g} s late: an event that cannot be published at once is dropped."
     return (
-        Entry(TOPICS.availability, listens, True, "The broker says `offline` when the monitor dies."),
+        Entry(TOPICS.availability, listens, True, "The broker publishes `offline` if the monitor dies."),
         Entry(TOPICS.health, messages.Health, True, "Every few seconds."),
         Entry(TOPICS.log, messages.LoggedDetection, False, "Each start and each end, at least once, in order."),
         Entry(TOPICS.source_availability(source), listens, True, ""),
         Entry(TOPICS.event(source), messages.DetectionEvent, False, once),
-        Entry(TOPICS.live(source), messages.Snapshot, False, "At most once each `mqtt.live_interval`; QoS 0."),
-        Entry(TOPICS.level(source), "a number, dBFS", True, "When it has changed, if `mqtt.level` is set."),
+        Entry(TOPICS.live(source), messages.Snapshot, False, "At most one each `mqtt.live_interval`; QoS 0."),
+        Entry(TOPICS.level(source), "a number, dBFS", True, "On each change, if `mqtt.level` is set."),
         Entry(TOPICS.state(source, sound), heard, True, ""),
         Entry(TOPICS.attributes(source, sound), messages.DetectionAttributes, True, ""),
         Entry(TOPICS.state(source, ANY_SOUND), heard, True, "Whether any sound is heard."),
@@ -74,7 +74,7 @@ def entries() -> tuple[Entry, ...]:
 
 
 def topics_table() -> Iterator[str]:
-    """What is published where."""
+    """The table of topics."""
     meanings = _meanings()
     for entry in entries():
         payload = entry.payload if isinstance(entry.payload, str) else _link(entry.payload)
@@ -83,7 +83,7 @@ def topics_table() -> Iterator[str]:
 
 
 def payloads_list() -> Iterator[str]:
-    """Each type that travels, with its fields."""
+    """Each payload type, with a table of its fields."""
     for kind in _types(entry.payload for entry in entries()):
         yield f"### {kind.__name__}\n\n{inspect.getdoc(kind)}\n\n| Field | JSON | Meaning |\n|---|---|---|"
         docs = {name: text for base in reversed(kind.__mro__) for name, text in _docs(base).items()}
@@ -93,7 +93,7 @@ def payloads_list() -> Iterator[str]:
 
 
 def commands_table() -> Iterator[str]:
-    """What can be set where."""
+    """The table of commands."""
     roles = _docs(Role)
     for control in controls(TOPICS, ["sound"], ["one", "two"]):
         command, state = (
@@ -103,13 +103,13 @@ def commands_table() -> Iterator[str]:
 
 
 def entities_table() -> Iterator[str]:
-    """What Home Assistant makes of the example."""
+    """The table of the example's entities in Home Assistant."""
     for entity in components(EXAMPLE).values():
         yield _row(f"`{entity['default_entity_id']}`", str(entity["name"]), f"`{entity['state_topic']}`")
 
 
 def render(page: str) -> str:
-    """The page with everything that is made of code made anew."""
+    """The page with its generated parts replaced."""
     made = {
         "topics": ("| Topic | Payload | Retained | Meaning |", "|---|---|---|---|", *topics_table()),
         "payloads": tuple(payloads_list()),
@@ -125,7 +125,7 @@ def render(page: str) -> str:
 
 
 def _meanings() -> dict[str, str]:
-    """The first sentence about each topic, from the class that makes them."""
+    """The docstring of each topic, from `Topics`."""
     found = {}
     for name, member in vars(Topics).items():
         if isinstance(member, property):
@@ -137,7 +137,7 @@ def _meanings() -> dict[str, str]:
 
 
 def _docs(kind: type) -> dict[str, str]:
-    """The string below each field of a class, or below each value of an enumeration."""
+    """The string below each field of a class, or each value of an enumeration."""
     if not kind.__module__.startswith("monitor."):
         return {}
     [tree] = ast.parse(inspect.getsource(kind)).body
@@ -152,7 +152,7 @@ def _docs(kind: type) -> dict[str, str]:
 
 
 def _types(payloads: Iterable[object]) -> Sequence[type[msgspec.Struct]]:
-    """These, and those that they are made of, each once."""
+    """These types and those of their fields, each once."""
     found: dict[type[msgspec.Struct], None] = {}
     waiting = list(payloads)
     while waiting:
@@ -165,7 +165,7 @@ def _types(payloads: Iterable[object]) -> Sequence[type[msgspec.Struct]]:
 
 
 def _json_type(hint: object) -> str:
-    """What a field is in JSON."""
+    """The type of a field in JSON."""
     names = {str: "string", float: "number", int: "integer", bool: "`true` or `false`", type(None): "`null`"}
     if hint == messages.Utc:
         return "time, ISO 8601, UTC"

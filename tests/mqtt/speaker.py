@@ -1,7 +1,7 @@
-"""A monitor without ears, to be killed: `python -m tests.mqtt.speaker MQTT_CONFIG_AS_JSON LOG COUNT`.
+"""A monitor without audio, to be killed: `python -m tests.mqtt.speaker MQTT_CONFIG_AS_JSON LOG COUNT`.
 
-It ends what its predecessor left on, goes on recording where that one broke off, and publishes; the last of COUNT
-sounds stays on.
+It ends the sounds that the killed one left on, continues recording where that one stopped, and publishes; the last of
+COUNT sounds stays on.
 """
 
 import asyncio
@@ -23,7 +23,7 @@ PACE = 0.02
 
 
 def sound(number: int, phase: Phase, count: int) -> Detection:
-    """The sound of this number. After half of them, the clock is set back by a day."""
+    """The sound with this number. After half of them, the clock is set back by a day."""
     began = datetime(2025, 5, 4, tzinfo=UTC) + timedelta(seconds=number, days=-1 if number > count / 2 else 0)
     return msgspec.structs.replace(
         detection(phase, id=f"{number:04}", label=LABELS[number % len(LABELS)]),
@@ -33,7 +33,7 @@ def sound(number: int, phase: Phase, count: int) -> Detection:
 
 
 async def main() -> None:
-    """Until killed."""
+    """Run until killed."""
     config = msgspec.structs.replace(msgspec.json.decode(sys.argv[1], type=MqttConfig), keepalive=1)
     log = EventLog(Path(sys.argv[2]), keep_days=36500, max_mb=100)
     count = int(sys.argv[3])

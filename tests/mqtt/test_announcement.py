@@ -1,4 +1,4 @@
-"""The announcement, held against what Home Assistant accepts."""
+"""The announcement, checked against the rules of Home Assistant."""
 
 from collections.abc import Sequence
 from itertools import permutations
@@ -30,12 +30,12 @@ def device(*labels: str, sources: Sequence[str] = ("hall",), topics: Topics = TO
 
 
 def accepted(device: Device) -> dict[str, dict[str, Any]]:
-    """The entities that Home Assistant makes of it."""
+    """The entities that Home Assistant creates."""
     return validate(device.topics.announcement("homeassistant"), announcement(device))
 
 
 def test_each_source_and_each_sound_has_its_entities() -> None:
-    """And the box has its diagnostics and controls."""
+    """Each source has its entities, each sound its own, and the monitor its diagnostics and controls."""
     found = accepted(device("Smoke alarm", "Dog", sources=["hall", "cellar"]))
     of_a_source = ("any-{}", "event-{}", "problem-{}", "sound-{}-smoke_alarm", "sound-{}-dog")
     assert found.keys() == {
@@ -57,12 +57,12 @@ def test_each_source_and_each_sound_has_its_entities() -> None:
 
 
 def test_a_level_has_an_entity_only_if_it_is_published() -> None:
-    """One for each source."""
+    """With `mqtt.level` each source has a level."""
     assert accepted(device("Dog", level=True)).keys() - accepted(device("Dog")).keys() == {"level-hall"}
 
 
 def test_a_sound_is_available_only_while_its_source_hears() -> None:
-    """A problem and diagnostics stay visible then."""
+    """Sounds need the monitor and their source; problem and diagnostics need the monitor alone."""
     found = accepted(device("Dog"))
     both = [{"topic": TOPICS.availability}, {"topic": TOPICS.source_availability("hall")}]
     assert {key for key, component in found.items() if component.get("availability") == both} == {
@@ -73,14 +73,14 @@ def test_a_sound_is_available_only_while_its_source_hears() -> None:
     assert all("availability" not in found[key] for key in ("problem-hall", "uptime", "set-pause"))
 
 
-def test_a_name_tells_the_source_only_where_there_are_several() -> None:
-    """The device's name stands before it anyway."""
+def test_a_name_contains_the_source_only_if_there_are_several() -> None:
+    """With one source the name is the label; Home Assistant puts the device's name before it."""
     assert accepted(device("Dog"))["sound-hall-dog"]["name"] == "Dog"
     assert accepted(device("Dog", sources=["hall", "cellar"]))["sound-hall-dog"]["name"] == "Dog (hall)"
 
 
 def test_unique_ids_depend_on_no_order_and_no_neighbours() -> None:
-    """An automation goes on when a sound or a source is added."""
+    """Adding sounds or sources changes no unique id."""
     alone = {component["unique_id"] for component in components(device("Dog")).values()}
     for labels in permutations(("Dog", "Cat", "Any sound")):
         for sources in permutations(("hall", "cellar")):
@@ -98,7 +98,7 @@ def test_unique_ids_depend_on_no_order_and_no_neighbours() -> None:
     ),
 )
 def test_any_configuration_is_accepted(prefix: str, node: str, sources: list[str], labels: list[str]) -> None:
-    """Whatever its names are; each source has the same entities."""
+    """Any valid names give a valid announcement, with the same entities for each source."""
     found = accepted(device(*labels, sources=sources, topics=Topics(prefix, node), level=True))
     assert len(found) == len(sources) * (3 + bool(labels) + len(labels)) + 5 + 2 * len(labels)
 
@@ -115,12 +115,12 @@ def test_any_configuration_is_accepted(prefix: str, node: str, sources: list[str
     ],
 )
 def test_the_device_class_of_a_sound(label: str, classes: list[str], expected: str) -> None:
-    """Smoke only where nothing else is meant."""
+    """The class is smoke or carbon monoxide only if the label or all classes say so."""
     assert device_class(label, classes) == expected
 
 
-def test_what_is_gone_is_announced_with_its_platform_alone() -> None:
-    """Which is how Home Assistant removes it."""
+def test_a_removed_entity_is_announced_with_its_platform_alone() -> None:
+    """Home Assistant removes entities that are announced so."""
     before, after = device("Dog", "Cat"), device("Dog")
     old, new = platforms(announcement(before)), platforms(announcement(after))
     gone = {key: old[key] for key in old.keys() - new.keys()}
@@ -131,11 +131,11 @@ def test_what_is_gone_is_announced_with_its_platform_alone() -> None:
 
 
 @given(st.one_of(st.binary(), st.recursive(st.none() | st.text(), st.lists).map(msgspec.json.encode)))
-def test_a_foreign_announcement_tells_nothing(payload: bytes) -> None:
-    """Nor does it do harm."""
+def test_an_invalid_announcement_has_no_entities(payload: bytes) -> None:
+    """Any payload is accepted; one that is no announcement has no platforms."""
     assert platforms(payload) == {}
 
 
-def test_a_deep_announcement_tells_nothing() -> None:
-    """Even if it is made to break a parser."""
+def test_a_deeply_nested_announcement_has_no_entities() -> None:
+    """A payload that exceeds the parser's recursion limit has no platforms."""
     assert platforms(b'{"cmps":' + 100_000 * b"[") == {}

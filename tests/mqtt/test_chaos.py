@@ -1,4 +1,4 @@
-"""The worst night: broker and monitor fail in every way, again and again, and no detection is lost."""
+"""Broker and monitor fail again and again, in every way, and no detection is lost."""
 
 import asyncio
 import random
@@ -23,10 +23,10 @@ ROOT = Path(__file__).parents[2]
 
 
 class Witness:
-    """Hears the log and the events, over one life of the broker after another.
+    """Records the log and the events, over all restarts of the broker.
 
-    It subscribes without acknowledgements, so that the broker passes a message on before it acknowledges it: what a
-    broker without persistence keeps in a queue dies with it.
+    It subscribes with QoS 0, so that the broker passes a message on before it acknowledges it: a broker without
+    persistence loses its queue when it is killed.
     """
 
     def __init__(self, port: int) -> None:
@@ -36,7 +36,7 @@ class Witness:
         self._port = port
 
     async def listen(self) -> None:
-        """For ever."""
+        """Record without end."""
         while True:
             with suppress(aiomqtt.MqttError):
                 async with aiomqtt.Client(
@@ -57,29 +57,29 @@ class Witness:
 
 
 class Night:
-    """A broker that lets the monitor in only while the witness is there, and a monitor."""
+    """A broker that accepts the monitor only while the witness is connected, and a monitor."""
 
     def __init__(self, broker: Broker, witness: Witness, command: list[str]) -> None:
         self._broker, self._witness, self._command = broker, witness, command
         self._monitor: asyncio.subprocess.Process | None = None
 
     async def let_in(self) -> None:
-        """As soon as the witness is there."""
+        """Accept the monitor as soon as the witness is connected."""
         await asyncio.wait_for(self._witness.present.wait(), 20)
         self._broker.admit("monitor", "witness")
 
     async def start_monitor(self) -> None:
-        """Begin, or begin again."""
+        """Start the monitor, or start it again."""
         self._monitor = await asyncio.create_subprocess_exec(*self._command, cwd=ROOT)
 
     async def kill_monitor(self) -> None:
-        """Without a warning."""
+        """Kill the monitor."""
         assert self._monitor is not None
         self._monitor.kill()
         await self._monitor.wait()
 
     async def befall(self, trouble: str, seconds: float) -> None:
-        """Let it happen, last so long, and be over."""
+        """Cause this trouble, and end it after some seconds."""
         match trouble:
             case "broker killed":
                 self._broker.admit("witness")
@@ -112,7 +112,7 @@ class Night:
 
 @asynccontextmanager
 async def night(folder: Path, log: Path) -> AsyncIterator[tuple[Night, Witness, Broker]]:
-    """All actors on the stage."""
+    """The broker, the witness and the monitor, running."""
     passwords = {"monitor": "monitor", "witness": "witness"}
     with Broker(folder, passwords=passwords) as broker:
         config = MqttConfig(
@@ -136,14 +136,14 @@ async def night(folder: Path, log: Path) -> AsyncIterator[tuple[Night, Witness, 
 
 
 def recorded(log: Path) -> list[Detection]:
-    """What the event log holds, in its order."""
+    """The detections in the event log, in order."""
     with closing(sqlite3.connect(log)) as connection:
         rows = connection.execute("SELECT detection FROM events ORDER BY sequence").fetchall()
     return [msgspec.json.decode(blob, type=Detection) for (blob,) in rows]
 
 
 async def retained(port: int) -> dict[str, bytes]:
-    """What the broker tells somebody who comes now."""
+    """What the broker retains below `BASE`."""
     held: dict[str, bytes] = {}
     async with aiomqtt.Client("127.0.0.1", port, username="witness", password="witness") as client:  # noqa: S106
         await client.subscribe(f"{BASE}/#", qos=1)
@@ -157,7 +157,7 @@ async def retained(port: int) -> dict[str, bytes]:
 
 @pytest.mark.parametrize("seed", [1])
 async def test_no_detection_is_lost_whatever_befalls_broker_and_monitor(tmp_path: Path, seed: int) -> None:
-    """Each is on the log topic at least once, in order, as it was recorded; and the states are true at the end."""
+    """Every recorded detection is on the log topic, in order and unchanged, and the states are true at the end."""
     chance = random.Random(seed)
     troubles = 4 * ["broker killed", "broker restarted", "broker frozen", "login refused"] + 3 * ["monitor killed"]
     chance.shuffle(troubles)
@@ -178,8 +178,8 @@ async def test_no_detection_is_lost_whatever_befalls_broker_and_monitor(tmp_path
         await eventually(lambda: (witness.logged[-1].id, witness.logged[-1].phase) == (f"{COUNT - 1:04}", Phase.ENDED))
         assert (await retained(broker.port))["hall/dog/state"] == b"OFF"
 
-    told = list(dict.fromkeys((each.id, each.phase) for each in witness.logged))
-    assert told == [(f"{number:04}", phase) for number in range(COUNT) for phase in Phase]
+    published = list(dict.fromkeys((each.id, each.phase) for each in witness.logged))
+    assert published == [(f"{number:04}", phase) for number in range(COUNT) for phase in Phase]
     as_recorded = {(each.id, each.phase): each for each in recorded(log)}
     assert {(each.id, each.phase): bare(each) for each in witness.logged} == as_recorded
     for number in range(COUNT):
@@ -189,5 +189,5 @@ async def test_no_detection_is_lost_whatever_befalls_broker_and_monitor(tmp_path
 
 
 def bare(logged: LoggedDetection) -> Detection:
-    """The detection without what the log topic adds."""
+    """The detection without the fields that the log topic adds."""
     return Detection(**{name: getattr(logged, name) for name in Detection.__struct_fields__})

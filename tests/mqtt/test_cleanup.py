@@ -13,7 +13,7 @@ from tests.parts.broker import Broker
 
 
 async def test_what_an_earlier_configuration_left_is_cleared(config: MqttConfig, broker: Broker) -> None:
-    """Of this monitor, not of others; what is still there stays."""
+    """Only topics of this monitor that are no longer configured are cleared."""
     async with listening(broker.port) as ear:
         foreign = "sound-monitor/other/cellar/cat/state"
         for topic in (foreign, f"{BASE}/setting/cat/enabled", f"{BASE}/setting/dog/enabled", f"{BASE}/hall/level"):
@@ -33,8 +33,8 @@ async def test_what_an_earlier_configuration_left_is_cleared(config: MqttConfig,
         assert left == {foreign, *(f"{BASE}/{topic}" for topic in expected)}
 
 
-async def test_clear_leaves_nothing_of_a_monitor_behind(config: MqttConfig, broker: Broker) -> None:
-    """Nor anything to be cleared; other monitors stay."""
+async def test_clear_removes_everything_of_a_monitor(config: MqttConfig, broker: Broker) -> None:
+    """The device and all topics are gone, a second clear finds nothing, and other monitors stay."""
     other = "sound-monitor/other/availability"
     async with at_home(broker.port) as home, listening(broker.port) as ear:
         await ear.client.publish(other, b"online", qos=1, retain=True)
@@ -52,8 +52,8 @@ async def test_clear_leaves_nothing_of_a_monitor_behind(config: MqttConfig, brok
         assert [str(message.topic) for message in late.heard] == [other]
 
 
-async def test_clear_says_that_the_monitor_runs(config: MqttConfig, broker: Broker) -> None:
-    """It would announce itself again; what it tells meanwhile is not counted."""
+async def test_clear_reports_that_the_monitor_runs(config: MqttConfig, broker: Broker) -> None:
+    """A running monitor is reported; what it publishes meanwhile is not counted."""
     async with announcing(config, box("Dog")) as running, listening(broker.port) as ear:
         await eventually(lambda: ANNOUNCEMENT in topics(ear))
         retained = {topic for topic in topics(ear) if topic.startswith(BASE)}

@@ -1,4 +1,4 @@
-"""Connections that fail, at a real broker: each says what is wrong and where to look."""
+"""Connections that fail, at a real broker: each message says what is wrong and what to check."""
 
 import asyncio
 import gc
@@ -19,7 +19,7 @@ from tests.parts.broker import Broker
 
 
 async def stay(config: MqttConfig, connected: asyncio.Event | None = None) -> None:
-    """Connect as `same`, say so, and wait for the end of the connection."""
+    """Connect as `same`, set the event, and wait for the end of the connection."""
     async with connect(config, "same") as client:
         if connected is not None:
             connected.set()
@@ -28,19 +28,19 @@ async def stay(config: MqttConfig, connected: asyncio.Event | None = None) -> No
 
 
 async def problem(config: MqttConfig) -> str:
-    """What a connection that fails, soon or late, says."""
+    """The message of a connection that fails, at once or later."""
     with pytest.raises(BrokerError) as caught:
         await asyncio.wait_for(stay(config), 20)
     return str(caught.value)
 
 
 async def test_passwords(tmp_path: Path) -> None:
-    """None, a wrong one, an unreadable file."""
+    """A missing password, a wrong one and an unreadable file are named."""
     with Broker(tmp_path, passwords={"ha": "right"}) as broker:
         config = MqttConfig(host="127.0.0.1", port=broker.port)
-        assert "wants a user: set mqtt.username and mqtt.password" in await problem(config)
+        assert "requires a username: set mqtt.username and mqtt.password" in await problem(config)
         wrong = replace(config, username="ha", password="wrong")  # noqa: S106
-        assert "does not let user 'ha' in: check mqtt.username and mqtt.password" in await problem(wrong)
+        assert "rejects user 'ha': check mqtt.username and mqtt.password" in await problem(wrong)
         missing = replace(config, username="ha", password_file=f"{tmp_path}/none")
         assert await problem(missing) == f"cannot read mqtt.password_file {tmp_path}/none: No such file or directory"
         (tmp_path / "binary").write_bytes(b"\xff")
@@ -49,19 +49,19 @@ async def test_passwords(tmp_path: Path) -> None:
 
 
 async def test_addresses(tmp_path: Path) -> None:
-    """Nobody there, nobody of that name, no name at all."""
+    """A refused connection, an unknown host, an invalid name and a missing name are named."""
     port = Broker(tmp_path).port
     here = MqttConfig(host="127.0.0.1", port=port)
     assert await problem(here) == (
-        f"nothing listens at 127.0.0.1:{port}: check that the broker runs, and mqtt.host and mqtt.port"
+        f"connection to 127.0.0.1:{port} refused: check that the broker runs, and mqtt.host and mqtt.port"
     )
     assert "cannot find the host 'nowhere.invalid'" in await problem(replace(here, host="nowhere.invalid"))
-    assert await problem(replace(here, host="a..b")) == "'a..b' is not a host name: check mqtt.host"
+    assert await problem(replace(here, host="a..b")) == "invalid host name 'a..b': check mqtt.host"
     assert await problem(replace(here, host=None)) == "no MQTT broker is configured: set mqtt.host"
 
 
 async def test_tls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
-    """An unknown authority, a name that does not fit, files that are none, a port that speaks the other language."""
+    """An unknown authority, a wrong name, invalid files and a port with or without TLS are named."""
     monkeypatch.setattr(connection, "CONNECT_TIMEOUT", 0.5)
     with Broker(tmp_path, tls=True, client_certificate=True) as broker:
         good = TlsConfig(enabled=True, ca_file=str(broker.ca_file))
@@ -69,11 +69,14 @@ async def test_tls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pyte
         assert "signed by an unknown authority: set mqtt.tls.ca_file" in await problem(
             replace(config, tls=TlsConfig(enabled=True))
         )
-        assert "is not for '127.1': set mqtt.host" in await problem(replace(config, host="127.1"))
-        assert "it may want a client certificate" in await problem(config)
-        assert "is this the broker's TLS port?" in await problem(replace(config, port=broker.port))
-        assert "a TLS port needs mqtt.tls.enabled" in await problem(replace(config, tls=TlsConfig()))
-        for name, reason in (("none", "No such file or directory"), ("ca.key", "not a PEM file, or not one that fits")):
+        assert "is not valid for '127.1': set mqtt.host" in await problem(replace(config, host="127.1"))
+        assert "it may require a client certificate" in await problem(config)
+        assert "check that mqtt.port is the broker's TLS port" in await problem(replace(config, port=broker.port))
+        assert "a TLS port requires mqtt.tls.enabled" in await problem(replace(config, tls=TlsConfig()))
+        for name, reason in (
+            ("none", "No such file or directory"),
+            ("ca.key", "not a PEM file, or not a matching one"),
+        ):
             tls = TlsConfig(enabled=True, ca_file=f"{tmp_path}/{name}")
             assert await problem(replace(config, tls=tls)) == f"cannot use mqtt.tls.ca_file {tmp_path}/{name}: {reason}"
         swapped = replace(good, cert_file=f"{tmp_path}/client.crt", key_file=f"{tmp_path}/server.key")
@@ -84,7 +87,7 @@ async def test_tls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pyte
 
 
 async def hung_up(line: socket.socket) -> None:
-    """Return once the other side has closed the line."""
+    """Return once the other side has closed the connection."""
     with line:
         line.settimeout(10)
         while await asyncio.to_thread(line.recv, 1024):
@@ -92,16 +95,16 @@ async def hung_up(line: socket.socket) -> None:
 
 
 async def test_silence(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Something that listens but never answers is named, and hung up on before it does."""
+    """A server that never answers is named, and its connection is closed."""
     monkeypatch.setattr(connection, "CONNECT_TIMEOUT", 0.2)
     with socket.create_server(("127.0.0.1", 0)) as deaf:
         config = MqttConfig(host="127.0.0.1", port=deaf.getsockname()[1])
-        assert "takes the connection but does not answer as an MQTT broker" in await problem(config)
+        assert "accepts the connection but does not answer as an MQTT broker" in await problem(config)
         await hung_up(deaf.accept()[0])
 
 
-async def test_a_connection_that_is_cancelled_on_its_way_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The thread that opens it cannot be cancelled, but what it opens does not stay."""
+async def test_a_connection_that_is_cancelled_while_it_opens_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The thread that opens it cannot be cancelled, but its connection is closed."""
     monkeypatch.setattr(connection, "CONNECT_TIMEOUT", 0.2)
     with socket.create_server(("127.0.0.1", 0)) as deaf:
         config = MqttConfig(host="127.0.0.1", port=deaf.getsockname()[1])
@@ -114,18 +117,18 @@ async def test_a_connection_that_is_cancelled_on_its_way_is_closed(monkeypatch: 
 
 
 async def test_a_connection_taken_over_hints_at_the_second_monitor(config: MqttConfig) -> None:
-    """Two of the same name throw each other out."""
+    """The broker disconnects the first of two monitors with the same client id, and the message says so."""
 
     connected = asyncio.Event()
     first = asyncio.create_task(stay(config, connected))
     await connected.wait()
     async with connect(config, "same"):
         await asyncio.wait([first])
-    assert "or a second monitor has the same node name" in str(first.exception())
+    assert "or another monitor has the same node name" in str(first.exception())
 
 
-async def test_a_welcome_with_the_door_shut_behind_it_is_a_loss() -> None:
-    """Both arrive at once, and the loss is not overlooked."""
+async def test_a_loss_together_with_the_acknowledgement_is_a_loss() -> None:
+    """A server that accepts the connection and closes it at once counts as a loss."""
     with socket.create_server(("127.0.0.1", 0)) as rude:
 
         def serve() -> None:
@@ -142,7 +145,7 @@ async def test_a_welcome_with_the_door_shut_behind_it_is_a_loss() -> None:
 async def test_an_unexpected_error_while_writing_is_a_loss(
     config: MqttConfig, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """It ends the connection with a message; the event loop logs no traceback."""
+    """An error in the write callback ends the connection; the event loop logs no traceback."""
 
     def fail(_: object) -> None:
         raise BrokenPipeError
@@ -157,12 +160,12 @@ async def test_an_unexpected_error_while_writing_is_a_loss(
 
 
 def test_the_client_id_is_stable_and_safe_for_access_lists() -> None:
-    """No slash: brokers with access lists by client id refuse it."""
+    """The client id has no slash, which access lists of brokers may refuse."""
     assert client_id(MqttConfig(topic="home/sound"), "box") == "home-sound-box"
 
 
 def test_pauses_are_short_at_first_then_double_up_to_a_bound() -> None:
-    """Back soon after a short outage, and no storm in a long one; for ever."""
+    """Twelve short pauses, then longer ones of up to 30 seconds, without end."""
     first = list(itertools.islice(pauses(), 5000))
     assert all(0.5 <= pause <= 1 for pause in first[:12])
     assert all(0.5 <= pause <= 30 for pause in first)
@@ -170,7 +173,7 @@ def test_pauses_are_short_at_first_then_double_up_to_a_bound() -> None:
 
 
 async def test_probe_names_the_broker_and_the_user_and_leaves_nothing(config: MqttConfig, broker: Broker) -> None:
-    """Nor does it push a running monitor of the same name out."""
+    """A probe publishes nothing and does not disconnect a running monitor of the same name."""
     async with publishing(config) as running:
         await eventually(lambda: running.connected)
         assert await probe(config, "box") == f"127.0.0.1:{broker.port} without a user"
@@ -181,7 +184,7 @@ async def test_probe_names_the_broker_and_the_user_and_leaves_nothing(config: Mq
 
 
 async def test_probe_over_tls_with_a_client_certificate(tmp_path: Path) -> None:
-    """Our own authority, and a name that the broker knows us by."""
+    """A probe works with a private authority and a client certificate."""
     with Broker(tmp_path, tls=True, client_certificate=True, passwords={"ha": "secret"}) as broker:
         tls = TlsConfig(
             enabled=True,
@@ -196,7 +199,7 @@ async def test_probe_over_tls_with_a_client_certificate(tmp_path: Path) -> None:
 
 
 async def test_probe_raises_what_is_wrong(config: MqttConfig, broker: Broker) -> None:
-    """As one plain sentence."""
+    """A probe that fails raises one plain sentence."""
     broker.kill9()
-    with pytest.raises(BrokerError, match=f"^nothing listens at 127.0.0.1:{broker.port}: check"):
+    with pytest.raises(BrokerError, match=f"^connection to 127.0.0.1:{broker.port} refused: check"):
         await probe(config, "box")

@@ -1,4 +1,4 @@
-"""Commands over MQTT: what is obeyed, how it is answered, and that nothing else has any effect."""
+"""Control over MQTT: commands are obeyed and answered, and nothing else has any effect."""
 
 import asyncio
 from dataclasses import dataclass, field
@@ -22,13 +22,13 @@ NIGHT = ProfileConfig(name="night", sounds=(ProfileSoundConfig(label="Dog", enab
 
 
 def rule(label: str, reach: float = 1.0) -> Rule:
-    """As the presets make them."""
+    """A rule like those of the presets."""
     return Rule(label, (0,), 0.5, 0.25, 0.9, 0.4, 3, 0.5, 1.5, 2.0, reach)
 
 
 @dataclass
 class Desk:
-    """Commands at work without a broker, and what they have sent and applied."""
+    """A remote control without a broker, with what it has sent and applied."""
 
     settings: Settings = field(
         default_factory=lambda: Settings([rule("Dog"), rule("Smoke alarm", 0.9)], [NIGHT], ["Dog"])
@@ -42,30 +42,30 @@ class Desk:
         self.remote = RemoteControl(TOPICS, found, self.settings, self.apply)
 
     async def apply(self) -> None:
-        """Take note of what is in force; nobody has been told of it yet."""
+        """Record the choices; they are applied before they are published."""
         assert not self.sent
         self.applied.append(self.settings.choices)
 
     async def send(self, topic: str, payload: bytes, *, retain: bool = False) -> None:
-        """Take note of an answer."""
+        """Record an answer."""
         assert retain
         self.sent[topic.removeprefix(f"{BASE}/setting/")] = payload
 
     async def connect(self) -> dict[str, bytes]:
-        """What is told on a new connection."""
+        """The settings that a new connection publishes."""
         self.sent.clear()
         await self.remote.connected(self.send)
         return dict(self.sent)
 
     async def command(self, path: str, payload: bytes, retained: bool = False) -> dict[str, bytes]:
-        """Give a command on a topic below `set`; returns the answers."""
+        """Give a command on a topic below `set`, and return the answers."""
         self.sent.clear()
         await self.remote.received(f"{BASE}/set/{path}", payload, self.send, retained=retained)
         return dict(self.sent)
 
 
 def test_every_sound_has_a_switch_and_a_threshold() -> None:
-    """Below topics made of its slug; pause comes first."""
+    """The topics contain the sound's slug; pause comes first."""
     found = controls(Topics("home/sounds", "box"), ["Dog", "Baby crying"], ["default"])
     assert [(control.key, control.role, control.label) for control in found] == [
         ("pause", Role.PAUSE, None),
@@ -78,20 +78,20 @@ def test_every_sound_has_a_switch_and_a_threshold() -> None:
     assert found[1].state_topic == "home/sounds/box/setting/dog/enabled"
 
 
-def test_a_profile_can_be_selected_where_there_is_a_choice() -> None:
-    """Its options are all profiles."""
+def test_a_profile_can_be_selected_if_there_are_several() -> None:
+    """The options are all profiles."""
     (profile,) = (each for each in controls(TOPICS, ["Dog"], ["default", "night"]) if each.role is Role.PROFILE)
     assert (profile.options, profile.state_topic) == (("default", "night"), f"{BASE}/setting/profile")
 
 
 def test_no_two_controls_share_a_topic() -> None:
-    """Also where sounds are called like the other controls, or nearly like each other."""
+    """Sounds named like other controls, or almost like each other, get topics of their own."""
     found = controls(TOPICS, ["pause", "profile", "Dog", "dog!", "犬"], ["default", "night"])
     assert len({control.command_topic for control in found} | {control.state_topic for control in found}) == 24
 
 
-async def test_a_connection_is_told_all_that_is_in_force() -> None:
-    """Every setting has its state."""
+async def test_a_connection_publishes_all_settings() -> None:
+    """Every setting has a state."""
     assert await Desk().connect() == {
         "pause": b"OFF",
         "profile": b"default",
@@ -115,23 +115,23 @@ async def test_a_connection_is_told_all_that_is_in_force() -> None:
     ],
 )
 async def test_a_command_is_applied_and_then_answered(path: str, payload: bytes, state: bytes) -> None:
-    """With the new state, and no other; a new connection hears it too."""
+    """The answer is the new state alone; a new connection publishes it too."""
     desk = Desk()
     assert await desk.command(path, payload) == {path: state}
     assert desk.applied == [desk.settings.choices] != [Choices()]
     assert (await desk.connect())[path] == state
 
 
-async def test_a_profile_answers_with_all_that_it_changes() -> None:
-    """The profile, and the settings that are others now."""
+async def test_a_profile_is_answered_with_everything_that_it_changes() -> None:
+    """The answer is the profile and the settings that it changes."""
     desk = Desk()
     night = {"profile": b"night", "dog/enabled": b"OFF", "dog/threshold": b"0.8"}
     assert await desk.command("profile", b"night") == night
     assert [rule.label for rule in desk.settings.rules] == ["Smoke alarm"]
 
 
-async def test_a_command_that_changes_nothing_is_answered_all_the_same() -> None:
-    """Whoever gave it waits for that; but there is nothing to apply."""
+async def test_a_command_that_changes_nothing_is_answered_too() -> None:
+    """The answer confirms the command; nothing is applied."""
     desk = Desk()
     assert await desk.command("dog/threshold", b"0.5") == {"dog/threshold": b"0.5"}
     assert desk.applied == []
@@ -143,22 +143,22 @@ async def test_a_command_that_changes_nothing_is_answered_all_the_same() -> None
         ("pause", b"yes", "expected ON or OFF, not 'yes'"),
         ("pause", b"O" * (MAX_PAYLOAD + 1), "more than 64 bytes"),
         ("pause", b"\xff", "can't decode"),
-        ("profile", b"day", "there is no profile 'day': choose one of default, night"),
+        ("profile", b"day", "unknown profile 'day'; choose one of default, night"),
         ("dog/enabled", b"1", "expected ON or OFF"),
         ("dog/threshold", b"nan", "expected a number from 0 to 1, not 'nan'"),
         ("dog/threshold", b"-0.1", "expected a number"),
         ("dog/threshold", b"1e-1", "expected a number"),
         ("dog/threshold", "٣".encode(), "expected a number"),
-        ("dog/threshold", b"1.01", "must lie between 0 and 1"),
-        ("smoke_alarm/threshold", b"0.95", "could never fire from 0.95 on: smoothing lets its score reach 0.90"),
+        ("dog/threshold", b"1.01", "must be between 0 and 1"),
+        ("smoke_alarm/threshold", b"0.95", "cannot reach a threshold of 0.95: smoothing limits its score to 0.90"),
         ("cat/enabled", b"OFF", "unknown command"),
         ("pause/now", b"ON", "unknown command"),
     ],
 )
-async def test_what_is_no_command_changes_nothing_and_is_said_once(
+async def test_an_invalid_command_changes_nothing_and_is_logged_once(
     path: str, payload: bytes, why: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """However often it comes."""
+    """Repeating an invalid command logs it once."""
     desk = Desk()
     for _ in range(3):
         assert await desk.command(path, payload) == {}
@@ -169,8 +169,8 @@ async def test_what_is_no_command_changes_nothing_and_is_said_once(
     assert f"set/{path}'" in record.getMessage()
 
 
-async def test_a_retained_command_is_ignored_and_said(caplog: pytest.LogCaptureFixture) -> None:
-    """It was given at another time, and would fire again at each connection; clearing it is no command either."""
+async def test_a_retained_command_is_ignored_and_logged(caplog: pytest.LogCaptureFixture) -> None:
+    """A retained command would be repeated at each connection; clearing it is not a command either."""
     desk = Desk()
     for _ in range(3):
         assert await desk.command("pause", b"ON", retained=True) == {}
@@ -180,8 +180,8 @@ async def test_a_retained_command_is_ignored_and_said(caplog: pytest.LogCaptureF
     assert "it is retained; clear it" in record.getMessage()
 
 
-async def test_complaints_come_to_an_end(caplog: pytest.LogCaptureFixture) -> None:
-    """Ever new garbage does not fill the log."""
+async def test_complaints_are_limited(caplog: pytest.LogCaptureFixture) -> None:
+    """Invalid commands that all differ write a limited number of lines."""
     desk = Desk()
     for number in range(3 * MAX_COMPLAINTS):
         await desk.command(f"x{number}" * 1000, b"?" * 10_000)
@@ -191,7 +191,7 @@ async def test_complaints_come_to_an_end(caplog: pytest.LogCaptureFixture) -> No
 
 
 async def test_commands_that_come_too_fast_are_ignored(monkeypatch: pytest.MonkeyPatch) -> None:
-    """After a burst; garbage does not count, and after a while all is well again."""
+    """Commands beyond the burst are ignored until some time has passed; invalid ones do not count."""
     monkeypatch.setattr(control, "RATE", 1e-6)
     desk = Desk()
     for _ in range(2 * BURST):
@@ -210,24 +210,24 @@ PAYLOADS = st.sampled_from([b"ON", b"off", b"0.7", b"night", b"default", b"2"]) 
 
 @given(st.lists(st.tuples(PATHS | st.text(), PAYLOADS | st.text().map(str.encode), st.booleans()), max_size=30))
 async def test_whatever_comes_only_commands_change_anything(given: list[tuple[str, bytes, bool]]) -> None:
-    """Nothing raises; what is unanswered changed nothing, and what is told is always what is in force."""
+    """Any sequence of messages: nothing raises, unanswered ones change nothing, published settings are in force."""
     desk = Desk()
-    told = await desk.connect()
+    published = await desk.connect()
     for path, payload, retained in given:
         before = desk.settings.choices
         answer = await desk.command(path, payload, retained)
-        told |= answer
+        published |= answer
         if not answer:
             assert desk.settings.choices == before
         else:
             assert path in answer
             assert not retained
-    assert told == await desk.connect()
+    assert published == await desk.connect()
 
 
 @given(PAYLOADS | st.floats().map(lambda number: repr(number).encode()))
 async def test_a_threshold_is_a_plain_number_that_the_rule_can_reach(payload: bytes) -> None:
-    """Whatever else comes changes nothing."""
+    """Any payload that is not a reachable number changes nothing."""
     desk = Desk()
     answer = await desk.command("smoke_alarm/threshold", payload)
     if answer:
@@ -238,7 +238,7 @@ async def test_a_threshold_is_a_plain_number_that_the_rule_can_reach(payload: by
 
 
 async def test_at_a_real_broker_commands_are_obeyed_and_answered(config: MqttConfig, broker: Broker) -> None:
-    """The answer is retained, whoever comes later hears it; a retained command of the past is not obeyed."""
+    """Answers are retained for later subscribers; a retained command is ignored."""
     desk = Desk()
     async with aiomqtt.Client("127.0.0.1", broker.port) as client:
         await client.publish(f"{BASE}/set/pause", b"ON", qos=1, retain=True)
@@ -253,8 +253,8 @@ async def test_at_a_real_broker_commands_are_obeyed_and_answered(config: MqttCon
                 assert late.last("setting/pause") == b"OFF"
 
 
-async def test_settings_are_told_again_when_the_broker_has_forgotten_them(config: MqttConfig, broker: Broker) -> None:
-    """After a power cut; and commands are obeyed on the new connection."""
+async def test_settings_are_published_again_after_the_broker_lost_them(config: MqttConfig, broker: Broker) -> None:
+    """After a crash of the broker, settings are published and commands obeyed on the new connection."""
     desk = Desk()
     async with publishing(config, desk.remote):
         async with listening(broker.port) as ear:

@@ -1,4 +1,4 @@
-"""A display's feed, at a real broker and with what a broker may carry."""
+"""The feed of a remote display: at a real broker, and with arbitrary payloads."""
 
 import asyncio
 import logging
@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from monitor.config.schema import MqttConfig
 from monitor.errors import BrokerError
 from monitor.messages import BrokerState, Detection, Health, LabelScore, Message, Snapshot, SourceHealth, SourceState
-from monitor.mqtt.feed import MqttFeed, decode
+from monitor.mqtt.feed import MqttFeed, decode_message
 from tests.mqtt.examples import BASE, detection, eventually, health, publishing, snapshot
 from tests.parts.broker import Broker
 
@@ -26,7 +26,7 @@ LEAVES: dict[str, type[Message]] = {"event": Detection, "live": Snapshot, "healt
 
 @asynccontextmanager
 async def following(feed: MqttFeed) -> AsyncIterator[list[Message]]:
-    """The feed's messages so far, growing."""
+    """The list of the feed's messages, which grows."""
     got: list[Message] = []
 
     async def follow() -> None:
@@ -43,7 +43,7 @@ async def following(feed: MqttFeed) -> AsyncIterator[list[Message]]:
 
 @pytest.mark.parametrize("node", ["box", None])
 async def test_the_feed_yields_what_the_monitor_publishes(config: MqttConfig, node: str | None) -> None:
-    """Detections, snapshots and health come out equal, and the retained health at once."""
+    """Detections, snapshots and health arrive unchanged, the retained health at once."""
     async with publishing(config) as running:
         running.hub.publish(health())
         await eventually(lambda: running.connected)
@@ -57,7 +57,7 @@ async def test_the_feed_yields_what_the_monitor_publishes(config: MqttConfig, no
 
 
 async def test_without_a_name_the_first_monitor_online_is_followed(config: MqttConfig) -> None:
-    """One that is offline is passed over, and no second one is mixed in."""
+    """The feed ignores offline monitors, and never mixes in a second one."""
     async with aiomqtt.Client("127.0.0.1", config.port or 0) as other:
         await other.publish("sound-monitor/attic/availability", b"offline", retain=True)
         async with publishing(config) as running:
@@ -77,7 +77,7 @@ async def test_without_a_name_the_first_monitor_online_is_followed(config: MqttC
 
 
 async def test_a_monitor_that_goes_is_shown_as_gone_and_followed_when_it_is_back(config: MqttConfig) -> None:
-    """Every source is lost, the reason is said, and a new start is picked up."""
+    """Every source is lost, with the reason, until the monitor is back."""
     async with following(MqttFeed(config, "box")) as got:
         async with publishing(config) as running:
             running.hub.publish(health())
@@ -93,7 +93,7 @@ async def test_a_monitor_that_goes_is_shown_as_gone_and_followed_when_it_is_back
 
 
 async def test_the_feed_outlives_its_broker(config: MqttConfig, broker: Broker) -> None:
-    """The outage is said, and the feed goes on after it."""
+    """The feed reports an outage of the broker and continues after it."""
     async with publishing(config) as running, following(MqttFeed(config, "box")) as got:
         running.hub.publish(health())
         await eventually(lambda: health() in got)
@@ -104,14 +104,14 @@ async def test_the_feed_outlives_its_broker(config: MqttConfig, broker: Broker) 
 
 
 async def test_a_first_connection_that_fails_is_an_error(config: MqttConfig, broker: Broker) -> None:
-    """Whoever attaches by hand wants to know, not to wait."""
+    """A feed that cannot connect at first raises instead of waiting."""
     broker.kill9()
-    with pytest.raises(BrokerError, match="nothing listens at"):
+    with pytest.raises(BrokerError, match="refused"):
         await anext(MqttFeed(config, "box").messages())
 
 
 async def test_garbage_is_ignored_and_logged_once_a_topic(config: MqttConfig, caplog: pytest.LogCaptureFixture) -> None:
-    """Whoever else writes to our topics cannot end the display, nor fill the log."""
+    """Invalid payloads neither end the feed nor fill the log."""
     caplog.set_level(logging.WARNING, "monitor.mqtt.feed")
     async with publishing(config) as running, following(MqttFeed(config, "box")) as got:
         running.hub.publish(health())
@@ -139,30 +139,30 @@ anything: st.SearchStrategy[Message] = st.one_of(
 
 @given(anything)
 def test_any_message_survives_the_wire(message: Message) -> None:
-    """Nothing is rounded, cut or reordered."""
+    """Encoding and decoding changes no message."""
     leaf = next(leaf for leaf, kind in LEAVES.items() if isinstance(message, kind))
-    assert decode(leaf, msgspec.json.encode(message)) == message
+    assert decode_message(leaf, msgspec.json.encode(message)) == message
 
 
 @given(st.sampled_from(list(LEAVES)), st.binary() | st.recursive(st.none() | finite, st.lists).map(msgspec.json.encode))
 def test_decoding_anything_gives_a_message_of_its_kind_or_a_value_error(leaf: str, payload: bytes) -> None:
-    """No payload does anything else."""
+    """Any payload gives a message of its kind or raises `ValueError`."""
     try:
-        message = decode(leaf, payload)
+        message = decode_message(leaf, payload)
     except ValueError:
         return
     assert isinstance(message, LEAVES[leaf])
 
 
-def test_a_time_without_its_zone_is_malformed() -> None:
-    """It could not be compared with the others."""
+def test_a_time_without_its_zone_is_invalid() -> None:
+    """A time without a zone could not be compared with others."""
     payload = msgspec.json.encode(snapshot()).replace(b"Z", b"")
     with pytest.raises(ValueError, match="timezone"):
-        decode("live", payload)
+        decode_message("live", payload)
 
 
 def test_importing_the_mqtt_side_loads_no_inference_no_audio_and_no_terminal() -> None:
-    """A display on another machine needs none of them, nor does a service need a terminal."""
+    """Neither a remote display nor the publisher loads inference, audio or the terminal."""
     program = (
         "import sys, monitor.mqtt.publisher, monitor.mqtt.feed\n"
         "print(*{'onnxruntime', 'textual', 'sounddevice', 'av', 'soxr'} & set(sys.modules))"

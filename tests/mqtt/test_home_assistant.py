@@ -14,7 +14,7 @@ from tests.parts.broker import Broker
 
 
 def topics(ear: Ear) -> list[str]:
-    """The topics of all that was heard, in order."""
+    """The topics of all recorded messages, in order."""
     return [str(message.topic) for message in ear.heard]
 
 
@@ -34,7 +34,7 @@ CHANGES = [
 async def test_home_assistant_shows_exactly_what_is_configured(
     config: MqttConfig, broker: Broker, monkeypatch: pytest.MonkeyPatch, patience: float
 ) -> None:
-    """Whatever was configured before, and however late the broker hands out what was announced then."""
+    """Whatever was announced before, and however late the broker sends it, only the configured entities remain."""
     monkeypatch.setattr(home_assistant, "PATIENCE", patience)
     async with at_home(broker.port) as home:
         for described in CHANGES:
@@ -45,7 +45,7 @@ async def test_home_assistant_shows_exactly_what_is_configured(
 
 
 async def test_a_foreign_announcement_is_replaced(config: MqttConfig, broker: Broker) -> None:
-    """What cannot be read leaves no ghosts that we could know of."""
+    """An invalid announcement is replaced by the present one."""
     foreign = b'{"cmps": 7}'
     async with listening(broker.port) as ear:
         await ear.client.publish(ANNOUNCEMENT, foreign, qos=1, retain=True)
@@ -57,10 +57,10 @@ async def test_a_foreign_announcement_is_replaced(config: MqttConfig, broker: Br
         await eventually(lambda: home.entities == components(box("Dog")))
 
 
-async def test_home_assistant_is_told_everything_when_it_starts(
+async def test_everything_is_published_again_when_home_assistant_starts(
     config: MqttConfig, broker: Broker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The device first, then all that is retained; not when it stops, nor for a start long ago."""
+    """Its birth message repeats the device, then all that is retained; a retained or `offline` status does not."""
     monkeypatch.setattr(home_assistant, "SETTLE", (0.1, 0.2))
     monkeypatch.setattr(home_assistant, "PATIENCE", 0.0)
     async with listening(broker.port) as ear:

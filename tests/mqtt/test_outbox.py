@@ -1,4 +1,4 @@
-"""What waits for the broker, without one."""
+"""The outbox: what it sends and when, without a broker."""
 
 import msgspec
 import pytest
@@ -21,18 +21,18 @@ TOPICS = Topics("sound-monitor", "box")
 
 
 def outbox(level: bool = False) -> Outbox:
-    """Of the box with the hall, just connected; live messages once a second."""
+    """The outbox of a box with one source, just connected; live messages once a second."""
     box = Outbox(TOPICS, ["hall"], LABELS, live_interval=1.0, level=level)
     box.present(0.0)
     return box
 
 
 def topics(box: Outbox, now: float = 0.0) -> list[str]:
-    """Where the next batch goes."""
+    """The topics of the next batch."""
     return [outgoing.topic for outgoing in box.batch(now)]
 
 
-def told(box: Outbox, now: float = 0.0) -> dict[str, bytes]:
+def payloads(box: Outbox, now: float = 0.0) -> dict[str, bytes]:
     """The next batch, by topic."""
     return {outgoing.topic: outgoing.payload for outgoing in box.batch(now)}
 
@@ -42,7 +42,7 @@ ANY_STATE, ANY_ATTRIBUTES = TOPICS.state("hall", ANY_SOUND), TOPICS.attributes("
 
 
 def test_the_present_goes_before_events() -> None:
-    """A state must not wait behind a burst, nor come before what goes with it."""
+    """States do not wait behind a burst of events, and follow their attributes."""
     box = outbox()
     for number in range(2 * BATCH):
         box.put(detection(id=str(number)), 0.0)
@@ -51,8 +51,8 @@ def test_the_present_goes_before_events() -> None:
     assert topics(box) == []
 
 
-def test_an_event_that_could_not_be_told_at_once_is_not_told() -> None:
-    """Neither seconds later, nor to a broker that was away when it happened."""
+def test_a_late_event_is_dropped() -> None:
+    """An event is dropped after `FRESH` seconds, and by a new connection."""
     box = outbox()
     box.put(detection(), 100.0)
     box.put(detection(id="2"), 104.0)
@@ -65,8 +65,8 @@ def test_an_event_that_could_not_be_told_at_once_is_not_told() -> None:
     assert topics(box, 112.0) == []
 
 
-def test_the_log_says_what_is_told_late() -> None:
-    """Not what has just been recorded; but what is seconds old, was before the connection, or another run recorded."""
+def test_the_log_marks_late_detections() -> None:
+    """Late means seconds old, recorded before the connection, or recorded by another run."""
     box = outbox()
     box.present(100.0)
     assert not box.replayed(Recorded(1, detection(), 100.0), 105.0)
@@ -77,12 +77,12 @@ def test_the_log_says_what_is_told_late() -> None:
         logged = box.log(Recorded(1, detection(), at), 100.0)
         assert logged.topic == TOPICS.log
         assert not logged.retain
-        told = msgspec.json.decode(logged.payload, type=LoggedDetection)
-        assert (told.replayed, told.id, told.started_at) == (at is None, "1", detection().started_at)
+        decoded = msgspec.json.decode(logged.payload, type=LoggedDetection)
+        assert (decoded.replayed, decoded.id, decoded.started_at) == (at is None, "1", detection().started_at)
 
 
-def test_attributes_tell_the_last_detection() -> None:
-    """Under way, then over; with its own times."""
+def test_attributes_describe_the_last_detection() -> None:
+    """The attributes follow the start and the end of a detection, with its own times."""
     box = outbox()
     for phase in Phase:
         box.put(detection(phase), 0.0)
@@ -100,7 +100,7 @@ def test_attributes_tell_the_last_detection() -> None:
 
 
 def test_attributes_outlast_a_restart() -> None:
-    """The last detection of each sound, though it is over; not of sources and sounds that are no longer there."""
+    """Each configured sound of each configured source gets the attributes of its last detection."""
     box = outbox()
     gone = [detection(label="Cat"), msgspec.structs.replace(detection(), source="attic")]
     box.recall([detection(id="0"), *gone, detection(id="1"), detection(Phase.ENDED, id="1")])
@@ -110,8 +110,8 @@ def test_attributes_outlast_a_restart() -> None:
     assert not [topic for topic in present if "attic" in topic or "cat" in topic or "dog/attributes" in topic]
 
 
-def test_a_state_that_has_not_changed_is_not_said_again() -> None:
-    """A second health brings nothing new."""
+def test_an_unchanged_state_is_not_sent_again() -> None:
+    """An equal health message sends nothing."""
     box = outbox()
     box.put(detection(Phase.ENDED), 0.0)
     box.put(health(), 0.0)
@@ -121,20 +121,20 @@ def test_a_state_that_has_not_changed_is_not_said_again() -> None:
 
 
 def test_any_sound_is_on_as_long_as_one_of_them_is() -> None:
-    """Its attributes say which came or went last."""
+    """Any sound is on while one sound is; its attributes show the last change."""
     box = outbox()
     heard = [detection(), detection(id="2", label="Dog"), detection(Phase.ENDED)]
     for each, label in zip(heard, ("Smoke alarm", "Dog", "Smoke alarm"), strict=True):
         box.put(each, 0.0)
-        batch = told(box)
+        batch = payloads(box)
         assert batch.get(ANY_STATE, ON) == ON
         assert msgspec.json.decode(batch[ANY_ATTRIBUTES])["label"] == label
     box.put(detection(Phase.ENDED, id="2", label="Dog"), 0.0)
-    assert told(box)[ANY_STATE] == OFF
+    assert payloads(box)[ANY_STATE] == OFF
 
 
 def test_any_sound_means_the_configured_ones() -> None:
-    """Of a sound without a rule nobody asked to be told."""
+    """A sound without a rule does not turn any sound on."""
     box = outbox()
     box.put(detection(label="Cat"), 0.0)
     assert ANY_STATE not in topics(box)
@@ -142,10 +142,10 @@ def test_any_sound_means_the_configured_ones() -> None:
 
 @pytest.mark.parametrize("state", SourceState)
 def test_a_source_that_cannot_hear_has_a_problem(state: SourceState) -> None:
-    """Not one that was paused, has not begun yet, or has come to its end."""
+    """Only a deaf or lost source has a problem, not one that is opening, paused or ended."""
     box = outbox()
     box.put(health(SourceState.LOST), 0.0)
-    told(box)
+    box.batch(0.0)
     box.put(health(state), 0.0)
     present = {outgoing.topic: outgoing.payload for outgoing in box.present(0.0)}
     problem = present[TOPICS.state("hall", PROBLEM)]
@@ -154,15 +154,15 @@ def test_a_source_that_cannot_hear_has_a_problem(state: SourceState) -> None:
     assert attributes == ProblemAttributes(state=state, device="Virtual microphone", reason="")
 
 
-def test_a_level_is_told_only_if_asked_for() -> None:
-    """It is a message for ever."""
+def test_a_level_is_sent_only_if_configured() -> None:
+    """Without `mqtt.level` a snapshot sends only a live message."""
     box = outbox()
     box.put(snapshot(), 0.0)
     assert topics(box) == [TOPICS.live("hall")]
 
 
-def test_a_level_is_told_when_it_has_changed_but_not_often() -> None:
-    """The newest one counts; a tenth of a decibel does not."""
+def test_a_level_is_sent_when_it_changes_but_not_often() -> None:
+    """At most one level per interval is sent, the newest, rounded to decibels."""
     box, level = outbox(level=True), TOPICS.level("hall")
     for now, heard, expected in (
         (0.0, -40.0, b"-40"),
@@ -173,39 +173,39 @@ def test_a_level_is_told_when_it_has_changed_but_not_often() -> None:
         (11.5, -8.9, b"-9"),
     ):
         box.put(snapshot(heard), now)
-        assert told(box, now).get(level) == expected
+        assert payloads(box, now).get(level) == expected
 
 
-def test_all_that_is_retained_can_be_told_again() -> None:
-    """The same as at the beginning of a connection."""
+def test_everything_retained_can_be_sent_again() -> None:
+    """Sending again sends the same as a new connection."""
     box = outbox()
     box.put(detection(), 0.0)
     box.put(health(), 0.0)
     box.batch(0.0)
     box.again()
-    again = told(box)
+    again = payloads(box)
     assert again == {outgoing.topic: outgoing.payload for outgoing in box.present(0.0)}
     assert again[STATE] == ON
 
 
 def test_an_event_names_its_type_for_home_assistant() -> None:
-    """Beside all that a detection tells."""
+    """An event carries its type beside all fields of the detection."""
     box = outbox()
     box.put(detection(), 0.0)
-    event = told(box)[TOPICS.event("hall")]
+    event = payloads(box)[TOPICS.event("hall")]
     assert msgspec.json.decode(event, type=DetectionEvent).event_type == "Smoke alarm"
     assert msgspec.json.decode(event, type=Detection) == detection()
 
 
 def test_a_label_without_a_rule_is_an_event_but_no_state() -> None:
-    """States exist for configured labels only."""
+    """A label without a rule has an event, but no state topic."""
     box = outbox()
     box.put(detection(label="Cat"), 0.0)
     assert topics(box) == [TOPICS.event("hall")]
 
 
 def test_live_messages_keep_their_distance_for_each_source() -> None:
-    """One source's message does not hold another's up."""
+    """The live interval applies to each source alone."""
     box = outbox()
     assert box.rest(0.0) is None
     box.put(snapshot(), 10.0)

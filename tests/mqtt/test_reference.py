@@ -1,4 +1,4 @@
-"""The reference page says what the code does, and what it gives to copy works with it."""
+"""The reference page agrees with the code, and its examples work."""
 
 import re
 from itertools import chain
@@ -27,21 +27,21 @@ RULES = [block for block in BLOCKS if "detection" in block]
 
 
 def test_the_page_is_up_to_date() -> None:
-    """If not: python -m tests.mqtt.reference."""
+    """Regenerating the page (python -m tests.mqtt.reference) changes nothing."""
     assert render(PAGE.read_text()) == PAGE.read_text()
 
 
-def test_every_topic_is_told_as_the_page_says() -> None:
-    """With its payload, retained or not, and none besides."""
+def test_every_topic_is_published_as_the_page_says() -> None:
+    """Topics, payloads, retain flags and QoS are those of the page, and no others."""
     topics = Topics("sound-monitor", "box")
     outbox = Outbox(topics, ["hall"], LABELS, live_interval=1.0, level=True)
     for message in (health(), snapshot(), detection()):
         outbox.put(message, 0.0)
-    told = {TOPICS.availability}  # the publisher's own
-    wanted = {entry.topic: entry for entry in entries()}
+    published = {TOPICS.availability}  # by the publisher itself
+    expected = {entry.topic: entry for entry in entries()}
     for outgoing in (*outbox.batch(0.0), *outbox.present(0.0), outbox.log(Recorded(1, detection()), 0.0)):
         topic = re.sub("/(smoke_alarm|dog)/", "/<sound>/", outgoing.topic)
-        entry = wanted[topic.replace("/box/", "/<node>/").replace("/hall/", "/<source>/")]
+        entry = expected[topic.replace("/box/", "/<node>/").replace("/hall/", "/<source>/")]
         assert outgoing.retain == entry.retained
         assert outgoing.qos == (0 if "QoS 0" in entry.note else 1)
         if isinstance(entry.payload, str):
@@ -49,15 +49,15 @@ def test_every_topic_is_told_as_the_page_says() -> None:
                 outgoing.payload.decode() in re.findall("`(.*?)`", entry.payload) or entry.payload == "a number, dBFS"
             )
         else:
-            told_fields = msgspec.json.decode(outgoing.payload).keys()
-            assert told_fields == set(entry.payload.__struct_fields__)
-        told.add(entry.topic)
-    assert told == set(wanted)
+            fields = msgspec.json.decode(outgoing.payload).keys()
+            assert fields == set(entry.payload.__struct_fields__)
+        published.add(entry.topic)
+    assert published == set(expected)
 
 
 @pytest.mark.parametrize("automation", AUTOMATIONS, ids=lambda block: block["alias"])
-def test_an_automation_is_one_that_home_assistant_takes(automation: dict[str, Any]) -> None:
-    """Triggers, conditions and actions with the keys that make them, and no others at the top."""
+def test_an_automation_is_valid(automation: dict[str, Any]) -> None:
+    """An automation has the keys that Home Assistant knows, and no others."""
     assert set(automation) <= {"alias", "triggers", "conditions", "actions"}
     assert all("trigger" in trigger for trigger in automation["triggers"])
     assert all("condition" in condition for condition in automation.get("conditions", []))
@@ -74,8 +74,8 @@ def strings(value: object) -> list[str]:
 
 
 @pytest.mark.parametrize("automation", AUTOMATIONS, ids=lambda block: block["alias"])
-def test_an_automation_uses_what_there_is(automation: dict[str, Any]) -> None:
-    """Each of our entities and topics that it names is one of the example's, and it names at least one."""
+def test_an_automation_uses_existing_entities_and_topics(automation: dict[str, Any]) -> None:
+    """An automation names at least one entity or topic of the example, and none that does not exist."""
     made = components(EXAMPLE).values()
     domains = "|".join({str(entity["p"]) for entity in made})
     named = [entity for text in strings(automation) for entity in re.findall(rf"\b(?:{domains})\.\w+", text)]
@@ -93,8 +93,8 @@ def test_an_automation_uses_what_there_is(automation: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("block", RULES, ids=lambda block: block["detection"]["rules"][0]["label"])
-def test_a_rule_is_one_that_the_bundled_model_can_meet(block: dict[str, Any]) -> None:
-    """Its classes exist, a sound can satisfy it, and the example has it."""
+def test_a_rule_fits_the_bundled_model(block: dict[str, Any]) -> None:
+    """The classes of a rule exist, a sound can satisfy it, and the example has it."""
     config = parse_config(yaml.safe_dump(block))
     card = NativeModel(find_model(config.model.name)).card
     [rule] = resolve(config.detection.rules, card.labels, card.window / card.sample_rate, config.model.hop)

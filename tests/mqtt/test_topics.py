@@ -13,8 +13,8 @@ prefixes = st.lists(st.text("abc-_ é", min_size=1, max_size=5), min_size=1, max
 
 
 @given(prefixes, names, names, st.text().map(slug))
-def test_a_topic_parses_back_to_what_it_was_made_of(prefix: str, node: str, source: str, sound: str) -> None:
-    """Also where a source is called like one of our own levels."""
+def test_a_topic_parses_back_to_its_parts(prefix: str, node: str, source: str, sound: str) -> None:
+    """Parsing returns node, source, sound and leaf, whatever their names."""
     topics = Topics(prefix, node)
     assert parse_topic(prefix, topics.availability) == Address(node, "availability")
     assert parse_topic(prefix, topics.health) == Address(node, "health")
@@ -29,7 +29,7 @@ def test_a_topic_parses_back_to_what_it_was_made_of(prefix: str, node: str, sour
 
 @given(prefixes, names, names)
 def test_a_wildcard_matches_its_topics_and_no_others(prefix: str, node: str, source: str) -> None:
-    """A subscription to every node's availability is not one to every source's."""
+    """A wildcard for the nodes' availability does not match the sources' availability."""
     topics, every = Topics(prefix, node), Topics(prefix, ANY)
     assert Topic(topics.availability).matches(every.availability)
     assert not Topic(topics.source_availability(source)).matches(every.availability)
@@ -37,8 +37,8 @@ def test_a_wildcard_matches_its_topics_and_no_others(prefix: str, node: str, sou
     assert not Topic(topics.live(source)).matches(topics.event(ANY))
 
 
-def test_what_is_not_ours_does_not_parse() -> None:
-    """Other prefixes, other depths, other leaves."""
+def test_foreign_topics_do_not_parse() -> None:
+    """A topic with another prefix, depth or leaf has no meaning."""
     for topic in (
         "a",
         "a/",
@@ -55,13 +55,13 @@ def test_what_is_not_ours_does_not_parse() -> None:
 @given(st.text())
 @example("\ud800")
 def test_a_slug_is_never_empty_and_carries_only_safe_characters(label: str) -> None:
-    """Whatever the label, always the same."""
+    """The slug of any label is valid and always the same."""
     assert re.fullmatch(r"[a-z0-9]+(_[a-z0-9]+)*", slug(label))
     assert slug(label) == slug(label)
 
 
 def test_a_slug_is_readable() -> None:
-    """The name that a person would look for."""
+    """A slug is the label in lower case ASCII, with underscores."""
     assert slug("Smoke alarm") == "smoke_alarm"
     assert slug("Baby cry, infant cry") == "baby_cry_infant_cry"
     assert slug("  Türklingel (2) ") == "turklingel_2"
@@ -70,20 +70,20 @@ def test_a_slug_is_readable() -> None:
 @given(st.lists(st.text("aA _-é警", max_size=4), unique=True))
 @example(["Dog", "dog", "dog_" + slugs(["Dog", "dog"])["dog"][-8:]])
 def test_different_labels_get_different_slugs_in_any_order(labels: list[str]) -> None:
-    """Also those that differ only in what a slug cannot carry."""
+    """Labels that differ only in characters that a slug lacks get different slugs."""
     names = slugs(labels)
     assert len(set(names.values())) == len(labels)
     assert slugs(reversed(labels)) == names
     assert all(re.fullmatch(r"[a-z0-9]+(_[a-z0-9]+)*", name) for name in names.values())
 
 
-def test_no_label_takes_the_place_of_what_stands_beside_the_sounds() -> None:
-    """A sound that is called so has a topic of its own."""
+def test_no_label_gets_a_reserved_slug() -> None:
+    """Sounds called `any` and `problem` get topics of their own."""
     assert not {ANY_SOUND, PROBLEM} & set(slugs(["Any", "any!", "Problem"]).values())
 
 
-def test_labels_that_do_not_clash_keep_their_plain_slugs() -> None:
-    """Only those that would be the same are told apart."""
+def test_labels_that_do_not_collide_keep_their_plain_slugs() -> None:
+    """Only labels whose slugs collide get a digest."""
     names = slugs(["Dog", "dog!", "Cat"])
     assert names["Cat"] == "cat"
     assert "dog" not in names.values()

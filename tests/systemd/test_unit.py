@@ -1,4 +1,4 @@
-"""The unit file and its fragments, judged by systemd's own tools."""
+"""The unit file and its fragments, checked with systemd's own tools."""
 
 import configparser
 import os
@@ -28,19 +28,19 @@ def service() -> configparser.SectionProxy:
 
 
 @needs_systemd
-def test_systemd_has_nothing_to_say_about_the_unit(tmp_path: Path, service: configparser.SectionProxy) -> None:
-    """No misspelled key, no wrong value; `verify` exits 0 on those, so its stderr counts."""
+def test_systemd_verifies_the_unit_without_a_warning(tmp_path: Path, service: configparser.SectionProxy) -> None:
+    """The unit has no misspelled key or invalid value; `verify` exits with 0 on those, so its stderr counts."""
     program = service["ExecStart"].split()[0]
     unit = tmp_path / UNIT.name
-    unit.write_text(UNIT.read_text().replace(program, sys.executable))  # verify wants the program to be there
-    verdict = subprocess.run(["systemd-analyze", "verify", unit], capture_output=True, text=True, check=False)
-    assert (verdict.returncode, verdict.stderr) == (0, "")
+    unit.write_text(UNIT.read_text().replace(program, sys.executable))  # verify requires an existing program
+    done = subprocess.run(["systemd-analyze", "verify", unit], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 @needs_systemd
 @needs_root
-def test_fragments_make_the_user_and_the_configuration(tmp_path: Path) -> None:
-    """A user in the group audio; a configuration that only root may write and others may not read."""
+def test_fragments_create_the_user_and_the_configuration(tmp_path: Path) -> None:
+    """The user is in the group audio; only root can write the configuration, and others cannot read it."""
     fragments = [SYSTEMD / f"{kind}.d" / "sound-monitor.conf" for kind in ("sysusers", "tmpfiles")]
     default = tmp_path / "opt/sound-monitor/config.yaml"
     default.parent.mkdir(parents=True)
@@ -61,13 +61,13 @@ def test_fragments_make_the_user_and_the_configuration(tmp_path: Path) -> None:
     assert owner.st_gid == int(passwd["sound-monitor"].split(":")[2])
 
 
-def test_a_wrong_configuration_is_not_retried(service: configparser.SectionProxy) -> None:
-    """The exit code that the unit does not restart after is the one of configuration errors."""
+def test_an_invalid_configuration_is_not_retried(service: configparser.SectionProxy) -> None:
+    """The exit code of configuration errors is the one that the unit does not restart after."""
     assert service["RestartPreventExitStatus"] == str(ConfigError.exit_code)
 
 
-def test_the_program_understands_what_the_unit_starts(tmp_path: Path, service: configparser.SectionProxy) -> None:
-    """The unit's arguments, with a configuration that is missing, end as a configuration error."""
+def test_the_program_accepts_the_arguments_of_the_unit(tmp_path: Path, service: configparser.SectionProxy) -> None:
+    """With a missing configuration, the arguments of the unit end as a configuration error."""
     arguments = service["ExecStart"].split()[1:]
     arguments[arguments.index("-c") + 1] = str(tmp_path / "missing.yaml")
     ended = subprocess.run([sys.executable, "-m", "monitor", *arguments], capture_output=True, text=True, check=False)
