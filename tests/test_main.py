@@ -40,7 +40,9 @@ def test_each_action_of_models_has_help(program: Program, action: str) -> None:
 HEAVY = ("numpy", "onnxruntime", "textual", "torch", "sounddevice", "av", "soxr", "aiomqtt")
 
 
-@pytest.mark.parametrize("arguments", [[], *([command] for command in COMMANDS)])
+@pytest.mark.parametrize(
+    "arguments", [[], *([command] for command in COMMANDS), *(["models", action] for action in Options.ACTIONS)]
+)
 def test_help_loads_nothing_heavy(program: Program, arguments: list[str]) -> None:
     """`--help` imports the parser and the options of one command, and no library that does the work."""
     code = (

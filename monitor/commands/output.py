@@ -8,6 +8,7 @@ import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Generic, TypeVar
 
 from rich.console import Console
@@ -83,6 +84,14 @@ def csv_line(values: Iterable[object]) -> str:
 def print_error(error: object) -> None:
     """Print an error on stderr, as the program prints the one that ends it."""
     print(f"sound-monitor: {error}", file=sys.stderr)
+
+
+def short_path(path: Path) -> str:
+    """The path relative to the working directory or to the home directory if it is below one of them."""
+    here, home = Path.cwd(), Path.home()
+    if path.is_relative_to(here):
+        return str(path.relative_to(here))
+    return f"~/{path.relative_to(home)}" if path.is_relative_to(home) else str(path)
 
 
 @contextmanager

@@ -56,7 +56,7 @@ class Built:
 
 def plan_build(
     family_name: str,
-    name: str | None,
+    name: str | None = None,
     *,
     checkpoint: Checkpoint | None = None,
     output: str | None = None,

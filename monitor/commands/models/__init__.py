@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
-from monitor.commands.models import arguments
 from monitor.commands.options import CommandOptions, option
 from monitor.commands.parser import CommandTable
 
@@ -21,13 +20,13 @@ class Options(CommandOptions):
         "  sound-monitor models info convnext-tiny     what it is, and under which licence\n"
     )
     ACTIONS: ClassVar[CommandTable] = {
-        "list": (arguments.listing, "list the available models"),
-        "info": (arguments.info, "show everything about a model"),
-        "pull": (arguments.pull, "download a published model"),
-        "import": (arguments.import_, "make a model from a checkpoint on disk"),
-        "export": (arguments.export, "make another model from a pulled checkpoint"),
-        "quantize": (arguments.quantize, "make an 8-bit model from an available one"),
-        "verify": (arguments.verify, "test that a model answers as it should"),
+        "list": ("monitor.commands.models.listing", "list the available models"),
+        "info": ("monitor.commands.models.info", "show everything about a model"),
+        "pull": ("monitor.commands.models.pull", "download a published model"),
+        "import": ("monitor.commands.models.importing", "make a model from a checkpoint on disk"),
+        "export": ("monitor.commands.models.export", "make another model from a pulled checkpoint"),
+        "quantize": ("monitor.commands.models.quantize", "make an 8-bit model from an available one"),
+        "verify": ("monitor.commands.models.verify", "test that a model answers as it should"),
     }
 
     labels: str | None = option("--labels", metavar="NAME", help="print the classes of this model, one on each line")
@@ -35,6 +34,6 @@ class Options(CommandOptions):
 
 def main(options: Options) -> int:
     """List the models, or the classes of one. Raises `ModelError`."""
-    from monitor.commands.models import listing
+    from monitor.commands.models.listing import print_labels, print_models
 
-    return listing.main(options)
+    return print_labels(options.labels) if options.labels else print_models()

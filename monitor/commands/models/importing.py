@@ -1,21 +1,51 @@
-"""`models import`: a model of a checkpoint on disk."""
+"""`models import`: make a model of a checkpoint on disk."""
 
-from argparse import Namespace
+from dataclasses import dataclass
 
-from monitor.commands.models.report import build_and_print
+from monitor.commands.models.building import INT8, NamedBuildOptions, build_and_print
+from monitor.commands.options import option
 from monitor.files import expand_home
-from monitor.zoo.make import plan_build
+from monitor.zoo.catalogue import FAMILIES
 
 
-def main(arguments: Namespace) -> int:
-    """Make the model; raises `ModelError`, `UsageError`."""
-    plan = plan_build(
-        arguments.family,
-        arguments.name,
-        output=arguments.output,
-        seconds=arguments.window,
-        half=arguments.half,
-        recordings=arguments.int8,
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Options(NamedBuildOptions):
+    """Options of `models import`."""
+
+    DESCRIPTION = (
+        "Makes a model file of a checkpoint as its authors published it, or that you trained\n"
+        "with their code: a PyTorch file with the state dict, bare or under the key `model`,\n"
+        "or safetensors. Tests that the file answers as the network does, and installs it\n"
+        "among your models, or writes OUT.onnx. Requires the extra 'zoo'."
     )
-    build_and_print(plan, expand_home(arguments.file))
+    EPILOG = (
+        "examples:\n"
+        "  sound-monitor models import Cnn14_mAP=0.431.pth --family panns-cnn14\n"
+        "  sound-monitor models import mine.pth --family convnext-tiny --name mine --window 2\n"
+        "  sound-monitor models import mine.pth --family convnext-tiny --output mine.onnx\n\n" + INT8
+    )
+
+    file: str = option(metavar="FILE", help="the checkpoint")
+    family: str = option(
+        "--family",
+        metavar="NAME",
+        required=True,
+        choices=tuple(FAMILIES),
+        help=f"the network: {', '.join(FAMILIES)}",
+    )
+
+
+def main(options: Options) -> int:
+    """Make the model. Raises `ModelError`, `UsageError`."""
+    from monitor.zoo.make import plan_build
+
+    plan = plan_build(
+        options.family,
+        options.name,
+        output=options.output,
+        seconds=options.window,
+        half=options.half,
+        recordings=options.int8,
+    )
+    build_and_print(plan, expand_home(options.file))
     return 0

@@ -1,33 +1,41 @@
-"""`models info`: all that a model file says about itself."""
+"""`models info`: show everything that a model file says about itself."""
 
 import json
-from argparse import Namespace
 from collections.abc import Sequence
+from dataclasses import dataclass
 
-import yaml
-
-from monitor.classify.graph import Graph
-from monitor.classify.open import describe_model, find_model
-from monitor.commands.models.report import short
-from monitor.commands.output import print_facts
+from monitor.commands.options import CommandOptions, option
 
 SHOWN = {"format", "name", "family", "sample_rate", "window", "labels", "licence", "source", "description"}
-"""Metadata that the card already tells."""
+"""Metadata that the card already shows."""
 
 
-def main(arguments: Namespace) -> int:
-    """Print the card, a line each; raises `ModelError` where it is no model of ours."""
-    path = find_model(arguments.model)
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Options(CommandOptions):
+    """Options of `models info`."""
+
+    DESCRIPTION = "Shows everything that a model file says about itself."
+
+    model: str = option(metavar="NAME|PATH", help="see `sound-monitor models`")
+
+
+def main(options: Options) -> int:
+    """Print a row for each fact. Raises `ModelError`."""
+    from monitor.classify.graph import Graph
+    from monitor.classify.open import describe_model, find_model
+    from monitor.commands.output import print_facts, short_path
+
+    path = find_model(options.model)
     card, graph = describe_model(path), Graph(path)
     rows = [
         ("name", card.name),
         ("description", card.description),
         ("family", card.family),
         ("window", f"{card.window / card.sample_rate:g} s ({card.window} samples at {card.sample_rate} Hz)"),
-        ("classes", _classes(card.labels, arguments.model)),
+        ("classes", _classes(card.labels, options.model)),
         ("licence", card.licence),
         ("source", card.source),
-        ("file", short(path)),
+        ("file", short_path(path)),
         ("size", f"{card.size / 1e6:.1f} MB"),
         ("sha256", card.sha256),
         *(("input", _tensor(name, *form)) for name, form in graph.inputs.items()),
@@ -40,18 +48,20 @@ def main(arguments: Namespace) -> int:
 
 def _classes(labels: Sequence[str], model: str) -> str:
     if not labels:
-        return "what the configuration describes in words (model.prompts)"
+        return "none of its own: describe sounds in model.prompts"
     return f"{len(labels)} (see `sound-monitor models --labels {model}`)"
 
 
 def _tensor(name: str, kind: str, shape: tuple[int | str | None, ...]) -> str:
-    """Like waveform float32[batch, 15600]."""
+    """An input or output such as `waveform float32[batch, 15600]`."""
     plain = {"tensor(float)": "float32"}.get(kind, kind)
     return f"{name} {plain}[{', '.join('?' if side is None else str(side) for side in shape)}]"
 
 
 def _readable(text: str) -> str:
-    """JSON with a line for each of its entries, other text as it is."""
+    """JSON as YAML, a line for each entry; any other text unchanged."""
+    import yaml
+
     try:
         value = json.loads(text)
     except ValueError:

@@ -1,26 +1,30 @@
-"""`models list`: the models at hand."""
-
-from __future__ import annotations
+"""`models list`: list the available models."""
 
 import sys
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
 
-from monitor.classify.open import describe_model, find_model, model_files
-from monitor.commands.models.report import short
-from monitor.commands.output import print_table
-from monitor.config.paths import model_folders
+from monitor.commands.options import CommandOptions
 from monitor.errors import ModelError
 
-if TYPE_CHECKING:
-    from argparse import Namespace
 
-    from monitor.commands.models import Options
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Options(CommandOptions):
+    """`models list` has no options."""
+
+    DESCRIPTION = "Lists the models that came with the program and your own."
 
 
-def main(arguments: Options | Namespace) -> int:
-    """Print a table of models, or one model's classes; the exit code is 65 where a file is no model of ours."""
-    if arguments.labels:
-        return _labels(arguments.labels)
+def main(_: Options) -> int:
+    """List the models; the exit code is 65 if a file is not a valid model."""
+    return print_models()
+
+
+def print_models() -> int:
+    """Print a table of models, and what is wrong with invalid files; return the exit code."""
+    from monitor.classify.open import describe_model, model_files
+    from monitor.commands.output import print_error, print_table, short_path
+    from monitor.config.paths import model_folders
+
     rows: list[tuple[str, ...]] = []
     refused: list[ModelError] = []
     for path in model_files():
@@ -38,7 +42,7 @@ def main(arguments: Options | Namespace) -> int:
                 str(len(card.labels)) if card.labels else "prompts",
                 f"{card.size / 1e6:.1f} MB",
                 card.licence.partition(";")[0],
-                short(path),
+                short_path(path),
             )
         )
     if rows:
@@ -46,15 +50,18 @@ def main(arguments: Options | Namespace) -> int:
     else:
         print(f"no models found in {', '.join(map(str, model_folders()))}", file=sys.stderr)
     for refusal in refused:
-        print(f"sound-monitor: {refusal}", file=sys.stderr)
+        print_error(refusal)
     return ModelError.exit_code if refused or not rows else 0
 
 
-def _labels(name: str) -> int:
+def print_labels(name: str) -> int:
+    """Print a model's classes, one on each line; return the exit code. Raises `ModelError`."""
+    from monitor.classify.open import describe_model, find_model
+
     path = find_model(name)
     labels = describe_model(path).labels
     if not labels:
-        print(f"{path.stem} hears what the configuration describes in words: model.prompts", file=sys.stderr)
+        print(f"{path.stem} has no classes of its own: describe sounds in model.prompts", file=sys.stderr)
     for label in labels:
         print(label)
     return 0

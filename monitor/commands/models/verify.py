@@ -1,37 +1,54 @@
-"""`models verify`: does a model answer as what it was made of, and how fast here?"""
+"""`models verify`: test that a model answers as what it was made of, and time it on this machine."""
+
+from __future__ import annotations
 
 import statistics
-import time
-from argparse import Namespace
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import numpy as np
-from rich.text import Text
-
-from monitor.classify.model import Model
-from monitor.classify.onnx_file import read_metadata
-from monitor.classify.open import find_model
-from monitor.commands.models.report import drift_text
-from monitor.commands.opening import open_any
-from monitor.commands.output import print_table, working
-from monitor.config.schema import ModelConfig
+from monitor.commands.options import CommandOptions, option
 from monitor.errors import ModelError
-from monitor.messages import Samples
-from monitor.zoo.build.compare import alone, compare_models, largest_difference
-from monitor.zoo.build.recordings import scene_of, windows_of
-from monitor.zoo.catalogue import CHECKPOINTS, load_family
-from monitor.zoo.metadata import SUFFIX
+from monitor.files import expand_home
+
+if TYPE_CHECKING:
+    from monitor.classify.model import Model
+    from monitor.messages import Samples
 
 WINDOWS = 20
-"""Windows on which the network, which is slow, is compared."""
-TIMED = 10
+"""Windows to compare the network on, which is slow."""
 NAMED = 3
-"""Recordings that are named."""
-NEIGHBOURS = 4
+"""Recordings to name in the table."""
 SAME = 1e-4
 """Largest difference of a probability that rounding makes when a window has neighbours in its batch."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Options(CommandOptions):
+    """Options of `models verify`."""
+
+    DESCRIPTION = (
+        "Compares a model file with what it was made of: with the PyTorch network if its\n"
+        "checkpoint is available (pulled, or named; requires the extra 'zoo'), and an 8-bit\n"
+        "model with its float model. Tests that a window gets the same answer alone and among\n"
+        "others, and times it on this machine. The exit code is 65 if a test fails."
+    )
+    EPILOG = (
+        "examples:\n"
+        "  sound-monitor models verify convnext-tiny --audio kitchen.flac\n"
+        "  sound-monitor models verify mine.onnx --checkpoint mine.pth --audio *.wav\n"
+    )
+
+    model: str = option(metavar="NAME|PATH", help="see `sound-monitor models`")
+    checkpoint: str | None = option("--checkpoint", metavar="FILE", help="compare with the network of this checkpoint")
+    audio: tuple[str, ...] = option(
+        "--audio",
+        metavar="FILE",
+        nargs="+",
+        default=(),
+        help="recordings to compare on; default: a synthesised scene",
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,81 +56,78 @@ class Verdict:
     """One line of the table."""
 
     holds: bool | None
-    """None where it could not be tested, or only tells."""
+    """None for a fact, or for a test that could not be made."""
     test: str
     detail: str
 
 
-def main(arguments: Namespace) -> int:
-    """Print the table; the exit code is 65 where something does not hold."""
-    model = open_any(find_model(arguments.model), ModelConfig(provider="cpu"))
-    card = model.card
-    windows = windows_of(arguments.audio, card.sample_rate, card.window) if arguments.audio else scene_of(card)
-    named = ", ".join(Path(file).name for file in arguments.audio[:NAMED]) + ", …" * (len(arguments.audio) > NAMED)
+def main(options: Options) -> int:
+    """Print the table; the exit code is 65 if a test fails. Raises `ModelError`, `SourceError`."""
+    from rich.text import Text
+
+    from monitor.classify.open import find_model
+    from monitor.commands.opening import open_any
+    from monitor.commands.output import FAILED, OK, print_table
+    from monitor.config.schema import ModelConfig
+    from monitor.zoo.build.recordings import scene_of, windows_of
+
+    model = open_any(find_model(options.model), ModelConfig(provider="cpu"))
+    card, audio = model.card, options.audio
+    windows = windows_of(audio, card.sample_rate, card.window) if audio else scene_of(card)
+    named = ", ".join(Path(file).name for file in audio[:NAMED]) + ", …" * (len(audio) > NAMED)
     sound = f"{len(windows)} windows of {card.window / card.sample_rate:g} s: {named or 'a synthesised scene'}"
-    checkpoint = Path(arguments.checkpoint).expanduser() if arguments.checkpoint else None
-    findings = [Verdict(None, "sound", sound), *_findings(model, windows, checkpoint)]
-    marks: dict[bool | None, Text] = {True: Text("✓", "green"), False: Text("✗", "red"), None: Text()}
-    print_table(("", "test", "finding"), [(marks[one.holds], one.test, one.detail) for one in findings])
-    return ModelError.exit_code if any(one.holds is False for one in findings) else 0
+    checkpoint = expand_home(options.checkpoint) if options.checkpoint else None
+    verdicts = [Verdict(None, "sound", sound), *_verdicts(model, windows, checkpoint)]
+    marks = {True: OK, False: FAILED, None: Text()}
+    print_table(("", "test", "finding"), [(marks[one.holds], one.test, one.detail) for one in verdicts])
+    return ModelError.exit_code if any(one.holds is False for one in verdicts) else 0
 
 
-def _findings(model: Model, windows: list[Samples], checkpoint: Path | None) -> Iterator[Verdict]:
+def _verdicts(model: Model, windows: Sequence[Samples], checkpoint: Path | None) -> Iterator[Verdict]:
+    import numpy as np
+
+    from monitor.zoo.metadata import SUFFIX
+    from monitor.zoo.verify import batch_difference, run_times
+
+    rows = np.stack(windows[:WINDOWS])
     if model.card.name.endswith(SUFFIX):
-        yield _drift(model, windows)
+        yield _drift(model, model.card.name.removesuffix(SUFFIX), windows)
     else:
-        yield _parity(model, np.stack(windows[:WINDOWS]), checkpoint)
-    yield _neighbours(model, np.stack(windows[:NEIGHBOURS]))
-    yield _time(model, windows[0])
+        yield _parity(model, rows, checkpoint)
+    difference, size = batch_difference(model, rows)
+    yield Verdict(
+        difference <= SAME, "neighbours", f"a window's answer changes by {difference:.1e} in a batch of {size}"
+    )
+    times = [1000 * seconds for seconds in run_times(model, rows[0])]
+    detail = f"{statistics.median(times):.3g} ms a window on one thread, from {min(times):.3g} to {max(times):.3g}"
+    yield Verdict(None, "time", detail)
 
 
 def _parity(model: Model, windows: Samples, checkpoint: Path | None) -> Verdict:
-    """Against the PyTorch network."""
-    card = model.card
-    published = CHECKPOINTS.get(card.name)
+    """Compare with the PyTorch network."""
+    from monitor.commands.output import working
+    from monitor.zoo.catalogue import CHECKPOINTS
+    from monitor.zoo.verify import network_difference
+
+    published = CHECKPOINTS.get(model.card.name)
     path = checkpoint or (published.cached if published else None)
     if path is None or (checkpoint is None and not path.exists()):
-        return Verdict(None, "network", "not compared: its checkpoint is not at hand; name it by --checkpoint")
-    family = load_family(card.family)
-    from monitor.zoo.build.export import HALF_PARITY, PARITY, network_answers
-
-    with working(f"asking the network of {path.name} about {len(windows)} windows"):
-        wanted = network_answers(family.build(family.read(path), card.window), windows)
-        difference = largest_difference(alone(model.run, windows)[-len(wanted) :], wanted)
-    half = read_metadata(Path(card.path)).get("precision") == "half"
-    return Verdict(
-        difference <= (HALF_PARITY if half else PARITY),
-        "network",
-        f"differs from the PyTorch network of {path.name} by {difference:.1e} at most",
-    )
+        return Verdict(None, "network", "not compared: its checkpoint is not available; name it with --checkpoint")
+    with working(f"running the network of {path.name} on {len(windows)} windows"):
+        difference, allowed = network_difference(model, path, windows)
+    detail = f"differs from the PyTorch network of {path.name} by {difference:.1e} at most"
+    return Verdict(difference <= allowed, "network", detail)
 
 
-def _drift(model: Model, windows: list[Samples]) -> Verdict:
-    """Against the float twin."""
-    twin = model.card.name.removesuffix(SUFFIX)
-    beside = Path(model.card.path).with_name(f"{twin}.onnx")
+def _drift(model: Model, original: str, windows: Sequence[Samples]) -> Verdict:
+    """Compare with the float model that it was made of."""
+    from monitor.classify.open import find_model
+    from monitor.commands.models.building import drift_text
+    from monitor.zoo.build.compare import compare_models
+
+    beside = Path(model.card.path).with_name(f"{original}.onnx")
     try:
-        float_path = beside if beside.is_file() else find_model(twin)
+        float_path = beside if beside.is_file() else find_model(original)
     except ModelError:
-        return Verdict(None, "float twin", f"not compared: there is no model called {twin!r} at hand")
-    return Verdict(None, "float twin", drift_text(compare_models(float_path, Path(model.card.path), windows)))
-
-
-def _neighbours(model: Model, windows: Samples) -> Verdict:
-    """Each window alone and among others, a silent one among them."""
-    batch = np.concatenate((windows, np.zeros_like(windows[:1])))
-    together = [answer for answer in model.run(batch) if answer is not None]
-    difference = largest_difference(together, alone(model.run, batch))
-    return Verdict(
-        difference <= SAME, "neighbours", f"a window's answer changes by {difference:.1e} in a batch of {len(batch)}"
-    )
-
-
-def _time(model: Model, window: Samples) -> Verdict:
-    spent: list[float] = []
-    for _ in range(TIMED):
-        begun = time.perf_counter()
-        model.run(window[None])
-        spent.append(time.perf_counter() - begun)
-    least, median, most = (1000 * value for value in (min(spent), statistics.median(spent), max(spent)))
-    return Verdict(None, "time", f"{median:.3g} ms a window on one thread, from {least:.3g} to {most:.3g}")
+        return Verdict(None, "float model", f"not compared: no model {original!r} is available")
+    return Verdict(None, "float model", drift_text(compare_models(float_path, Path(model.card.path), windows)))

@@ -24,7 +24,7 @@ def test_without_a_checkpoint_the_network_is_not_compared(at_hand: Command) -> N
     """Which is said, and is no failure."""
     done = at_hand("verify", "small")
     assert done.code == 0
-    assert "   network     not compared: its checkpoint is not at hand; name it by --checkpoint" in done.out
+    assert "   network     not compared: its checkpoint is not available; name it with --checkpoint" in done.out
     assert "60 windows of 1 s: a synthesised scene" in done.out
 
 
@@ -32,11 +32,11 @@ def test_an_8_bit_model_is_compared_with_its_float_twin(at_hand: Command, models
     """Where that is at hand."""
     done = at_hand("verify", "small-int8", "--audio", "burst.wav")
     assert done.code == 0
-    assert "float twin  on 3 windows its scores differ from the float model's by 0.0" in done.out
+    assert "float model  on 3 windows its scores differ from the float model's by 0.0" in done.out
     (models / "small.onnx").unlink()
     done = at_hand("verify", "small-int8", "--audio", "burst.wav")
     assert done.code == 0
-    assert "float twin  not compared: there is no model called 'small' at hand" in done.out
+    assert "float model  not compared: no model 'small' is available" in done.out
 
 
 def test_quantize_writes_a_model_and_compares_it(at_hand: Command, models: Path, made: Path) -> None:

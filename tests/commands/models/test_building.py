@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from monitor.commands.models.report import drift_text
+from monitor.commands.models.building import drift_text
 from monitor.zoo.build.compare import compare_models
 from tests.parts.tiny_clap import WINDOW, write_tiny_clap
 from tests.parts.tiny_model import write_tiny_model
