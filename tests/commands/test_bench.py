@@ -8,9 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from monitor.commands.bench.figures import Loaded, Memory
-from monitor.commands.bench.profile import share_until_log
-from monitor.commands.bench.rounds import LEAST, measure
+from monitor.commands.bench.rounds import LEAST, Loaded, Memory, measure
+from monitor.commands.bench.subject import share_until_log
 from tests.parts.cli import BUNDLED, Program
 
 

@@ -12,8 +12,8 @@ from monitor.commands.options import ConfigOptions, configuration, count, option
 from monitor.errors import ModelError
 
 if TYPE_CHECKING:
-    from monitor.commands.bench.figures import Loaded
-    from monitor.commands.bench.worker import Worker
+    from monitor.commands.bench.process import ModelProcess
+    from monitor.commands.bench.rounds import Loaded
     from monitor.config.schema import Config
 
 
@@ -55,10 +55,9 @@ class Options(ConfigOptions):
 def main(options: Options) -> int:
     """Print the tables, or JSON; the exit code is 65 if a model could not be loaded."""
     from monitor.classify.open import find_model, model_files
-    from monitor.commands.bench.machine import Pulse, describe
-    from monitor.commands.bench.report import print_report
+    from monitor.commands.bench.process import ModelProcess
+    from monitor.commands.bench.report import Pulse, describe_machine, print_report
     from monitor.commands.bench.rounds import measure
-    from monitor.commands.bench.worker import Worker
     from monitor.commands.output import print_error, working
 
     config = _configured(options)
@@ -67,12 +66,12 @@ def main(options: Options) -> int:
     refused: list[ModelError] = []
     with contextlib.ExitStack() as stack:
         say = stack.enter_context(working("starting"))
-        workers: list[tuple[Loaded, Worker]] = []
+        processes: list[tuple[Loaded, ModelProcess]] = []
         for path in paths:
             say(f"{path.stem}: loading")
-            worker = stack.enter_context(Worker(msgspec.structs.replace(config.model, name=str(path))))
+            process = stack.enter_context(ModelProcess(msgspec.structs.replace(config.model, name=str(path))))
             try:
-                workers.append((worker.load(), worker))
+                processes.append((process.load(), process))
             except ModelError as error:
                 refused.append(error)
 
@@ -81,11 +80,11 @@ def main(options: Options) -> int:
             pulse.beat()
 
         hop, threads, batch = config.model.hop, config.model.threads, config.model.batch
-        figures = measure(workers, options.seconds, hop, threads, batch, between)
+        figures = measure(processes, options.seconds, hop, threads, batch, between)
     for refusal in refused:
         print_error(refusal)
     if figures:
-        print_report(describe(pulse, threads, hop, batch), figures, as_json=options.json)
+        print_report(describe_machine(pulse, threads, hop, batch), figures, as_json=options.json)
     return ModelError.exit_code if refused or not figures else 0
 
 

@@ -1,19 +1,101 @@
-"""The figures as tables for people, or as JSON."""
+"""The machine that was measured on, and the figures as tables or as JSON."""
 
+import hashlib
+import os
+import platform
+import re
+import time
 from collections.abc import Sequence
+from importlib import metadata
+from pathlib import Path
 
 import msgspec
+import numpy as np
 
-from monitor.commands.bench.figures import Figures
-from monitor.commands.bench.machine import Machine
-from monitor.commands.bench.rounds import BATCHES
+from monitor.commands.bench.rounds import BATCHES, Figures
 from monitor.commands.output import print_table
 
 UNKNOWN = "-"
+"""A figure that is missing."""
+WORK = bytes(1 << 22)
+"""Data to hash: a few milliseconds of one core, always the same work."""
+
+
+class Machine(msgspec.Struct, frozen=True, kw_only=True):
+    """The machine and the settings that the figures hold for."""
+
+    processor: str
+    cores: int
+    """Cores that this program may use."""
+    system: str
+    runtime: str
+    """ONNX Runtime's version."""
+    threads: int
+    """Threads of one inference."""
+    hop: float
+    """Seconds between two windows."""
+    batch: int
+    """Most windows in one inference, as configured."""
+    noise: float
+    """How much longer the same work took at the 95th percentile than in the median, as a share of the median."""
+    load: float
+    """Average number of runnable programs in the last minute, including this one."""
+
+
+class Pulse:
+    """Does the same small work repeatedly, to measure how steady the machine is."""
+
+    def __init__(self) -> None:
+        self._times: list[float] = []
+
+    def beat(self) -> None:
+        """Do the work once."""
+        begun = time.perf_counter()
+        hashlib.sha256(WORK).digest()
+        self._times.append(time.perf_counter() - begun)
+
+    @property
+    def noise(self) -> float:
+        """How much longer the work took at the 95th percentile than in the median, as a share of the median."""
+        median, high = np.quantile(self._times, (0.5, 0.95)).tolist()
+        return float(high / median - 1)
+
+
+def describe_machine(pulse: Pulse, threads: int, hop: float, batch: int) -> Machine:
+    """Describe this machine after the measurement."""
+    return Machine(
+        processor=_processor(),
+        cores=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
+        system=f"{platform.system()} {platform.machine()}, Python {platform.python_version()}",
+        runtime=_runtime(),
+        threads=threads,
+        hop=hop,
+        batch=batch,
+        noise=pulse.noise,
+        load=os.getloadavg()[0],
+    )
+
+
+def _processor() -> str:
+    try:
+        text = Path("/proc/cpuinfo").read_text()
+    except OSError:
+        text = ""
+    named = re.search(r"^(?:model name|Model)\s*: (.+)$", text, re.MULTILINE)
+    return named[1].strip() if named else platform.processor() or platform.machine()
+
+
+def _runtime() -> str:
+    for package in ("onnxruntime", "onnxruntime-gpu"):
+        try:
+            return metadata.version(package)
+        except metadata.PackageNotFoundError:
+            continue
+    return "unknown"
 
 
 def print_report(machine: Machine, figures: Sequence[Figures], *, as_json: bool) -> None:
-    """Print everything that was measured."""
+    """Print all figures."""
     if as_json:
         print(msgspec.json.format(msgspec.json.encode({"machine": machine, "models": figures})).decode())
         return
@@ -21,9 +103,9 @@ def print_report(machine: Machine, figures: Sequence[Figures], *, as_json: bool)
         ("model", "window", "load", "memory", "peak", "p50", "p95", "spread", "front end", "streams/core"),
         [_row(one) for one in figures],
     )
-    print("\nwindows a second, so many at once:")
+    print("\nwindows per second, by batch size:")
     print_table(("model", *map(str, BATCHES)), [_rates(one) for one in figures])
-    print(f"\n{_machine(machine)}")
+    print(f"\n{_machine_text(machine)}")
 
 
 def _row(one: Figures) -> tuple[str, ...]:
@@ -54,10 +136,10 @@ def _milliseconds(seconds: float) -> str:
     return f"{1000 * seconds:.3g} ms"
 
 
-def _machine(machine: Machine) -> str:
+def _machine_text(machine: Machine) -> str:
     return (
         f"{machine.processor}, {machine.cores} cores, ONNX Runtime {machine.runtime}, {machine.threads} thread"
-        f"{'s' * (machine.threads > 1)}. Streams: a window each {machine.hop:g} s, at most {machine.batch} at once, "
-        f"inference alone.\nThe same work took up to {machine.noise:.0%} longer at times (95th percentile over "
-        "median): smaller differences say nothing."
+        f"{'s' * (machine.threads > 1)}. Streams: a window every {machine.hop:g} s, at most {machine.batch} at once, "
+        f"inference only.\nIdentical work varied by {machine.noise:.0%} (95th percentile over median): smaller "
+        "differences are not significant."
     )

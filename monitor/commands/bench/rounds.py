@@ -1,35 +1,78 @@
-"""Who is measured when: the models take turns, so that whatever else the machine does meets all of them."""
+"""Measure models in turns, so that other load on the machine affects all of them."""
 
 import statistics
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
+import msgspec
 import numpy as np
-
-from monitor.commands.bench.figures import Figures, Loaded, Memory
 
 BATCHES = (1, 2, 4, 8, 16, 32, 64)
 LEAST = 3
-"""Times that one window is run, however long it takes."""
+"""Runs of a single window, however long they take."""
 SLICE = 0.1
-"""Seconds that a model may run before it is another's turn."""
+"""Seconds that a model runs before it is another's turn."""
 REPEATS = 3
-"""Times that each batch is run."""
+"""Runs of each batch."""
 SCALING = 0.5
-"""Share of the time that is for batches."""
+"""Share of the time for batches."""
+
+
+class Loaded(msgspec.Struct, frozen=True, kw_only=True):
+    """What is known of a model as soon as it can answer."""
+
+    name: str
+    path: str
+    provider: str
+    """ONNX Runtime's name of the provider that runs the model."""
+    size: int
+    """Bytes of the file."""
+    window: float
+    """Seconds."""
+    load: float
+    """Seconds from nothing to the first answer, the checks of the file included."""
+
+
+class Memory(msgspec.Struct, frozen=True):
+    """Bytes beyond the process without a model; None if the system does not report them."""
+
+    now: int | None
+    peak: int | None
+
+
+class Figures(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything that was measured of one model."""
+
+    model: Loaded
+    memory: Memory
+    """After single windows."""
+    p50: float
+    """Median seconds of a single window."""
+    p95: float
+    """Seconds of a single window at the 95th percentile."""
+    spread: float
+    """Width of the middle half of those times, as a share of the median."""
+    runs: int
+    """Number of single windows."""
+    windows_per_second: Mapping[int, float]
+    """By batch size, in the median; sizes that do not fit into the time are left out."""
+    streams_per_core: float
+    """Streams that one thread can process in real time at the hop, with the best batch that is configured."""
+    front_end: float | None
+    """Share of the log-mel front end in an answer, in [0, 1]; None if it cannot be separated."""
 
 
 class Runner(Protocol):
-    """What is measured."""
+    """A model to measure."""
 
     def run(self, batch: int) -> float:
-        """Seconds of one inference."""
+        """Run one inference; return its seconds."""
 
     def memory(self) -> Memory:
-        """What the model takes by now."""
+        """Return the memory that the model takes now."""
 
     def front_end(self) -> float | None:
-        """The share of the front end."""
+        """Return the share of the front end."""
 
 
 def measure(
@@ -40,9 +83,10 @@ def measure(
     most: int,
     between: Callable[[str], None],
 ) -> list[Figures]:
-    """Measure for about `seconds` each; `most`: the largest batch that counts for the streams.
+    """Measure each model for about `seconds`.
 
-    `between` hears of each turn before it begins.
+    `hop`: seconds between two windows; `threads`: of one inference; `most`: the largest batch that counts for the
+    streams. `between` is called with a description of each turn before it begins.
     """
     singles = _single_windows(runners, (1 - SCALING) * seconds, between)
     memories = [runner.memory() for _, runner in runners]
@@ -71,7 +115,7 @@ def measure(
 def _single_windows(
     runners: Sequence[tuple[Loaded, Runner]], seconds: float, between: Callable[[str], None]
 ) -> list[list[float]]:
-    """Seconds of each inference of one window, by model."""
+    """Seconds of each inference of one window, for each model."""
     spent: list[list[float]] = [[] for _ in runners]
     while waiting := [n for n, times in enumerate(spent) if sum(times) < seconds or len(times) < LEAST]:
         for number in waiting:
@@ -89,7 +133,7 @@ def _batches(
     seconds: float,
     between: Callable[[str], None],
 ) -> list[dict[int, float]]:
-    """Windows a second by batch size, by model: what fits into `seconds` each."""
+    """Windows per second by batch size, for each model: the sizes that fit into `seconds`."""
     rates = [{1: 1 / single} for single in p50]
     left = [seconds for _ in runners]
     for batch in BATCHES[1:]:
