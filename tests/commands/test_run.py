@@ -103,7 +103,7 @@ def test_a_source_that_is_none_is_refused(program: Program) -> None:
     """With the forms that there are."""
     done = program.run("run", "--source", "mick")
     assert (done.code, done.out) == (78, "")
-    assert done.err.startswith("sound-monitor: 'mick' is not a source; did you mean mic?")
+    assert done.err.startswith("sound-monitor: 'mick' is not a source; did you mean 'mic'?")
     assert "a source (SPEC) is one of\n  mic " in done.err
 
 
