@@ -118,8 +118,11 @@ async def test_a_stalled_device_is_opened_again_as_a_new_epoch() -> None:
         assert health.captured == pytest.approx(0.23)
 
 
-async def test_keeps_trying_to_open_a_missing_device(caplog: pytest.LogCaptureFixture) -> None:
+async def test_keeps_trying_to_open_a_missing_device(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A missing microphone causes one warning, and is used when it appears."""
+    monkeypatch.setattr(source_module, "RETRY_MIN", 0.05)
     attempts = 0
 
     def opener() -> Capture:
@@ -164,7 +167,7 @@ def test_only_unanswered_attempts_in_a_row_are_hopeless(answer: Callable[[Backof
 
 async def test_a_driver_that_never_answers_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     """Several unanswered attempts in a row end any source; an answer in between starts the count again."""
-    monkeypatch.setattr(source_module, "RETRY_MIN", 0.01)
+    monkeypatch.setattr(source_module, "RETRY_MIN", 0.0001)
     outcomes = [DriverHangsError("hangs")] * 4 + [SourceError("away")] + [DriverHangsError("hangs")] * 9
 
     def opener() -> Capture:
