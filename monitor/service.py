@@ -40,6 +40,8 @@ ECHO = 0.5
 and some parents pass the signal on as well."""
 HEALTH_INTERVAL = 2.0
 """Seconds between two health reports."""
+SUMMARY_AFTER = 10.0
+"""Seconds of a run after which the log gets its summary; that of a shorter run is a debug message."""
 HISTORY = 50
 """Earlier detections that a display starts with."""
 
@@ -152,7 +154,7 @@ class Service:
             health = self._health.report()
             self._hub.publish(health)
             self._hub.close()
-            log.info(_summary(health))
+            log.log(logging.INFO if health.uptime >= SUMMARY_AFTER else logging.DEBUG, _summary(health))
 
     async def _listen(self, source: Source) -> None:
         """A file that fails ends alone; a microphone or stream that fails ends the monitor, to be restarted."""

@@ -1,4 +1,4 @@
-"""The command line itself."""
+"""The command line: help, usage, completion, and how it ends."""
 
 import resource
 import shutil
@@ -113,7 +113,7 @@ def test_version(program: Program, flag: str) -> None:
         ),
     ],
 )
-def test_wrong_usage_is_said(program: Program, arguments: list[str], said: str) -> None:
+def test_wrong_usage_is_answered_with_the_nearest(program: Program, arguments: list[str], said: str) -> None:
     """Wrong usage is answered on stderr with the nearest word and the way to --help; the exit code is 2."""
     done = program.run(*arguments)
     assert (done.code, done.out) == (2, "")
@@ -134,7 +134,7 @@ def test_completion_is_a_script_of_the_shell(program: Program, shell: str, check
         subprocess.run([*checked, "script"], cwd=program.folder, check=True)
 
 
-def test_a_reader_that_has_left_is_no_failure_of_ours(program: Program) -> None:
+def test_a_closed_pipe_is_no_failure(program: Program) -> None:
     """A closed pipe on stdout gives exit code 141 and nothing on stderr."""
     process = program.start("models", "--labels", "lean-int8", stdout=subprocess.PIPE)
     assert process.stdout is not None
@@ -144,7 +144,7 @@ def test_a_reader_that_has_left_is_no_failure_of_ours(program: Program) -> None:
     assert (process.returncode, error) == (141, b"")
 
 
-def test_no_home_folder_is_needed_for_help(program: Program) -> None:
+def test_a_command_that_only_reads_needs_no_home(program: Program) -> None:
     """A command that only reads works without a home directory."""
     assert program.run("models", HOME="/nonexistent").code == 0
 

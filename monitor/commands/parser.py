@@ -47,12 +47,10 @@ class Parser(argparse.ArgumentParser):
         for parser in self.commands.values():
             parser.define_all()
 
-    def parse_known_args(  # type: ignore[override]  # argparse overloads it for other namespaces
-        self, args: Sequence[str] | None = None, namespace: argparse.Namespace | None = None
-    ) -> tuple[argparse.Namespace, list[str]]:
+    def parse_known_args(self, *args: Any, **details: Any) -> Any:
         """Parse, and exit with code 2 for an option or argument that is unknown to this command."""
         self.define()
-        chosen, unknown = super().parse_known_args(args, namespace)
+        chosen, unknown = super().parse_known_args(*args, **details)
         if unknown:
             self.error(self._refusal(unknown))
         return chosen, unknown

@@ -1,4 +1,4 @@
-"""A program with a model and a configuration of its own."""
+"""Fixtures of the tests of commands: a program with a small model and a configuration."""
 
 import pytest
 
@@ -15,9 +15,9 @@ detection: {rules: [{label: Loud, preset: impulsive}]}
 
 @pytest.fixture
 def program(program: Program) -> Program:
-    """In its folder: config.yaml for the tiny model, and burst.wav of 3 s with a loud sound from 0.5 to 1.1 s.
+    """A program whose folder has config.yaml for the tiny model, and burst.wav of 3 s, loud from 0.5 to 1.1 s.
 
-    burst.pcm is the same as raw samples, which are not heard in real time but as fast as it goes.
+    burst.pcm has the same samples without a header; a pcm source is read as fast as possible, not in real time.
     """
     write_tiny_model(program.models / "tiny.onnx")
     (program.folder / "config.yaml").write_text(CONFIG)

@@ -1,4 +1,4 @@
-"""`analyze`, as it is called from a shell."""
+"""`analyze`, called as from a shell."""
 
 import csv
 import io
@@ -20,7 +20,7 @@ from tests.parts.sounds import RATE, bursts, room, write_wav
 
 
 def test_a_table_for_people(program: Program) -> None:
-    """Times as minutes and seconds, one heading for all files."""
+    """A table has times in minutes and seconds, and one heading for all files."""
     done = program.run("analyze", "burst.wav", "burst.wav")
     assert (done.code, done.err) == (0, "")
     heading, first, second = done.out.splitlines()
@@ -32,8 +32,8 @@ def test_a_table_for_people(program: Program) -> None:
     assert (label, score, peak, file) == ("Loud", "1.00", "1.00", "burst.wav")
 
 
-def test_nothing_is_said_in_words_to_people_only(program: Program) -> None:
-    """A table says so; what programs read stays empty, but for CSV's heading."""
+def test_only_a_table_says_that_nothing_was_detected(program: Program) -> None:
+    """Only a table says that nothing was detected; other formats stay empty, except for the heading of CSV."""
     write_wav(program.folder / "quiet.wav", room(2))
     assert program.run("analyze", "quiet.wav").out == "nothing detected\n"
     assert program.run("analyze", "quiet.wav", "--format", "jsonl").out == ""
@@ -42,7 +42,7 @@ def test_nothing_is_said_in_words_to_people_only(program: Program) -> None:
 
 
 def test_lines_of_json(program: Program) -> None:
-    """One object a sound, the onset within 0.1 s."""
+    """JSON has one object for each sound, with the onset within 0.1 s."""
     done = program.run("analyze", "burst.wav", "--format", "jsonl")
     assert done.code == 0
     found = json.loads(done.out)
@@ -53,7 +53,7 @@ def test_lines_of_json(program: Program) -> None:
 
 
 def test_csv(program: Program) -> None:
-    """The same, for spreadsheets, with names quoted where they need it."""
+    """CSV has one row for each sound, and quotes names where needed."""
     (program.folder / "burst.wav").rename(program.folder / 'a, "b".wav')
     done = program.run("analyze", 'a, "b".wav', "--format", "csv")
     [row] = csv.DictReader(io.StringIO(done.out))
@@ -62,7 +62,7 @@ def test_csv(program: Program) -> None:
 
 
 def test_labels_for_audacity(program: Program) -> None:
-    """Start, end and label between tabs."""
+    """Audacity's format has start, end and label separated by tabs."""
     done = program.run("analyze", "burst.wav", "--format", "audacity")
     start, end, label = done.out.rstrip("\n").split("\t")
     assert float(start) == pytest.approx(0.5, abs=0.1)
@@ -71,7 +71,7 @@ def test_labels_for_audacity(program: Program) -> None:
 
 
 def test_one_bad_file_does_not_stop_the_others(program: Program) -> None:
-    """Each is named with what is wrong about it, the good ones are done, and the exit code is 69."""
+    """Each bad file is named with its problem, the good ones are analysed, and the exit code is 69."""
     (program.folder / "empty.wav").touch()
     (program.folder / "garbage.wav").write_bytes(b"garbage" * 1000)
     done = program.run("analyze", "none.wav", "burst.wav", "empty.wav", "garbage.wav", "burst.wav", "--format", "jsonl")
@@ -85,13 +85,13 @@ def test_one_bad_file_does_not_stop_the_others(program: Program) -> None:
 
 
 def test_nothing_is_claimed_about_files_that_could_not_be_read(program: Program) -> None:
-    """No table and no "nothing detected"."""
+    """Without any readable file there is no table and no "nothing detected"."""
     done = program.run("analyze", "none.wav")
     assert (done.code, done.out) == (69, "")
 
 
-def test_a_name_that_is_not_utf8_is_no_reason_to_fail(program: Program) -> None:
-    """Old disks have such; it is shown as well as it can be."""
+def test_a_file_name_that_is_not_utf8_works(program: Program) -> None:
+    """A file name that is not UTF-8 works, and is shown with replacement characters."""
     name = os.fsencode(program.folder) + b"/caf\xe9.wav"
     Path(os.fsdecode(name)).write_bytes((program.folder / "burst.wav").read_bytes())
     for form in ("table", "jsonl", "csv"):
@@ -101,7 +101,7 @@ def test_a_name_that_is_not_utf8_is_no_reason_to_fail(program: Program) -> None:
 
 
 def test_scores_are_saved(program: Program) -> None:
-    """Times increase by the hop to the end of the last window; a name for each column."""
+    """The file of scores has times that increase by the hop up to the last window, and a label for each column."""
     done = program.run("analyze", "burst.wav", "--scores", "deep/scores")
     assert done.code == 0
     with np.load(program.folder / "deep/scores/burst.npz") as saved:
@@ -118,31 +118,31 @@ def test_scores_are_saved(program: Program) -> None:
 
 
 def test_files_whose_scores_would_overwrite_each_other_are_refused(program: Program) -> None:
-    """Before anything is analysed."""
+    """Two files with the same stem are refused before anything is analysed."""
     done = program.run("analyze", "a/night.wav", "b/night.flac", "--scores", "scores")
     assert (done.code, done.out) == (2, "")
     assert "a/night.wav and b/night.flac would both be saved as night.npz; analyse them separately" in done.err
     assert not (program.folder / "scores").exists()
 
 
-def test_a_folder_for_scores_that_cannot_be_had_is_said_first(program: Program) -> None:
-    """Not after an hour of analysis."""
+def test_a_folder_for_scores_that_cannot_be_created_is_an_early_error(program: Program) -> None:
+    """A folder for scores that cannot be created is an error before the analysis."""
     done = program.run("analyze", "burst.wav", "--scores", "burst.wav")
     assert (done.code, done.out) == (74, "")
     assert done.err == "sound-monitor: cannot create folder burst.wav: File exists\n"
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
-def test_a_folder_for_scores_that_is_not_ours_is_said_first(program: Program) -> None:
-    """It is there, but only to read."""
+def test_a_read_only_folder_for_scores_is_an_early_error(program: Program) -> None:
+    """A read-only folder for scores is an error before the analysis."""
     (program.folder / "scores").mkdir(mode=0o500)
     done = program.run("analyze", "burst.wav", "--scores", "scores")
     assert (done.code, done.out) == (74, "")
     assert done.err == "sound-monitor: cannot write into folder scores: permission denied\n"
 
 
-def test_a_reader_that_has_enough_ends_it_quietly(program: Program) -> None:
-    """As in `| head -1`: exit code 141, and not a word."""
+def test_a_reader_that_closes_the_pipe_ends_it_quietly(program: Program) -> None:
+    """A reader that closes the pipe, as `head` does, gives exit code 141 and nothing on stderr."""
     process = program.start("analyze", *["burst.wav"] * 500, "--format", "jsonl")
     assert process.stdout is not None
     assert json.loads(process.stdout.readline())["label"] == "Loud"
@@ -152,8 +152,8 @@ def test_a_reader_that_has_enough_ends_it_quietly(program: Program) -> None:
     assert (done.code, done.err) == (141, "")
 
 
-def test_a_full_disk_is_said(program: Program) -> None:
-    """Where the output is redirected to."""
+def test_a_full_disk_is_reported(program: Program) -> None:
+    """Output to a full disk gives exit code 74 and a message."""
     with Path("/dev/full").open("wb") as full:
         done = ended(program.start("analyze", "burst.wav", stdout=full))
     assert done.code == 74
@@ -161,7 +161,7 @@ def test_a_full_disk_is_said(program: Program) -> None:
 
 
 def test_a_program_without_stdout_works(program: Program) -> None:
-    """A caller may have closed it; no other file must get its number."""
+    """With closed standard streams the scores are written whole: no file gets the number of a stream."""
     command = f'"{sys.executable}" -m monitor analyze burst.wav --scores scores >&- 2>&- <&-'
     assert subprocess.run(["sh", "-c", command], cwd=program.folder, env=program.environment).returncode == 0
     with np.load(program.folder / "scores/burst.npz") as saved:
@@ -169,7 +169,7 @@ def test_a_program_without_stdout_works(program: Program) -> None:
 
 
 def on_a_terminal(program: Program, *arguments: str, interrupt_at: str | None = None) -> tuple[int, str]:
-    """Run a command on a terminal; Ctrl-C once this text is on it. Returns the exit code and all that was shown."""
+    """Run a command on a terminal, with Ctrl-C once `interrupt_at` is shown; returns the exit code and the output."""
     ours, theirs = pty.openpty()
     process = program.start(*arguments, stdin=theirs, stdout=theirs, stderr=theirs, TERM="xterm")
     os.close(theirs)
@@ -180,7 +180,7 @@ def on_a_terminal(program: Program, *arguments: str, interrupt_at: str | None = 
             if interrupt_at is not None and interrupt_at.encode() in shown:
                 process.send_signal(signal.SIGINT)
                 interrupt_at = None
-    except OSError:  # how a terminal tells that nobody writes to it any more
+    except OSError:  # a terminal without a writer ends with this error
         pass
     finally:
         os.close(ours)
@@ -188,7 +188,7 @@ def on_a_terminal(program: Program, *arguments: str, interrupt_at: str | None = 
 
 
 def left_on_screen(shown: str) -> str:
-    """What a terminal shows at the end: a line that was cleared is gone, styles are not seen."""
+    """The text that a terminal shows at the end, without lines that were cleared and without styles."""
     lines = [""]
     for part in re.split(r"(\r\n|\r|\x1b\[[0-9?]*[A-Za-z])", shown):
         if part == "\r\n":
@@ -203,7 +203,7 @@ def left_on_screen(shown: str) -> str:
 
 
 def test_results_do_not_run_into_the_progress_bar(program: Program) -> None:
-    """At the end the terminal shows results and errors, and nothing of the bar."""
+    """At the end the terminal shows results and errors, and nothing of the progress bar."""
     code, shown = on_a_terminal(program, "analyze", "burst.wav", "none.wav", "burst.wav")
     assert code == 69
     assert "1/3 burst.wav" in shown
@@ -216,8 +216,8 @@ def test_results_do_not_run_into_the_progress_bar(program: Program) -> None:
     assert shown.rindex("\x1b[?25h") > shown.rindex("\x1b[?25l")  # the cursor is back
 
 
-def test_ctrl_c_breaks_off_at_once_and_leaves_a_clean_line(program: Program) -> None:
-    """Even in the midst of an inference of minutes: exit code 130, no traceback, no bar, the cursor back."""
+def test_ctrl_c_ends_it_at_once_and_leaves_a_clean_line(program: Program) -> None:
+    """Ctrl-C during a long inference gives exit code 130 without a traceback, and restores the terminal."""
     write_slow_model(program.models / "slow.onnx")
     write_wav(program.folder / "loud.wav", np.ones(2 * RATE, np.float32))
     command = ("analyze", "loud.wav", "--model", "slow")
@@ -227,8 +227,8 @@ def test_ctrl_c_breaks_off_at_once_and_leaves_a_clean_line(program: Program) -> 
     assert shown.rindex("\x1b[?25h") > shown.rindex("\x1b[?25l")
 
 
-def test_a_model_and_rules_that_do_not_fit_are_said(program: Program) -> None:
-    """A class that the model does not know: exit code 78, with the nearest that it knows."""
+def test_a_rule_for_an_unknown_class_is_refused(program: Program) -> None:
+    """A class that the model lacks gives exit code 78 and the nearest class."""
     (program.folder / "config.yaml").write_text("model: {name: tiny}\ndetection: {rules: [{label: Lout}]}")
     done = program.run("analyze", "burst.wav")
     assert (done.code, done.out) == (78, "")
@@ -236,7 +236,7 @@ def test_a_model_and_rules_that_do_not_fit_are_said(program: Program) -> None:
 
 
 def test_many_sounds_in_a_long_file(program: Program) -> None:
-    """Over all its batches each sound is found once, in order."""
+    """Each sound in a long file is found once, in order, across all batches."""
     onsets = [10.0 * k + 0.06 * (k % 3) for k in range(1, 12)]
     write_wav(program.folder / "long.wav", bursts(125, *onsets))
     done = program.run("analyze", "long.wav", "--format", "jsonl")

@@ -1,4 +1,4 @@
-"""`check`: each part, and what to do about it."""
+"""`check`: a finding for each part, and what to do about a failure."""
 
 from pathlib import Path
 
@@ -19,19 +19,19 @@ mqtt: {{{mqtt}}}
 
 
 def checked(program: Program, *, model: str = "tiny", label: str = "Loud", mqtt: str = "") -> Ended:
-    """Check a configuration in which only this is different."""
+    """Check a configuration that differs from a good one only in these values."""
     (program.folder / "config.yaml").write_text(GOOD.format(model=model, label=label, mqtt=mqtt))
     return program.run("check")
 
 
 def findings(done: Ended) -> dict[str, str]:
-    """The rows that tell of a failure, by their part."""
+    """The rows of failures, by their part."""
     rows = [line for line in done.out.splitlines() if line.startswith("✗")]
     return {line[3:].split("  ")[0]: line[3:].partition("  ")[2].strip() for line in rows}
 
 
 def test_all_is_well(program: Program, tmp_path: Path) -> None:
-    """Each part is told with what was found, and the exit code is 0."""
+    """Each part has a row with what was found, and the exit code is 0."""
     (tmp_path / "broker").mkdir()
     with Broker(tmp_path / "broker") as broker:
         done = checked(program, mqtt=f"host: 127.0.0.1, port: {broker.port}")
@@ -46,8 +46,8 @@ def test_all_is_well(program: Program, tmp_path: Path) -> None:
     assert str(program.state / "events.db") in rows[4][1]
 
 
-def test_a_digitally_silent_source_is_said(program: Program) -> None:
-    """It works, but hears nothing."""
+def test_a_digitally_silent_source_gets_a_note(program: Program) -> None:
+    """A source of digital silence passes, with a note."""
     write_wav(program.folder / "burst.wav", 0 * room(3))
     done = checked(program)
     assert done.code == 0
@@ -55,7 +55,7 @@ def test_a_digitally_silent_source_is_said(program: Program) -> None:
 
 
 def test_a_bad_model(program: Program) -> None:
-    """Its exit code is the first failure's, and the other parts are checked all the same."""
+    """The exit code is that of the first failure, and the other parts are checked too."""
     write_tiny_model(program.models / "mute.onnx", labels=("a", "b"), sample_rate="many")
     done = checked(program, model="mute")
     assert done.code == 65
@@ -65,26 +65,26 @@ def test_a_bad_model(program: Program) -> None:
 
 
 def test_a_missing_model(program: Program) -> None:
-    """The nearest there is is named."""
+    """An unknown model is answered with the nearest name."""
     assert findings(checked(program, model="tinny"))["model"].endswith("unknown model 'tinny'; did you mean 'tiny'?")
 
 
 def test_rules_that_do_not_fit(program: Program) -> None:
-    """The nearest class is named."""
+    """A class that the model lacks is answered with the nearest class."""
     done = checked(program, label="Lout")
     assert done.code == 78
     assert findings(done)["rules"].endswith("the model has no class 'Lout'; did you mean 'Loud'?")
 
 
 def test_profiles_that_do_not_fit(program: Program) -> None:
-    """They are checked with the rules that they change."""
+    """A profile for an unknown label fails with the rules."""
     done = checked(program, mqtt="}\nprofiles: [{name: night, sounds: [{label: Lout}]}]\naudio: {")
     assert done.code == 78
     assert findings(done)["rules"] == "profiles: night: no rule for 'Lout'; did you mean 'Loud'?"
 
 
 def test_a_missing_file(program: Program) -> None:
-    """The source is named as it is configured."""
+    """A source is named as it is configured."""
     (program.folder / "burst.wav").unlink()
     done = checked(program)
     assert done.code == 69
@@ -92,7 +92,7 @@ def test_a_missing_file(program: Program) -> None:
 
 
 def test_sources_of_the_command_line(program: Program) -> None:
-    """They are checked instead of the configured ones, each by itself."""
+    """Sources on the command line are checked instead of the configured ones, each by itself."""
     checked(program)
     done = program.run("check", "--source", "burst.wav", "--source", "none.wav")
     assert done.code == 69
@@ -105,7 +105,7 @@ def test_sources_of_the_command_line(program: Program) -> None:
     [(b"no database" * 99, "file is not a database: the next run moves it aside and starts a new one"), (None, "open")],
 )
 def test_an_event_log_that_cannot_be_written(program: Program, content: bytes | None, said: str) -> None:
-    """A damaged file, or a folder in its place."""
+    """A damaged event log, or a folder in its place, is a failure."""
     path = program.state / "events.db"
     path.parent.mkdir(parents=True)
     path.mkdir() if content is None else path.write_bytes(content)
@@ -116,7 +116,7 @@ def test_an_event_log_that_cannot_be_written(program: Program, content: bytes | 
 
 
 def test_a_broker_that_is_not_there(program: Program, tmp_path: Path) -> None:
-    """The address is named."""
+    """A broker that does not answer is named with its address."""
     (tmp_path / "broker").mkdir()
     port = Broker(tmp_path / "broker").port
     done = checked(program, mqtt=f"host: 127.0.0.1, port: {port}")
@@ -124,8 +124,8 @@ def test_a_broker_that_is_not_there(program: Program, tmp_path: Path) -> None:
     assert f"127.0.0.1:{port}" in findings(done)["MQTT"]
 
 
-def test_a_broker_that_refuses_us(program: Program, tmp_path: Path) -> None:
-    """A wrong password is told from other failures, and is not shown."""
+def test_a_broker_that_refuses_the_password(program: Program, tmp_path: Path) -> None:
+    """A wrong password has a message of its own, without the password."""
     (tmp_path / "broker").mkdir()
     with Broker(tmp_path / "broker", passwords={"me": "right"}) as broker:
         done = checked(program, mqtt=f"host: 127.0.0.1, port: {broker.port}, username: me, password: wrong-one")

@@ -1,4 +1,4 @@
-"""`discovery clear`, and the announcement of the whole program before it."""
+"""`discovery clear`, and the announcement to Home Assistant before it."""
 
 import asyncio
 import signal
@@ -22,14 +22,14 @@ mqtt: {{host: 127.0.0.1, port: {port}, discovery: {discovery}}}
 
 
 def configure(program: Program, broker: Broker, discovery: bool = True) -> None:
-    """A monitor that knows one sound, in one room."""
+    """Configure a monitor with one sound and one room."""
     text = CONFIG.format(port=broker.port, discovery=str(discovery).lower())
     (program.folder / "config.yaml").write_text(text)
 
 
 @pytest.fixture
 def broker(tmp_path: Path) -> Broker:
-    """Not started yet; in a folder of its own."""
+    """A broker in a folder of its own, not started yet."""
     (tmp_path / "broker").mkdir()
     return Broker(tmp_path / "broker")
 
@@ -37,7 +37,7 @@ def broker(tmp_path: Path) -> Broker:
 async def test_a_monitor_shows_up_in_home_assistant_and_goes_when_it_is_cleared(
     program: Program, broker: Broker
 ) -> None:
-    """With all entities of its room, its sound and its controls; clear says what it took back."""
+    """A monitor announces the entities of its room, its sound and its controls; `clear` removes and counts them."""
     configure(program, broker)
     with broker:
         async with at_home(broker.port) as home:
@@ -60,8 +60,8 @@ async def test_a_monitor_shows_up_in_home_assistant_and_goes_when_it_is_cleared(
         assert again.out == "other: removed no device from Home Assistant, and 0 retained topics\n"
 
 
-async def test_a_monitor_that_shall_not_announce_itself_does_not(program: Program, broker: Broker) -> None:
-    """Everything else is published."""
+async def test_without_discovery_nothing_is_announced(program: Program, broker: Broker) -> None:
+    """With `discovery: false` everything but the announcement is published."""
     configure(program, broker, discovery=False)
     with broker:
         async with listening(broker.port) as ear:
@@ -74,8 +74,8 @@ async def test_a_monitor_that_shall_not_announce_itself_does_not(program: Progra
             assert not any(each.topic.matches("homeassistant/#") for each in ear.heard)
 
 
-def test_a_name_that_means_several_monitors_is_refused(program: Program, broker: Broker) -> None:
-    """It would clear them all."""
+def test_a_wildcard_as_the_node_is_refused(program: Program, broker: Broker) -> None:
+    """A wildcard as the node is refused: it would clear every monitor."""
     configure(program, broker)
     done = program.run("discovery", "clear", "--node", "+")
     assert (done.code, done.out) == (2, "")
@@ -83,14 +83,14 @@ def test_a_name_that_means_several_monitors_is_refused(program: Program, broker:
 
 
 def test_a_broker_is_needed(program: Program) -> None:
-    """One that is configured, and one that is there."""
+    """Without a configured broker there is an error that names mqtt.host."""
     done = program.run("discovery", "clear")
     assert (done.code, done.out) == (78, "")
     assert "set mqtt.host" in done.err
 
 
-def test_a_broker_that_is_away_is_said(program: Program, broker: Broker) -> None:
-    """As everywhere."""
+def test_a_broker_that_is_away_is_reported(program: Program, broker: Broker) -> None:
+    """A broker that does not answer is an error."""
     configure(program, broker)
     done = program.run("discovery", "clear")
     assert (done.code, done.out) == (69, "")

@@ -1,4 +1,4 @@
-"""`events`, as it is called from a shell."""
+"""`events`, called as from a shell."""
 
 import asyncio
 import csv
@@ -25,7 +25,7 @@ NOW = datetime.now(UTC).replace(microsecond=250_000)
 
 
 def sound(number: int, label: str, source: str, ago: timedelta, lasted: timedelta | None) -> list[Detection]:
-    """What is recorded of a sound: its start, and unless it is still on its end."""
+    """The events of a sound: its start, and its end unless it is still on."""
     start = Detection(
         id=f"id-{number}",
         node="test",
@@ -51,7 +51,7 @@ SOUNDS = [
 
 
 def record(path: Path, events: Sequence[Detection]) -> None:
-    """Have them recorded by the monitor's own log."""
+    """Record events with the monitor's own log."""
 
     async def record_all() -> None:
         log = EventLog(path, keep_days=365, max_mb=100)
@@ -64,13 +64,13 @@ def record(path: Path, events: Sequence[Detection]) -> None:
 
 @pytest.fixture
 def program(program: Program) -> Program:
-    """A home with three sounds in its log."""
+    """A program with three sounds in its event log."""
     record(program.state / "events.db", SOUNDS)
     return program
 
 
 def test_a_table_for_people(program: Program) -> None:
-    """A row a sound, in local time, with how long it lasted."""
+    """A table has a row for each sound, with local time and duration."""
     done = program.run("events", TZ="UTC-2")
     assert (done.code, done.err) == (0, "")
     heading, dog, alarm, on = done.out.splitlines()
@@ -82,13 +82,13 @@ def test_a_table_for_people(program: Program) -> None:
 
 
 def test_lines_of_json_are_what_was_recorded(program: Program) -> None:
-    """A line for each half, as the monitor told it."""
+    """JSON has a line for each start and each end, as they were recorded."""
     done = program.run("events", "--format", "jsonl")
     assert [msgspec.json.decode(line, type=Detection) for line in done.out.splitlines()] == SOUNDS
 
 
 def test_csv(program: Program) -> None:
-    """A row a sound, with every field."""
+    """CSV has a row for each sound, with every field."""
     done = program.run("events", "--format", "csv")
     rows = list(csv.DictReader(io.StringIO(done.out)))
     assert [row["id"] for row in rows] == ["id-1", "id-2", "id-3"]
@@ -109,13 +109,13 @@ def test_csv(program: Program) -> None:
     ],
 )
 def test_sounds_are_chosen(program: Program, arguments: list[str], found: list[int]) -> None:
-    """By time, label, source and number."""
+    """Sounds are selected by time, label, source and number."""
     done = program.run("events", "--format", "csv", *arguments)
     assert [row["id"] for row in csv.DictReader(io.StringIO(done.out))] == [f"id-{number}" for number in found]
 
 
-def test_without_a_choice_it_is_the_newest(program: Program) -> None:
-    """Fifty; since a time it is all."""
+def test_without_options_the_newest_are_shown(program: Program) -> None:
+    """Without options the newest 50 are shown; with --since all."""
     many = [event for n in range(100, 160) for event in sound(n, "Cat", "hall", timedelta(0), timedelta(0))]
     record(program.state / "events.db", many)
     done = program.run("events", "--format", "csv")
@@ -123,8 +123,8 @@ def test_without_a_choice_it_is_the_newest(program: Program) -> None:
     assert len(program.run("events", "--format", "csv", "--since", "1d").out.splitlines()) == 63
 
 
-def test_nothing_found_is_said_in_words_to_people_only(program: Program) -> None:
-    """What programs read stays empty, but for CSV's heading."""
+def test_only_a_table_says_that_there_are_no_events(program: Program) -> None:
+    """Only a table says that there are no events; other formats stay empty, except for the heading of CSV."""
     for form, out in (("table", "no events\n"), ("jsonl", ""), ("csv", "id,node,source,model,label,started_at")):
         done = program.run("events", "--label", "Cat", "--format", form)
         assert (done.code, done.out[:37]) == (0, out)
@@ -139,23 +139,23 @@ def test_nothing_found_is_said_in_words_to_people_only(program: Program) -> None
         (["--limit", "10000000000"], "argument --limit: '10000000000' is not a whole number from 1 to 999999999"),
     ],
 )
-def test_wrong_usage_is_said(program: Program, arguments: list[str], said: str) -> None:
-    """With exit code 2."""
+def test_wrong_usage_is_reported(program: Program, arguments: list[str], said: str) -> None:
+    """Wrong usage gives exit code 2 and a message."""
     done = program.run("events", *arguments)
     assert (done.code, done.out) == (2, "")
     assert said in done.err
 
 
-def test_a_log_that_is_not_there_is_said(program: Program) -> None:
-    """With its path, and exit code 74."""
+def test_a_missing_log_is_reported(program: Program) -> None:
+    """A missing event log gives its path and exit code 74."""
     (program.folder / "config.yaml").write_text("events: {path: /nowhere/events.db}")
     done = program.run("events")
     assert (done.code, done.out) == (74, "")
     assert done.err.startswith("sound-monitor: no event log /nowhere/events.db yet: the monitor creates it ")
 
 
-def test_an_event_that_cannot_be_understood_is_said(program: Program) -> None:
-    """A newer program may have written it; the lines of JSON tell it all the same."""
+def test_an_event_that_cannot_be_read_is_reported(program: Program) -> None:
+    """An event that cannot be read, perhaps from a newer version, is an error; jsonl still shows it."""
     path = program.state / "events.db"
     subprocess.run(
         ["python3", "-c", "import sqlite3, sys; c = sqlite3.connect(sys.argv[1]); "
@@ -170,8 +170,8 @@ def test_an_event_that_cannot_be_understood_is_said(program: Program) -> None:
     assert program.run("events", "--format", "jsonl").out.endswith("\n{}\n")
 
 
-def test_head_may_leave(program: Program) -> None:
-    """Exit code 141, and nothing on stderr."""
+def test_a_reader_may_close_the_pipe(program: Program) -> None:
+    """A reader that closes the pipe gives exit code 141 and nothing on stderr."""
     many = [event for n in range(100, 1600) for event in sound(n, "Cat", "hall", timedelta(0), None)]
     record(program.state / "events.db", many)
     process = program.start("events", "--since", "1d")
@@ -185,8 +185,8 @@ def test_head_may_leave(program: Program) -> None:
 
 
 @pytest.mark.parametrize("form", ["jsonl", "table"])
-def test_follow_goes_on_with_what_comes(program: Program, form: str) -> None:
-    """Each start and each end as it is recorded, until Ctrl-C; exit code 130."""
+def test_follow_prints_new_events(program: Program, form: str) -> None:
+    """--follow prints each start and each end when it is recorded, until Ctrl-C, which gives exit code 130."""
     process = program.start("events", "--follow", "--limit", "3", "--format", form)
     assert process.stdout is not None
 
@@ -210,7 +210,7 @@ def test_follow_goes_on_with_what_comes(program: Program, form: str) -> None:
 def test_the_log_of_the_service_is_found(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """By a user who has none, and configures none."""
+    """Without a log of their own, users see the log of the service."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "mine"))
     monkeypatch.setattr("monitor.config.paths.SERVICE_LOG", tmp_path / "service/events.db")
@@ -250,14 +250,14 @@ def berlin(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     ],
 )
 @pytest.mark.usefixtures("berlin")
-def test_a_moment_is_understood(text: str, utc: str) -> None:
+def test_times_are_parsed(text: str, utc: str) -> None:
     """A time without a zone is in the machine's zone; a day begins at its own midnight, also when the clocks change."""
     now = datetime(2026, 3, 30, 10, 0, tzinfo=UTC).astimezone()
     assert parse_when(text, now) == datetime.fromisoformat(f"{utc}+00:00")
 
 
 @pytest.mark.parametrize("text", ["", "soon", "2", "h", "-2h", "2 h", "2y", "99999999999d", "9999999w", "2026-13-01"])
-def test_what_is_no_moment_is_refused_with_examples(text: str) -> None:
+def test_an_invalid_time_is_refused_with_examples(text: str) -> None:
     """Times before all calendars are refused as well."""
     with pytest.raises(ValueError, match=r"^invalid time .*; use 2h, 3d, today, "):
         parse_when(text, datetime(2026, 3, 30, tzinfo=UTC))

@@ -1,4 +1,4 @@
-"""Sounds that are told in words, as a user has them."""
+"""A model that takes prompts, used from the command line."""
 
 import json
 from pathlib import Path
@@ -28,7 +28,7 @@ def click(at: float) -> Samples:
 
 
 def prompted(program: Program, config: str = CONFIG) -> Path:
-    """The folder of a user's models, with one that takes prompts."""
+    """Install a model that takes prompts, and write its configuration; returns the folder of models."""
     write_tiny_clap(program.models / "clicks.onnx")
     write_wav(program.folder / "click.wav", click(1.5))
     (program.folder / "config.yaml").write_text(config)
@@ -36,7 +36,7 @@ def prompted(program: Program, config: str = CONFIG) -> Path:
 
 
 def test_a_sound_is_found_by_its_description(program: Program) -> None:
-    """Under its rule's label, in the window that hears it."""
+    """A sound is found by its description, under its rule's label, in the right window."""
     prompted(program)
     done = program.run("analyze", "click.wav", "--format", "jsonl")
     assert done.code == 0
@@ -46,7 +46,7 @@ def test_a_sound_is_found_by_its_description(program: Program) -> None:
 
 
 def test_the_cache_is_the_users(program: Program) -> None:
-    """A second start finds the prompts there, without the text tower."""
+    """A second start reads the prompts from the user's cache, without the text tower."""
     models = prompted(program)
     found = program.run("analyze", "click.wav").out
     assert "Doorbell" in found
@@ -55,8 +55,8 @@ def test_the_cache_is_the_users(program: Program) -> None:
     assert len(list((program.folder / "home/.cache/sound-monitor/prompts").iterdir())) == 5
 
 
-def test_a_rule_for_what_was_not_described_is_refused(program: Program) -> None:
-    """With the names that were."""
+def test_a_rule_without_a_prompt_is_refused(program: Program) -> None:
+    """A rule for a name without a prompt is refused with the names that have one."""
     prompted(program, CONFIG.replace("classes: [my doorbell]", "classes: [my doorbel]"))
     done = program.run("analyze", "click.wav")
     assert done.code == 78
@@ -64,7 +64,7 @@ def test_a_rule_for_what_was_not_described_is_refused(program: Program) -> None:
 
 
 def test_a_model_without_its_prompts_says_how_to_write_them(program: Program) -> None:
-    """To `analyze`, and to `check` as a line of its table."""
+    """A model without prompts is an error that shows how to write them, in `analyze` and in `check`."""
     prompted(program, "model: {name: clicks}")
     for command in (("analyze", "click.wav"), ("check",)):
         done = program.run(*command)

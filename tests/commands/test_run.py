@@ -1,4 +1,4 @@
-"""`run`, from its start to each of its ends."""
+"""`run`, from its start to each way in which it ends."""
 
 import json
 import os
@@ -22,7 +22,7 @@ from tests.parts.sounds import RATE, bursts, room, write_wav
 
 
 def said(process: subprocess.Popen[bytes], text: str) -> None:
-    """Wait until the program has said this on stderr."""
+    """Wait until the program prints this text on stderr."""
     assert process.stderr is not None
     heard = b""
     while text.encode() not in heard:
@@ -32,12 +32,12 @@ def said(process: subprocess.Popen[bytes], text: str) -> None:
 
 
 def detections(done: Ended) -> list[dict[str, Any]]:
-    """What it wrote on stdout."""
+    """The detections that it printed on stdout."""
     return [json.loads(line) for line in done.out.splitlines()]
 
 
-def test_a_file_is_heard_to_its_end(program: Program) -> None:
-    """A line of JSON for the beginning and the end of a sound, both in the event log; then the exit code is 0."""
+def test_a_file_is_analysed_to_its_end(program: Program) -> None:
+    """A sound gives a line of JSON for its start and its end, and both are in the event log; the exit code is 0."""
     done = program.run("run", "--source", "burst.wav", "--json")
     assert done.code == 0
     started, stopped = detections(done)
@@ -52,7 +52,7 @@ def test_a_file_is_heard_to_its_end(program: Program) -> None:
 
 
 def test_raw_samples_come_through_a_pipe(program: Program) -> None:
-    """As fast as they come, and none is left out."""
+    """Raw samples from a pipe are read as fast as they arrive, and none is lost."""
     samples = (32767 * bursts(20, 5.0, 15.0)).astype("<i2").tobytes()
     done = program.run("run", "--source", "pcm:-", "--json", given=samples)
     assert done.code == 0
@@ -61,22 +61,23 @@ def test_raw_samples_come_through_a_pipe(program: Program) -> None:
     assert (times[1] - times[0]).total_seconds() == pytest.approx(10.0, abs=0.1)
 
 
-def test_a_missing_file_is_said(program: Program) -> None:
-    """Exit code 69."""
+def test_a_missing_file_is_an_error(program: Program) -> None:
+    """A missing file gives exit code 69 and an error, without the summary of the run."""
     done = program.run("run", "--source", "none.wav", "--json")
     assert (done.code, done.out) == (69, "")
     assert done.err.endswith("sound-monitor: none.wav: No such file or directory\n")
+    assert "inference p50" not in done.err
 
 
-def test_a_missing_file_does_not_silence_the_others(program: Program) -> None:
-    """They are heard to their end first, and all that they gave is written."""
+def test_a_missing_file_does_not_stop_the_others(program: Program) -> None:
+    """Other sources are processed to their end, and their detections are printed, before the error."""
     done = program.run("run", "--source", "none.wav", "--source", "pcm:burst.pcm", "--json")
     assert done.code == 69
     assert len(detections(done)) == 2
 
 
 def test_a_name_that_is_not_utf8_goes_over_mqtt(program: Program, tmp_path: Path) -> None:
-    """As well as it can be said."""
+    """A file name that is not UTF-8 is published with replacement characters."""
     with (program.folder / "config.yaml").open("a") as config:
         (tmp_path / "broker").mkdir()
         broker = Broker(tmp_path / "broker")
@@ -90,8 +91,8 @@ def test_a_name_that_is_not_utf8_goes_over_mqtt(program: Program, tmp_path: Path
 
 
 @pytest.mark.parametrize("command", ["run", "analyze"])
-def test_the_home_of_somebody_unknown_is_no_reason_to_fail(program: Program, command: str) -> None:
-    """The path is taken as it stands."""
+def test_the_home_of_an_unknown_user_stays_in_the_path(program: Program, command: str) -> None:
+    """`~` of an unknown user is left in the path as it is."""
     for source in ("~nobody-of-this-name/x.wav", "pcm:~nobody-of-this-name/x.pcm"):
         arguments = ("run", "--source", source) if command == "run" else ("analyze", source)
         done = program.run(*arguments)
@@ -99,8 +100,8 @@ def test_the_home_of_somebody_unknown_is_no_reason_to_fail(program: Program, com
         assert "No such file or directory" in done.err
 
 
-def test_a_source_that_is_none_is_refused(program: Program) -> None:
-    """With the forms that there are."""
+def test_an_invalid_source_is_refused(program: Program) -> None:
+    """An invalid source is refused with the forms that a source can have."""
     done = program.run("run", "--source", "mick")
     assert (done.code, done.out) == (78, "")
     assert done.err.startswith("sound-monitor: 'mick' is not a source; did you mean 'mic'?")
@@ -109,7 +110,7 @@ def test_a_source_that_is_none_is_refused(program: Program) -> None:
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 0)])
 def test_a_signal_ends_it_in_order(program: Program, number: signal.Signals, code: int) -> None:
-    """A sound that is on ends with it; then Ctrl-C has its usual code, and the service's regular end is 0."""
+    """A signal ends the sound that is on; the exit code is 130 after Ctrl-C, and 0 after SIGTERM."""
     write_wav(program.folder / "alarm.wav", bursts(60, 0.5, length=59))
     process = program.start("run", "--source", "alarm.wav", "--json")
     said(process, "Loud started")
@@ -119,8 +120,8 @@ def test_a_signal_ends_it_in_order(program: Program, number: signal.Signals, cod
     assert [detection["phase"] for detection in detections(done)] == ["started", "ended"]
 
 
-def test_a_second_ctrl_c_breaks_off_what_hangs(program: Program) -> None:
-    """An inference that takes minutes; the first one waits for it for some seconds only."""
+def test_a_second_ctrl_c_interrupts_what_hangs(program: Program) -> None:
+    """A second Ctrl-C interrupts an inference that takes minutes."""
     write_slow_model(program.models / "slow.onnx")
     write_wav(program.folder / "loud.wav", np.ones(60 * RATE, np.float32))
     process = program.start("run", "--source", "loud.wav", "--model", "slow", "--no-tui")
@@ -135,8 +136,8 @@ def test_a_second_ctrl_c_breaks_off_what_hangs(program: Program) -> None:
     assert "shutdown cut short" in done.err
 
 
-def test_one_ctrl_c_that_arrives_twice_is_one(program: Program) -> None:
-    """As from a terminal whose parent passes it on: the end is in order."""
+def test_a_ctrl_c_that_arrives_twice_counts_once(program: Program) -> None:
+    """A Ctrl-C that a parent passes on again counts once: the program ends in order."""
     process = program.start("run", "--source", "burst.wav", "--loop", "--no-tui")
     said(process, "listening to")
     process.send_signal(signal.SIGINT)
@@ -147,8 +148,8 @@ def test_one_ctrl_c_that_arrives_twice_is_one(program: Program) -> None:
     assert "shutdown cut short" not in done.err
 
 
-def test_a_reader_that_leaves_ends_it(program: Program) -> None:
-    """With the next line that it does not get: exit code 141."""
+def test_a_closed_pipe_ends_it(program: Program) -> None:
+    """A closed pipe on stdout ends the program at the next line, with exit code 141."""
     process = program.start("run", "--source", "burst.wav", "--loop", "--json")
     assert process.stdout is not None
     assert json.loads(process.stdout.readline())["phase"] == "started"
@@ -158,8 +159,8 @@ def test_a_reader_that_leaves_ends_it(program: Program) -> None:
     assert done.code == 141
 
 
-def test_a_reader_that_sleeps_holds_nothing_up(program: Program) -> None:
-    """The monitor goes on, ends on time, and says how many lines could not be written."""
+def test_a_stuck_reader_delays_nothing(program: Program) -> None:
+    """With a stuck reader the monitor ends on time, and logs how many lines are missing."""
     reader, writer = os.pipe()
     os.set_blocking(writer, False)
     try:
@@ -175,15 +176,15 @@ def test_a_reader_that_sleeps_holds_nothing_up(program: Program) -> None:
     assert " lines are missing on stdout: its reader is too slow, or its disk full" in done.err
 
 
-def test_a_live_view_wants_a_terminal(program: Program) -> None:
-    """It is said in a line what is missing."""
+def test_the_live_view_requires_a_terminal(program: Program) -> None:
+    """--tui without a terminal is an error of one line."""
     done = program.run("run", "--source", "burst.wav", "--loop", "--tui")
     assert done.code == 2
     assert done.err.splitlines()[-1].startswith("sound-monitor: the display needs a terminal")
 
 
-def test_it_ends_when_its_time_is_over(program: Program) -> None:
-    """Though the file would go on for ever."""
+def test_it_ends_after_its_duration(program: Program) -> None:
+    """--duration ends the program although a file loops."""
     write_wav(program.folder / "room.wav", room(1))
     begun = time.monotonic()
     done = program.run("run", "--source", "room.wav", "--loop", "--duration", "2", "--no-tui")
@@ -191,8 +192,8 @@ def test_it_ends_when_its_time_is_over(program: Program) -> None:
     assert time.monotonic() - begun >= 2
 
 
-def test_nothing_else_gets_the_number_of_a_closed_stdout(program: Program) -> None:
-    """The event log stays whole when the caller has closed all three streams."""
+def test_no_file_gets_the_number_of_a_closed_stdout(program: Program) -> None:
+    """The event log stays intact when the caller closed all three standard streams."""
     command = f'"{sys.executable}" -m monitor run --source pcm:burst.pcm --json >&- 2>&- <&-'
     assert subprocess.run(["sh", "-c", command], cwd=program.folder, env=program.environment).returncode == 0
     with closing(sqlite3.connect(program.state / "events.db")) as log:
@@ -201,7 +202,7 @@ def test_nothing_else_gets_the_number_of_a_closed_stdout(program: Program) -> No
 
 
 def test_a_damaged_event_log_is_kept_aside(program: Program) -> None:
-    """It is said, and this run's events are in a new one."""
+    """A damaged event log is renamed with a warning, and a new one has the events of this run."""
     program.state.mkdir(parents=True)
     (program.state / "events.db").write_bytes(b"no database" * 1000)
     done = program.run("run", "--source", "pcm:burst.pcm", "--no-tui")
