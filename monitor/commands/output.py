@@ -17,6 +17,7 @@ from rich.progress import BarColumn, Progress, ProgressColumn, TextColumn, TimeR
 from rich.table import Table
 from rich.text import Text
 
+from monitor.files import expand_home
 from monitor.stdio import LineOutlet, OutletHandler
 
 UNFOLDED = 10_000
@@ -77,8 +78,8 @@ class LinePrinter(Generic[Item]):
 def csv_line(values: Iterable[object]) -> str:
     """One row of CSV, without the end of the line."""
     line = io.StringIO()
-    csv.writer(line, lineterminator="").writerow(values)
-    return line.getvalue()
+    csv.writer(line, lineterminator="\n").writerow(values)
+    return line.getvalue().removesuffix("\n")
 
 
 def print_error(error: object) -> None:
@@ -88,7 +89,7 @@ def print_error(error: object) -> None:
 
 def short_path(path: Path) -> str:
     """The path relative to the working directory or to the home directory if it is below one of them."""
-    here, home = Path.cwd(), Path.home()
+    here, home = Path.cwd(), expand_home("~")
     if path.is_relative_to(here):
         return str(path.relative_to(here))
     return f"~/{path.relative_to(home)}" if path.is_relative_to(home) else str(path)

@@ -3,12 +3,12 @@ word."""
 
 import argparse
 import importlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NoReturn, TypeAlias
 
 from monitor.errors import nearest, suggestion
 
-CommandTable: TypeAlias = Mapping[str, "tuple[str | Callable[[Parser], None], str]"]
+CommandTable: TypeAlias = Mapping[str, tuple[str, str]]
 """By a command's name: the module with its `Options` and its `main`, and one line of help."""
 
 
@@ -18,7 +18,7 @@ class Parser(argparse.ArgumentParser):
     A parsed namespace has only the options that were given, and `main`, which runs the chosen command.
     """
 
-    def __init__(self, *, module: str | Callable[["Parser"], None] = "", **details: Any) -> None:
+    def __init__(self, *, module: str = "", **details: Any) -> None:
         super().__init__(
             formatter_class=argparse.RawDescriptionHelpFormatter, argument_default=argparse.SUPPRESS, **details
         )
@@ -34,9 +34,7 @@ class Parser(argparse.ArgumentParser):
     def define(self) -> None:
         """Import the module, once, and add its description, its options and its own commands."""
         module, self._module = self._module, ""
-        if callable(module):
-            module(self)
-        elif module:
+        if module:
             command = importlib.import_module(module)
             command.Options.define(self)
             self.set_defaults(main=lambda chosen: command.main(command.Options.of(chosen)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
@@ -119,7 +120,7 @@ def fetch(checkpoint: Checkpoint, progress: Callable[[str], AbstractContextManag
     files = [(address, path.with_name(PurePosixPath(address).name), None, None) for address in checkpoint.beside]
     try:
         for address, target, size, digest in (*files, (checkpoint.address, path, checkpoint.size, checkpoint.digest)):
-            if not target.exists():
+            if not os.access(target, os.F_OK):
                 with progress(target.name) as advance:
                     download(address, target, size, digest, advance)
     except DownloadError as error:

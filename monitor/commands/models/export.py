@@ -1,5 +1,6 @@
 """`models export`: make another model of a checkpoint in the cache."""
 
+import os
 from dataclasses import dataclass
 
 from monitor.commands.models.building import INT8, NamedBuildOptions, build_and_print
@@ -30,7 +31,7 @@ def main(options: Options) -> int:
     from monitor.zoo.make import plan_build
 
     checkpoint = published(options.checkpoint)
-    if not checkpoint.cached.exists():
+    if not os.access(checkpoint.cached, os.F_OK):
         raise ModelError(
             f"{checkpoint.cached} does not exist: download it with `sound-monitor models pull {checkpoint.name}`"
         )

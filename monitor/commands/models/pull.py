@@ -1,7 +1,8 @@
 """`models pull`: download published checkpoints, and make models of them."""
 
+import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
@@ -62,9 +63,9 @@ def _list() -> None:
     from monitor.commands.output import print_table, short_path
     from monitor.zoo.catalogue import CHECKPOINTS
 
-    rows: Sequence[Sequence[str]] = [
-        (one.name, one.family, one.licence, one.source, short_path(one.cached) if one.cached.exists() else "")
-        for one in CHECKPOINTS.values()
-    ]
+    rows: list[tuple[str, ...]] = []
+    for one in CHECKPOINTS.values():
+        downloaded = short_path(one.cached) if os.access(one.cached, os.F_OK) else ""
+        rows.append((one.name, one.family, one.licence, one.source, downloaded))
     print_table(("name", "family", "licence", "source", "downloaded"), rows)
     print("get one: sound-monitor models pull NAME", file=sys.stderr)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import statistics
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -111,7 +112,7 @@ def _parity(model: Model, windows: Samples, checkpoint: Path | None) -> Verdict:
 
     published = CHECKPOINTS.get(model.card.name)
     path = checkpoint or (published.cached if published else None)
-    if path is None or (checkpoint is None and not path.exists()):
+    if path is None or (checkpoint is None and not os.access(path, os.F_OK)):
         return Verdict(None, "network", "not compared: its checkpoint is not available; name it with --checkpoint")
     with working(f"running the network of {path.name} on {len(windows)} windows"):
         difference, allowed = network_difference(model, path, windows)
