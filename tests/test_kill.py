@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from monitor.audio import demo
-from tests.mqtt.examples import Ear, eventually, listening
+from tests.mqtt.examples import Recorder, eventually, listening
 from tests.parts.audio_file import write_audio
 from tests.parts.broker import Broker
 from tests.parts.sounds import bursts, write_wav
@@ -43,25 +43,25 @@ async def monitoring(folder: Path, broker: Broker, audio: demo.Signal) -> AsyncI
         await process.wait()
 
 
-def phases(ear: Ear) -> list[tuple[str, bool]]:
+def phases(recorder: Recorder) -> list[tuple[str, bool]]:
     """The phases on the log topic, each with whether it is marked as replayed."""
-    return [(each["phase"], each["replayed"]) for each in map(json.loads, ear.payloads("log"))]
+    return [(each["phase"], each["replayed"]) for each in map(json.loads, recorder.payloads("log"))]
 
 
 async def test_a_state_that_is_on_does_not_outlive_a_kill(tmp_path: Path) -> None:
     """After a kill, the next run publishes OFF, ends the sound in the event log, and publishes that end."""
     with Broker(tmp_path) as broker:
-        async with listening(broker.port) as ear:
+        async with listening(broker.port) as recorder:
             async with monitoring(tmp_path, broker, demo.smoke_alarm(3.0)):
-                await eventually(lambda: ear.last("hall/smoke_alarm/state") == b"ON" and phases(ear))
-            await eventually(lambda: ear.last("availability") == b"offline")
-        async with listening(broker.port) as ear:
-            await eventually(lambda: ear.last("hall/smoke_alarm/state") == b"ON")
+                await eventually(lambda: recorder.last("hall/smoke_alarm/state") == b"ON" and phases(recorder))
+            await eventually(lambda: recorder.last("availability") == b"offline")
+        async with listening(broker.port) as recorder:
+            await eventually(lambda: recorder.last("hall/smoke_alarm/state") == b"ON")
             async with monitoring(tmp_path, broker, demo.room(5.0)):
-                await eventually(lambda: ear.last("hall/smoke_alarm/state") == b"OFF")
-                await eventually(lambda: ("ended", True) in phases(ear))
-                assert json.loads(ear.last("hall/smoke_alarm/attributes") or b"")["ended_at"] is not None
-            assert ear.payloads("hall/event") == []
+                await eventually(lambda: recorder.last("hall/smoke_alarm/state") == b"OFF")
+                await eventually(lambda: ("ended", True) in phases(recorder))
+                assert json.loads(recorder.last("hall/smoke_alarm/attributes") or b"")["ended_at"] is not None
+            assert recorder.payloads("hall/event") == []
 
 
 QUIET_CONFIG = """

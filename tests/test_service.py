@@ -29,7 +29,7 @@ from monitor.control.store import SettingsFile
 from monitor.events.log import EventLog
 from monitor.messages import Detection, Health, Phase, SourceState
 from monitor.service import Service
-from tests.mqtt.examples import BASE, Ear, eventually, listening
+from tests.mqtt.examples import BASE, Recorder, eventually, listening
 from tests.parts.broker import Broker
 from tests.parts.tiny_model import write_tiny_model
 
@@ -65,72 +65,72 @@ def new_settings(message: aiomqtt.Message) -> bool:
 
 
 @asynccontextmanager
-async def running(config: Config, detected: list[Detection]) -> AsyncIterator[Ear]:
+async def running(config: Config, detected: list[Detection]) -> AsyncIterator[Recorder]:
     """A running monitor, and a client that records every message."""
     assert config.mqtt.port is not None
-    async with listening(config.mqtt.port) as ear:
+    async with listening(config.mqtt.port) as recorder:
         service = Service(config)
         task = asyncio.create_task(service.run(on_detection=detected.append))
         try:
-            await eventually(lambda: any(new_settings(message) for message in ear.heard))
-            yield ear
+            await eventually(lambda: any(new_settings(message) for message in recorder.messages))
+            yield recorder
         finally:
             service.stop()
             await task
 
 
-async def command(ear: Ear, path: str, payload: bytes) -> None:
+async def command(recorder: Recorder, path: str, payload: bytes) -> None:
     """Give a command, and wait for its answer."""
-    ear.heard.clear()
-    await ear.client.publish(f"{BASE}/set/{path}", payload, qos=1)
-    await eventually(lambda: ear.last(f"setting/{path}") == payload)
+    recorder.messages.clear()
+    await recorder.client.publish(f"{BASE}/set/{path}", payload, qos=1)
+    await eventually(lambda: recorder.last(f"setting/{path}") == payload)
 
 
-def state(ear: Ear) -> SourceState | None:
+def state(recorder: Recorder) -> SourceState | None:
     """The state of the source in the newest health."""
-    payload = ear.last("health")
+    payload = recorder.last("health")
     return msgspec.json.decode(payload, type=Health).sources[0].state if payload else None
 
 
 async def test_commands_switch_a_sound_and_change_its_threshold(config: Config) -> None:
     """A sound that is switched off ends, and starts again only above the threshold."""
     detected: list[Detection] = []
-    async with running(config, detected) as ear:
-        await eventually(lambda: ear.last("hall/loud/state") == b"ON")
-        await command(ear, "loud/enabled", b"OFF")
-        await eventually(lambda: ear.last("hall/loud/state") == b"OFF")
+    async with running(config, detected) as recorder:
+        await eventually(lambda: recorder.last("hall/loud/state") == b"ON")
+        await command(recorder, "loud/enabled", b"OFF")
+        await eventually(lambda: recorder.last("hall/loud/state") == b"OFF")
         assert [detection.phase for detection in detected] == [Phase.STARTED, Phase.ENDED]
         assert detected[0].id == detected[1].id
-        await command(ear, "loud/threshold", b"0.99")
-        await command(ear, "loud/enabled", b"ON")
-        await eventually(lambda: len(ear.payloads("hall/live")) >= 3)
+        await command(recorder, "loud/threshold", b"0.99")
+        await command(recorder, "loud/enabled", b"ON")
+        await eventually(lambda: len(recorder.payloads("hall/live")) >= 3)
         assert len(detected) == 2
-        await command(ear, "loud/threshold", b"0.6")
-        await eventually(lambda: ear.last("hall/loud/state") == b"ON")
-        await command(ear, "profile", b"night")
-        await eventually(lambda: ear.last("hall/loud/state") == b"OFF")
+        await command(recorder, "loud/threshold", b"0.6")
+        await eventually(lambda: recorder.last("hall/loud/state") == b"ON")
+        await command(recorder, "profile", b"night")
+        await eventually(lambda: recorder.last("hall/loud/state") == b"OFF")
 
 
 async def test_a_pause_closes_the_source_and_outlasts_a_restart(config: Config) -> None:
     """A pause ends the sound and is not a problem; it lasts over a restart, like the other settings."""
     detected: list[Detection] = []
-    async with running(config, detected) as ear:
-        await eventually(lambda: ear.last("hall/loud/state") == b"ON")
-        await eventually(lambda: ear.last("hall/availability") == b"online")
-        await command(ear, "loud/threshold", b"0.6")
-        await command(ear, "pause", b"ON")
-        await eventually(lambda: ear.last("hall/loud/state") == b"OFF" and state(ear) is SourceState.PAUSED)
-        await eventually(lambda: ear.last("hall/availability") == b"offline")
-        assert b"ON" not in ear.payloads("hall/problem/state")
+    async with running(config, detected) as recorder:
+        await eventually(lambda: recorder.last("hall/loud/state") == b"ON")
+        await eventually(lambda: recorder.last("hall/availability") == b"online")
+        await command(recorder, "loud/threshold", b"0.6")
+        await command(recorder, "pause", b"ON")
+        await eventually(lambda: recorder.last("hall/loud/state") == b"OFF" and state(recorder) is SourceState.PAUSED)
+        await eventually(lambda: recorder.last("hall/availability") == b"offline")
+        assert b"ON" not in recorder.payloads("hall/problem/state")
         assert [detection.phase for detection in detected] == [Phase.STARTED, Phase.ENDED]
-    async with running(config, detected) as ear:
-        await eventually(lambda: state(ear) is SourceState.PAUSED)
-        assert ear.last("setting/pause") == b"ON"
-        assert ear.last("setting/loud/threshold") == b"0.6"
+    async with running(config, detected) as recorder:
+        await eventually(lambda: state(recorder) is SourceState.PAUSED)
+        assert recorder.last("setting/pause") == b"ON"
+        assert recorder.last("setting/loud/threshold") == b"0.6"
         assert len(detected) == 2
-        await command(ear, "pause", b"OFF")
-        await eventually(lambda: ear.last("hall/loud/state") == b"ON")
-        await eventually(lambda: ear.last("hall/availability") == b"online")
+        await command(recorder, "pause", b"OFF")
+        await eventually(lambda: recorder.last("hall/loud/state") == b"ON")
+        await eventually(lambda: recorder.last("hall/availability") == b"online")
 
 
 async def test_without_a_broker_saved_settings_are_ignored(config: Config) -> None:
@@ -165,16 +165,16 @@ async def test_a_cancellation_is_passed_on(config: Config) -> None:
     """The cancellation reaches the caller, the broker says offline, and no task of the run is left."""
     detected: list[Detection] = []
     assert config.mqtt.port is not None
-    async with listening(config.mqtt.port) as ear:
+    async with listening(config.mqtt.port) as recorder:
         task = asyncio.create_task(Service(config).run(on_detection=detected.append))
-        await eventually(lambda: detected and ear.last("availability") == b"online")
+        await eventually(lambda: detected and recorder.last("availability") == b"online")
         names = {"monitor", "listen to hall", "publish", "mqtt", "health"}
         assert names <= {each.get_name() for each in asyncio.all_tasks()}
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
         assert not names & {each.get_name() for each in asyncio.all_tasks()}
-        await eventually(lambda: ear.last("availability") == b"offline")
+        await eventually(lambda: recorder.last("availability") == b"offline")
     assert task.cancelled()
 
 

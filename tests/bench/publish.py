@@ -1,7 +1,7 @@
-"""What telling the broker costs, at a real one: `python -m tests.bench.publish [--rate N] [--seconds S]`.
+"""The cost of publishing, at a real broker: `python -m tests.bench.publish [--rate N] [--seconds S]`.
 
 Sounds begin and end at the given rate, are recorded and published, while the model goes on inferring; then the broker
-is away for an hour's worth of one sound a second; then it falls silent without hanging up.
+is away for an hour's worth of one sound a second; then it stops responding without hanging up.
 """
 
 import argparse
@@ -25,14 +25,14 @@ from monitor.events.log import EventLog
 from monitor.hub import Hub
 from monitor.messages import BrokerState, Detection, Health, LoggedDetection, Phase, Snapshot
 from monitor.mqtt.publisher import Publisher
-from tests.mqtt.examples import LABELS, Ear, detection, eventually, listening
+from tests.mqtt.examples import LABELS, Recorder, detection, eventually, listening
 from tests.parts.broker import Broker
 
 HOUR = 3600
 
 
 class Inference:
-    """The model at work without a pause, in a thread as in the program."""
+    """The model, running without a pause, in a thread as in the program."""
 
     def __init__(self) -> None:
         self._session = NativeModel(find_model(Config().model.name))
@@ -63,40 +63,40 @@ class Inference:
 
 
 class Monitor:
-    """A log, a hub and a publisher, and where the connection stands."""
+    """A log, a hub and a publisher, and the state of the connection."""
 
     def __init__(self, config: MqttConfig, folder: Path) -> None:
         self.log = EventLog(folder / "events.db", keep_days=36500, max_mb=1000)
         self.hub = Hub()
         self.state = BrokerState.DISABLED
         subscription = self.hub.subscribe(Detection, Snapshot, Health, capacity=1000)
-        self.publisher = Publisher(config, "box", ["hall"], LABELS, subscription, self.log, self._stands)
+        self.publisher = Publisher(config, "box", ["hall"], LABELS, subscription, self.log, self._changed)
 
-    def _stands(self, state: BrokerState, _: str) -> None:
+    def _changed(self, state: BrokerState, _: str) -> None:
         self.state = state
 
     async def reaches(self, state: BrokerState) -> float:
-        """Seconds until the connection stands so."""
+        """Seconds until the connection has this state."""
         begun = time.monotonic()
         await eventually(lambda: self.state is state, within=600)
         return time.monotonic() - begun
 
-    async def hear(self, number: int) -> None:
+    async def record(self, number: int) -> None:
         """A sound that begins and ends."""
         for phase in Phase:
             began = datetime.now(UTC)
-            heard = msgspec.structs.replace(
+            made = msgspec.structs.replace(
                 detection(phase, id=f"{number}", label=LABELS[number % 2]),
                 started_at=began,
                 ended_at=began + timedelta(seconds=1) if phase is Phase.ENDED else None,
             )
-            await self.log.append(heard)
-            self.hub.publish(heard)
+            await self.log.append(made)
+            self.hub.publish(made)
 
 
 @asynccontextmanager
 async def monitor(config: MqttConfig, folder: Path) -> AsyncIterator[Monitor]:
-    """One that runs."""
+    """A running monitor."""
     running = Monitor(config, folder)
     task = asyncio.create_task(running.publisher.run())
     try:
@@ -107,14 +107,14 @@ async def monitor(config: MqttConfig, folder: Path) -> AsyncIterator[Monitor]:
         await running.log.close()
 
 
-async def arrives(ear: Ear, count: int) -> float:
-    """Seconds until the ear has heard so many messages of the log."""
+async def arrives(recorder: Recorder, count: int) -> float:
+    """Seconds until the recorder has so many messages of the log."""
     begun = time.monotonic()
-    await eventually(lambda: len(ear.payloads("log")) >= count, within=600)
+    await eventually(lambda: len(recorder.payloads("log")) >= count, within=600)
     return time.monotonic() - begun
 
 
-async def keep_up(running: Monitor, ear: Ear, rate: float, seconds: float) -> None:
+async def keep_up(running: Monitor, recorder: Recorder, rate: float, seconds: float) -> None:
     """Sounds at a steady rate beside the model."""
     inference = Inference()
     inference.start()
@@ -124,20 +124,20 @@ async def keep_up(running: Monitor, ear: Ear, rate: float, seconds: float) -> No
     for number in range(count):
         due = begun + number / rate
         await asyncio.sleep(max(0.0, due - time.monotonic()))
-        await running.hear(number)
+        await running.record(number)
         late = max(late, time.monotonic() - due)
     took = time.monotonic() - begun
-    behind = 2 * count - len(ear.payloads("log"))
+    behind = 2 * count - len(recorder.payloads("log"))
     print(f"inference meanwhile: {inference.median():.1f} ms")
     inference.end()
-    rest = await arrives(ear, 2 * count)
-    logged = [msgspec.json.decode(payload, type=LoggedDetection) for payload in ear.payloads("log")]
+    rest = await arrives(recorder, 2 * count)
+    logged = [msgspec.json.decode(payload, type=LoggedDetection) for payload in recorder.payloads("log")]
     print(f"{count} sounds in {took:.1f} s ({count / took:.0f} a second), recorded at most {1000 * late:.0f} ms late")
     print(
-        f"messages not yet heard at the end: {behind}, the last after {rest:.2f} s; lost by the hub:",
+        f"messages missing at the end: {behind}, the last after {rest:.2f} s; lost by the hub:",
         running.hub.dropped,
     )
-    print(f"told late: {sum(each.replayed for each in logged)}; events: {len(ear.payloads('hall/event'))}")
+    print(f"published late: {sum(each.replayed for each in logged)}; events: {len(recorder.payloads('hall/event'))}")
 
 
 async def outage(running: Monitor, broker: Broker) -> None:
@@ -146,18 +146,18 @@ async def outage(running: Monitor, broker: Broker) -> None:
     await running.reaches(BrokerState.FAILED)
     before = resident()
     for number in range(10_000_000, 10_000_000 + HOUR):
-        await running.hear(number)
+        await running.record(number)
     print(f"memory for {HOUR} sounds during an outage: {resident() - before:+.1f} MB")
     broker.start()
     begun = time.monotonic()
     print(f"connected {await running.reaches(BrokerState.CONNECTED):.2f} s after the broker is back,", end=" ")
     while await running.log.pending(1):  # noqa: ASYNC110 - the log has no event for this
         await asyncio.sleep(0.1)
-    print(f"all {2 * HOUR} messages told after {time.monotonic() - begun:.1f} s")
+    print(f"all {2 * HOUR} messages published after {time.monotonic() - begun:.1f} s")
 
 
 async def black_hole(running: Monitor, broker: Broker) -> None:
-    """A broker that is there and silent."""
+    """A broker that stops responding."""
     for _ in range(3):
         broker.freeze()
         noticed = await running.reaches(BrokerState.FAILED)
@@ -173,13 +173,13 @@ def resident() -> float:
 
 
 async def measure(rate: float, seconds: float) -> None:
-    """All of it."""
+    """Run all measurements."""
     with tempfile.TemporaryDirectory() as name, Broker(Path(name)) as broker:
         config = MqttConfig(host="127.0.0.1", port=broker.port)
         async with monitor(config, Path(name)) as running:
-            async with listening(broker.port) as ear:
+            async with listening(broker.port) as recorder:
                 await running.reaches(BrokerState.CONNECTED)
-                await keep_up(running, ear, rate, seconds)
+                await keep_up(running, recorder, rate, seconds)
             await outage(running, broker)
             await black_hole(running, broker)
 

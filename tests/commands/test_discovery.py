@@ -64,14 +64,16 @@ async def test_without_discovery_nothing_is_announced(program: Program, broker: 
     """With `discovery: false` everything but the announcement is published."""
     configure(program, broker, discovery=False)
     with broker:
-        async with listening(broker.port) as ear:
+        async with listening(broker.port) as recorder:
             process = program.start("run", "--no-tui")
             try:
-                await eventually(lambda: any(each.topic.matches("sound-monitor/test/room/live") for each in ear.heard))
+                await eventually(
+                    lambda: any(each.topic.matches("sound-monitor/test/room/live") for each in recorder.messages)
+                )
             finally:
                 process.send_signal(signal.SIGTERM)
                 await asyncio.to_thread(ended, process)
-            assert not any(each.topic.matches("homeassistant/#") for each in ear.heard)
+            assert not any(each.topic.matches("homeassistant/#") for each in recorder.messages)
 
 
 def test_a_wildcard_as_the_node_is_refused(program: Program, broker: Broker) -> None:

@@ -87,15 +87,15 @@ async def eventually(condition: Callable[[], object], within: float = 20.0) -> N
 
 
 @dataclass
-class Ear:
+class Recorder:
     """A client at the broker, and every message since it connected."""
 
     client: aiomqtt.Client
-    heard: list[aiomqtt.Message] = field(default_factory=list)
+    messages: list[aiomqtt.Message] = field(default_factory=list)
 
     def payloads(self, topic: str) -> list[bytes]:
         """All payloads on one topic below `BASE`, oldest first."""
-        return [message.payload for message in self.heard if str(message.topic) == f"{BASE}/{topic}"]
+        return [message.payload for message in self.messages if str(message.topic) == f"{BASE}/{topic}"]
 
     def last(self, topic: str) -> bytes | None:
         """The newest payload on one topic below `BASE`."""
@@ -103,19 +103,19 @@ class Ear:
 
 
 @asynccontextmanager
-async def listening(port: int) -> AsyncIterator[Ear]:
+async def listening(port: int) -> AsyncIterator[Recorder]:
     """Record every message, retained ones included."""
     async with aiomqtt.Client("127.0.0.1", port) as client:
         await client.subscribe("#", qos=1)
-        ear = Ear(client)
+        recorder = Recorder(client)
 
-        async def listen() -> None:
+        async def record() -> None:
             async for message in client.messages:
-                ear.heard.append(message)
+                recorder.messages.append(message)
 
-        task = asyncio.create_task(listen())
+        task = asyncio.create_task(record())
         try:
-            yield ear
+            yield recorder
         finally:
             task.cancel()
             await asyncio.wait([task])
@@ -158,7 +158,7 @@ class Running:
     states: list[tuple[BrokerState, str]]
     notebook: Notebook
 
-    def hear(self, detection: Detection) -> None:
+    def record(self, detection: Detection) -> None:
         """Record a detection, then publish it."""
         self.notebook.write(detection)
         self.hub.publish(detection)

@@ -111,7 +111,7 @@ class Home:
         assert len(self.devices) < 2
         return next(iter(self.devices.values()), {})
 
-    def hear(self, topic: str, payload: bytes) -> None:
+    def announced(self, topic: str, payload: bytes) -> None:
         """Process an announcement."""
         self.announcements += 1
         if not payload:
@@ -133,7 +133,7 @@ async def at_home(port: int) -> AsyncIterator[Home]:
 
         async def listen() -> None:
             async for message in client.messages:
-                home.hear(str(message.topic), message.payload)
+                home.announced(str(message.topic), message.payload)
 
         task = asyncio.create_task(listen())
         try:

@@ -53,22 +53,22 @@ class Entry:
 def entries() -> tuple[Entry, ...]:
     """Every topic that the monitor publishes, without the settings."""
     source, sound, either = "<source>", "<sound>", "{} or {}"
-    listens = either.format(*(f"`{word.decode()}`" for word in (ONLINE, OFFLINE)))
-    heard = either.format(*(f"`{word.decode()}`" for word in (ON, OFF)))
+    online = either.format(*(f"`{word.decode()}`" for word in (ONLINE, OFFLINE)))
+    on_or_off = either.format(*(f"`{word.decode()}`" for word in (ON, OFF)))
     once = f"Never more than {FRESH:g} s late: an event that cannot be published at once is dropped."
     return (
-        Entry(TOPICS.availability, listens, True, "The broker publishes `offline` if the monitor dies."),
+        Entry(TOPICS.availability, online, True, "The broker publishes `offline` if the monitor dies."),
         Entry(TOPICS.health, messages.Health, True, "Every few seconds."),
         Entry(TOPICS.log, messages.LoggedDetection, False, "Each start and each end, at least once, in order."),
-        Entry(TOPICS.source_availability(source), listens, True, ""),
+        Entry(TOPICS.source_availability(source), online, True, ""),
         Entry(TOPICS.event(source), messages.DetectionEvent, False, once),
         Entry(TOPICS.live(source), messages.Snapshot, False, "At most one each `mqtt.live_interval`; QoS 0."),
         Entry(TOPICS.level(source), "a number, dBFS", True, "On each change, if `mqtt.level` is set."),
-        Entry(TOPICS.state(source, sound), heard, True, ""),
+        Entry(TOPICS.state(source, sound), on_or_off, True, ""),
         Entry(TOPICS.attributes(source, sound), messages.DetectionAttributes, True, ""),
-        Entry(TOPICS.state(source, ANY_SOUND), heard, True, "Whether any sound is heard."),
+        Entry(TOPICS.state(source, ANY_SOUND), on_or_off, True, "Whether any sound is heard."),
         Entry(TOPICS.attributes(source, ANY_SOUND), messages.DetectionAttributes, True, ""),
-        Entry(TOPICS.state(source, PROBLEM), heard, True, "`ON` while the source is deaf or lost."),
+        Entry(TOPICS.state(source, PROBLEM), on_or_off, True, "`ON` while the source is deaf or lost."),
         Entry(TOPICS.attributes(source, PROBLEM), messages.ProblemAttributes, True, ""),
     )
 

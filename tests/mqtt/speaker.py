@@ -45,9 +45,9 @@ async def main() -> None:
     publishing = asyncio.create_task(publisher.run())
     for number in range(int(before[0].id) + 1 if before else 0, count):
         for phase in Phase if number < count - 1 else (Phase.STARTED,):
-            heard = sound(number, phase, count)
-            await log.append(heard)
-            hub.publish(heard)
+            made = sound(number, phase, count)
+            await log.append(made)
+            hub.publish(made)
             await asyncio.sleep(PACE)
     await publishing
 

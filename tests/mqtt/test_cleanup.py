@@ -14,20 +14,20 @@ from tests.parts.broker import Broker
 
 async def test_what_an_earlier_configuration_left_is_cleared(config: MqttConfig, broker: Broker) -> None:
     """Only topics of this monitor that are no longer configured are cleared."""
-    async with listening(broker.port) as ear:
+    async with listening(broker.port) as recorder:
         foreign = "sound-monitor/other/cellar/cat/state"
         for topic in (foreign, f"{BASE}/setting/cat/enabled", f"{BASE}/setting/dog/enabled", f"{BASE}/hall/level"):
-            await ear.client.publish(topic, b"ON", qos=1, retain=True)
+            await recorder.client.publish(topic, b"ON", qos=1, retain=True)
         async with announcing(config, box("Dog", "Cat", sources=["hall", "cellar"])) as running:
-            running.hear(detection(label="Cat"))
-            await eventually(lambda: ear.last("hall/cat/state") == b"ON")
+            running.record(detection(label="Cat"))
+            await eventually(lambda: recorder.last("hall/cat/state") == b"ON")
         async with announcing(config, box("Dog")):
             gone = [f"cellar/{name}" for name in ("availability", "dog/state", "any/state", "problem/state")]
             gone += ["hall/cat/state", "hall/cat/attributes", "setting/cat/enabled", "hall/level"]
-            await eventually(lambda: all(ear.last(topic) == b"" for topic in gone))
+            await eventually(lambda: all(recorder.last(topic) == b"" for topic in gone))
     async with listening(broker.port) as late:
         await eventually(lambda: late.last("setting/dog/enabled"))
-        left = {str(message.topic) for message in late.heard if message.topic.matches("sound-monitor/#")}
+        left = {str(message.topic) for message in late.messages if message.topic.matches("sound-monitor/#")}
         expected = {"availability", "hall/availability", "setting/dog/enabled"}
         expected |= {f"hall/{each}" for each in ("dog/state", "any/state", "any/attributes", "problem/state")}
         assert left == {foreign, *(f"{BASE}/{topic}" for topic in expected)}
@@ -36,11 +36,11 @@ async def test_what_an_earlier_configuration_left_is_cleared(config: MqttConfig,
 async def test_clear_removes_everything_of_a_monitor(config: MqttConfig, broker: Broker) -> None:
     """The device and all topics are gone, a second clear finds nothing, and other monitors stay."""
     other = "sound-monitor/other/availability"
-    async with at_home(broker.port) as home, listening(broker.port) as ear:
-        await ear.client.publish(other, b"online", qos=1, retain=True)
+    async with at_home(broker.port) as home, listening(broker.port) as recorder:
+        await recorder.client.publish(other, b"online", qos=1, retain=True)
         async with announcing(config, box("Dog")) as running:
-            running.hear(detection(Phase.STARTED, label="Dog"))
-            await eventually(lambda: home.entities and ear.last("hall/dog/state") == b"ON")
+            running.record(detection(Phase.STARTED, label="Dog"))
+            await eventually(lambda: home.entities and recorder.last("hall/dog/state") == b"ON")
         entities = len(home.entities)
         cleared = await clear(config, "box")
         assert (cleared.entities, cleared.running) == (entities, False)
@@ -48,16 +48,16 @@ async def test_clear_removes_everything_of_a_monitor(config: MqttConfig, broker:
         await eventually(lambda: not home.devices)
         assert await clear(config, "box") == Cleared(None, 0, False)
     async with listening(broker.port) as late:
-        await eventually(lambda: late.heard)
-        assert [str(message.topic) for message in late.heard] == [other]
+        await eventually(lambda: late.messages)
+        assert [str(message.topic) for message in late.messages] == [other]
 
 
 async def test_clear_reports_that_the_monitor_runs(config: MqttConfig, broker: Broker) -> None:
     """A running monitor is reported; what it publishes meanwhile is not counted."""
-    async with announcing(config, box("Dog")) as running, listening(broker.port) as ear:
-        await eventually(lambda: ANNOUNCEMENT in topics(ear))
-        retained = {topic for topic in topics(ear) if topic.startswith(BASE)}
+    async with announcing(config, box("Dog")) as running, listening(broker.port) as recorder:
+        await eventually(lambda: ANNOUNCEMENT in topics(recorder))
+        retained = {topic for topic in topics(recorder) if topic.startswith(BASE)}
         clearing = asyncio.create_task(clear(config, "box"))
         await asyncio.sleep(0.3)
-        running.hear(detection(label="Dog"))
+        running.record(detection(label="Dog"))
         assert await clearing == Cleared(len(components(box("Dog"))), len(retained), True)

@@ -177,9 +177,9 @@ async def test_probe_names_the_broker_and_the_user_and_leaves_nothing(config: Mq
     async with publishing(config) as running:
         await eventually(lambda: running.connected)
         assert await probe(config, "box") == f"127.0.0.1:{broker.port} without a user"
-        async with listening(broker.port) as ear:
-            await eventually(lambda: ear.last("availability"))
-            assert ear.last("availability") == b"online"
+        async with listening(broker.port) as recorder:
+            await eventually(lambda: recorder.last("availability"))
+            assert recorder.last("availability") == b"online"
         assert [state for state, _ in running.states[1:]] == [BrokerState.CONNECTING, BrokerState.CONNECTED]
 
 

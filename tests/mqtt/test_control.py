@@ -242,11 +242,11 @@ async def test_at_a_real_broker_commands_are_obeyed_and_answered(config: MqttCon
     desk = Desk()
     async with aiomqtt.Client("127.0.0.1", broker.port) as client:
         await client.publish(f"{BASE}/set/pause", b"ON", qos=1, retain=True)
-        async with publishing(config, desk.remote), listening(broker.port) as ear:
-            await eventually(lambda: ear.last("setting/dog/threshold") == b"0.5")
+        async with publishing(config, desk.remote), listening(broker.port) as recorder:
+            await eventually(lambda: recorder.last("setting/dog/threshold") == b"0.5")
             await client.publish(f"{BASE}/set/dog/threshold", b"0.75", qos=1)
-            await eventually(lambda: ear.last("setting/dog/threshold") == b"0.75")
-            assert ear.last("setting/pause") == b"OFF"
+            await eventually(lambda: recorder.last("setting/dog/threshold") == b"0.75")
+            assert recorder.last("setting/pause") == b"OFF"
             assert not desk.settings.choices.paused
             async with listening(broker.port) as late:
                 await eventually(lambda: late.last("setting/dog/threshold") == b"0.75")
@@ -257,14 +257,14 @@ async def test_settings_are_published_again_after_the_broker_lost_them(config: M
     """After a crash of the broker, settings are published and commands obeyed on the new connection."""
     desk = Desk()
     async with publishing(config, desk.remote):
-        async with listening(broker.port) as ear:
-            await eventually(lambda: ear.last("setting/pause") == b"OFF")
-            await ear.client.publish(f"{BASE}/set/profile", b"night", qos=1)
-            await eventually(lambda: ear.last("setting/profile") == b"night")
+        async with listening(broker.port) as recorder:
+            await eventually(lambda: recorder.last("setting/pause") == b"OFF")
+            await recorder.client.publish(f"{BASE}/set/profile", b"night", qos=1)
+            await eventually(lambda: recorder.last("setting/profile") == b"night")
         broker.kill9()
         broker.start()
-        async with listening(broker.port) as ear:
-            await eventually(lambda: ear.last("setting/profile") == b"night")
-            await eventually(lambda: ear.last("setting/dog/enabled") == b"OFF")
-            await ear.client.publish(f"{BASE}/set/profile", b"default", qos=1)
-            await eventually(lambda: ear.last("setting/profile") == b"default")
+        async with listening(broker.port) as recorder:
+            await eventually(lambda: recorder.last("setting/profile") == b"night")
+            await eventually(lambda: recorder.last("setting/dog/enabled") == b"OFF")
+            await recorder.client.publish(f"{BASE}/set/profile", b"default", qos=1)
+            await eventually(lambda: recorder.last("setting/profile") == b"default")

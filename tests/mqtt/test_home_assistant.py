@@ -8,14 +8,14 @@ from monitor.config.schema import MqttConfig
 from monitor.mqtt import home_assistant
 from monitor.mqtt.announcement import components
 from monitor.mqtt.topics import HOME_ASSISTANT_STATUS, ONLINE
-from tests.mqtt.examples import BASE, Ear, detection, eventually, health, listening
+from tests.mqtt.examples import BASE, Recorder, detection, eventually, health, listening
 from tests.mqtt.home import ANNOUNCEMENT, announcing, at_home, box
 from tests.parts.broker import Broker
 
 
-def topics(ear: Ear) -> list[str]:
+def topics(recorder: Recorder) -> list[str]:
     """The topics of all recorded messages, in order."""
-    return [str(message.topic) for message in ear.heard]
+    return [str(message.topic) for message in recorder.messages]
 
 
 CHANGES = [
@@ -47,11 +47,11 @@ async def test_home_assistant_shows_exactly_what_is_configured(
 async def test_a_foreign_announcement_is_replaced(config: MqttConfig, broker: Broker) -> None:
     """An invalid announcement is replaced by the present one."""
     foreign = b'{"cmps": 7}'
-    async with listening(broker.port) as ear:
-        await ear.client.publish(ANNOUNCEMENT, foreign, qos=1, retain=True)
+    async with listening(broker.port) as recorder:
+        await recorder.client.publish(ANNOUNCEMENT, foreign, qos=1, retain=True)
         async with announcing(config, box("Dog")):
             await eventually(
-                lambda: any(each.topic.matches(ANNOUNCEMENT) and each.payload != foreign for each in ear.heard)
+                lambda: any(each.topic.matches(ANNOUNCEMENT) and each.payload != foreign for each in recorder.messages)
             )
     async with at_home(broker.port) as home:
         await eventually(lambda: home.entities == components(box("Dog")))
@@ -63,21 +63,29 @@ async def test_everything_is_published_again_when_home_assistant_starts(
     """Its birth message repeats the device, then all that is retained; a retained or `offline` status does not."""
     monkeypatch.setattr(home_assistant, "SETTLE", (0.1, 0.2))
     monkeypatch.setattr(home_assistant, "PATIENCE", 0.0)
-    async with listening(broker.port) as ear:
-        await ear.client.publish(HOME_ASSISTANT_STATUS, ONLINE, qos=1, retain=True)
+    async with listening(broker.port) as recorder:
+        await recorder.client.publish(HOME_ASSISTANT_STATUS, ONLINE, qos=1, retain=True)
         async with announcing(config, box("Dog")) as running:
             running.hub.publish(health())
-            running.hear(detection(label="Dog"))
+            running.record(detection(label="Dog"))
             await eventually(
-                lambda: ANNOUNCEMENT in topics(ear) and ear.last("hall/dog/state") == b"ON" and ear.last("health")
+                lambda: (
+                    ANNOUNCEMENT in topics(recorder)
+                    and recorder.last("hall/dog/state") == b"ON"
+                    and recorder.last("health")
+                )
             )
-            retained = {topic for topic in topics(ear) if topic.startswith(BASE)}
-            await ear.client.publish(HOME_ASSISTANT_STATUS, b"offline", qos=1)
+            retained = {topic for topic in topics(recorder) if topic.startswith(BASE)}
+            await recorder.client.publish(HOME_ASSISTANT_STATUS, b"offline", qos=1)
             await asyncio.sleep(0.5)
-            assert topics(ear).count(ANNOUNCEMENT) == 1
-            ear.heard.clear()
-            await ear.client.publish(HOME_ASSISTANT_STATUS, ONLINE, qos=1)
+            assert topics(recorder).count(ANNOUNCEMENT) == 1
+            recorder.messages.clear()
+            await recorder.client.publish(HOME_ASSISTANT_STATUS, ONLINE, qos=1)
             retained |= {HOME_ASSISTANT_STATUS, ANNOUNCEMENT}
-            await eventually(lambda: set(topics(ear)) == retained - {f"{BASE}/hall/event", f"{BASE}/log"})
-            assert list(dict.fromkeys(topics(ear)))[:3] == [HOME_ASSISTANT_STATUS, ANNOUNCEMENT, f"{BASE}/availability"]
-            assert ear.last("hall/dog/state") == b"ON"
+            await eventually(lambda: set(topics(recorder)) == retained - {f"{BASE}/hall/event", f"{BASE}/log"})
+            assert list(dict.fromkeys(topics(recorder)))[:3] == [
+                HOME_ASSISTANT_STATUS,
+                ANNOUNCEMENT,
+                f"{BASE}/availability",
+            ]
+            assert recorder.last("hall/dog/state") == b"ON"

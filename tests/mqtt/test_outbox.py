@@ -123,8 +123,8 @@ def test_an_unchanged_state_is_not_sent_again() -> None:
 def test_any_sound_is_on_as_long_as_one_of_them_is() -> None:
     """Any sound is on while one sound is; its attributes show the last change."""
     box = outbox()
-    heard = [detection(), detection(id="2", label="Dog"), detection(Phase.ENDED)]
-    for each, label in zip(heard, ("Smoke alarm", "Dog", "Smoke alarm"), strict=True):
+    detections = [detection(), detection(id="2", label="Dog"), detection(Phase.ENDED)]
+    for each, label in zip(detections, ("Smoke alarm", "Dog", "Smoke alarm"), strict=True):
         box.put(each, 0.0)
         batch = payloads(box)
         assert batch.get(ANY_STATE, ON) == ON
@@ -164,7 +164,7 @@ def test_a_level_is_sent_only_if_configured() -> None:
 def test_a_level_is_sent_when_it_changes_but_not_often() -> None:
     """At most one level per interval is sent, the newest, rounded to decibels."""
     box, level = outbox(level=True), TOPICS.level("hall")
-    for now, heard, expected in (
+    for now, measured, expected in (
         (0.0, -40.0, b"-40"),
         (1.0, -30.0, None),
         (4.9, -20.0, None),
@@ -172,7 +172,7 @@ def test_a_level_is_sent_when_it_changes_but_not_often() -> None:
         (11.0, -9.8, None),
         (11.5, -8.9, b"-9"),
     ):
-        box.put(snapshot(heard), now)
+        box.put(snapshot(measured), now)
         assert payloads(box, now).get(level) == expected
 
 

@@ -22,18 +22,18 @@ from monitor.mqtt.connection import probe
 from monitor.mqtt.outbox import BATCH
 from monitor.mqtt.publisher import Publisher, Send
 from tests.events.test_log import full_disk
-from tests.mqtt.examples import BASE, LABELS, Ear, detection, eventually, health, listening, publishing, snapshot
+from tests.mqtt.examples import BASE, LABELS, Recorder, detection, eventually, health, listening, publishing, snapshot
 from tests.parts.broker import Broker
 
 ROOT = Path(__file__).parents[2]
 
 
-def logged(ear: Ear) -> list[tuple[Detection, bool]]:
+def logged(recorder: Recorder) -> list[tuple[Detection, bool]]:
     """The detections on the log topic, each with whether it is marked as replayed."""
-    heard = [msgspec.json.decode(payload, type=LoggedDetection) for payload in ear.payloads("log")]
+    decoded = [msgspec.json.decode(payload, type=LoggedDetection) for payload in recorder.payloads("log")]
     return [
         (Detection(**{name: getattr(each, name) for name in Detection.__struct_fields__}), each.replayed)
-        for each in heard
+        for each in decoded
     ]
 
 
@@ -41,24 +41,24 @@ async def test_the_whole_present_is_retained_at_the_broker_once_connected(config
     """A later subscriber gets availability, every state, and every source."""
     async with publishing(config) as running:
         await eventually(lambda: running.connected)
-        async with listening(broker.port) as ear:
-            await eventually(lambda: ear.last("availability") == b"online")
-            assert ear.last("hall/smoke_alarm/state") == b"OFF"
-            assert ear.last("hall/dog/state") == b"OFF"
-            assert ear.last("hall/availability") == b"offline"
+        async with listening(broker.port) as recorder:
+            await eventually(lambda: recorder.last("availability") == b"online")
+            assert recorder.last("hall/smoke_alarm/state") == b"OFF"
+            assert recorder.last("hall/dog/state") == b"OFF"
+            assert recorder.last("hall/availability") == b"offline"
 
 
 async def test_a_detection_is_a_state_and_an_event_equal_to_it(config: MqttConfig, broker: Broker) -> None:
     """Start and end: the state is ON, then OFF, and the events decode to the same detections."""
-    async with listening(broker.port) as ear, publishing(config) as running:
-        await eventually(lambda: ear.last("availability") == b"online")
+    async with listening(broker.port) as recorder, publishing(config) as running:
+        await eventually(lambda: recorder.last("availability") == b"online")
         for phase, state in ((Phase.STARTED, b"ON"), (Phase.ENDED, b"OFF")):
             running.hub.publish(detection(phase))
-            await eventually(lambda state=state: ear.last("hall/smoke_alarm/state") == state)  # type: ignore[misc]
-        await eventually(lambda: len(ear.payloads("hall/event")) == 2)
-        events = [msgspec.json.decode(payload, type=Detection) for payload in ear.payloads("hall/event")]
+            await eventually(lambda state=state: recorder.last("hall/smoke_alarm/state") == state)  # type: ignore[misc]
+        await eventually(lambda: len(recorder.payloads("hall/event")) == 2)
+        events = [msgspec.json.decode(payload, type=Detection) for payload in recorder.payloads("hall/event")]
         assert events == [detection(Phase.STARTED), detection(Phase.ENDED)]
-        assert b"ON" not in ear.payloads("hall/dog/state")
+        assert b"ON" not in recorder.payloads("hall/dog/state")
     async with listening(broker.port) as late:
         await eventually(lambda: late.last("availability") is not None)
         assert late.payloads("hall/event") == []
@@ -66,11 +66,11 @@ async def test_a_detection_is_a_state_and_an_event_equal_to_it(config: MqttConfi
 
 async def test_health_is_retained_and_sets_the_availability_of_sources(config: MqttConfig, broker: Broker) -> None:
     """A source that becomes deaf is offline."""
-    async with listening(broker.port) as ear, publishing(config) as running:
+    async with listening(broker.port) as recorder, publishing(config) as running:
         running.hub.publish(health())
-        await eventually(lambda: ear.last("hall/availability") == b"online")
+        await eventually(lambda: recorder.last("hall/availability") == b"online")
         running.hub.publish(health(SourceState.DEAF))
-        await eventually(lambda: ear.last("hall/availability") == b"offline")
+        await eventually(lambda: recorder.last("hall/availability") == b"offline")
     async with listening(broker.port) as late:
         await eventually(lambda: late.last("health") is not None)
         assert msgspec.json.decode(late.last("health") or b"", type=Health) == health(SourceState.DEAF)
@@ -78,14 +78,14 @@ async def test_health_is_retained_and_sets_the_availability_of_sources(config: M
 
 async def test_live_messages_are_limited_and_the_newest_wins(config: MqttConfig, broker: Broker) -> None:
     """Of a burst, the first and the last are sent, an interval apart."""
-    async with listening(broker.port) as ear, publishing(config) as running:
-        await eventually(lambda: ear.last("availability") == b"online")
+    async with listening(broker.port) as recorder, publishing(config) as running:
+        await eventually(lambda: recorder.last("availability") == b"online")
         running.hub.publish(snapshot(-100))
-        await eventually(lambda: ear.payloads("hall/live"))
+        await eventually(lambda: recorder.payloads("hall/live"))
         for level in range(-99, -9):
             running.hub.publish(snapshot(level))
-        await eventually(lambda: len(ear.payloads("hall/live")) == 2)
-        live = [msgspec.json.decode(payload, type=Snapshot) for payload in ear.payloads("hall/live")]
+        await eventually(lambda: len(recorder.payloads("hall/live")) == 2)
+        live = [msgspec.json.decode(payload, type=Snapshot) for payload in recorder.payloads("hall/live")]
         assert live == [snapshot(-100), snapshot(-10)]
 
 
@@ -95,14 +95,14 @@ async def test_the_end_sends_everything_and_then_offline(
 ) -> None:
     """Messages that are queued when the monitor stops are sent before `offline`."""
     monkeypatch.setattr(publisher, "DRAIN", 600.0)
-    async with listening(broker.port) as ear, publishing(config) as running:
-        await eventually(lambda: ear.last("availability") == b"online")
+    async with listening(broker.port) as recorder, publishing(config) as running:
+        await eventually(lambda: recorder.last("availability") == b"online")
         for number in range(queued):
             running.hub.publish(detection(id=str(number)))
         await running.end()
-        await eventually(lambda: ear.last("availability") == b"offline")
-        assert len(ear.payloads("hall/event")) == queued
-        assert str(ear.heard[-1].topic) == f"{BASE}/availability"
+        await eventually(lambda: recorder.last("availability") == b"offline")
+        assert len(recorder.payloads("hall/event")) == queued
+        assert str(recorder.messages[-1].topic) == f"{BASE}/availability"
 
 
 async def test_a_silent_broker_does_not_delay_the_end(
@@ -110,13 +110,13 @@ async def test_a_silent_broker_does_not_delay_the_end(
 ) -> None:
     """The broker has a bounded time; then the publisher hangs up, and the Last Will says offline."""
     monkeypatch.setattr(publisher, "DRAIN", 0.2)
-    async with listening(broker.port) as ear, publishing(replace(config, keepalive=600)) as running:
-        await eventually(lambda: ear.last("availability") == b"online")
+    async with listening(broker.port) as recorder, publishing(replace(config, keepalive=600)) as running:
+        await eventually(lambda: recorder.last("availability") == b"online")
         broker.freeze()
         running.hub.publish(detection())
         await running.end()
         broker.thaw()
-        await eventually(lambda: ear.last("availability") == b"offline")
+        await eventually(lambda: recorder.last("availability") == b"offline")
 
 
 async def test_the_broker_says_offline_when_the_monitor_is_killed(config: MqttConfig, broker: Broker) -> None:
@@ -135,22 +135,22 @@ async def test_the_broker_says_offline_when_the_monitor_is_killed(config: MqttCo
         "asyncio.run(main())\n"
     )
     settings = msgspec.json.encode(replace(config, keepalive=5)).decode()
-    async with listening(broker.port) as ear:
+    async with listening(broker.port) as recorder:
         process = await asyncio.create_subprocess_exec(sys.executable, "-c", program, settings, cwd=ROOT)
         try:
-            await eventually(lambda: ear.last("availability") == b"online")
+            await eventually(lambda: recorder.last("availability") == b"online")
         finally:
             process.kill()
             await process.wait()
-        await eventually(lambda: ear.last("availability") == b"offline")
+        await eventually(lambda: recorder.last("availability") == b"offline")
 
 
 async def test_a_cancelled_publisher_is_offline_too(config: MqttConfig, broker: Broker) -> None:
     """A cancelled publisher hangs up, so that the broker publishes the Last Will."""
-    async with listening(broker.port) as ear, publishing(config) as running:
-        await eventually(lambda: ear.last("availability") == b"online")
+    async with listening(broker.port) as recorder, publishing(config) as running:
+        await eventually(lambda: recorder.last("availability") == b"online")
         running.task.cancel()
-        await eventually(lambda: ear.last("availability") == b"offline")
+        await eventually(lambda: recorder.last("availability") == b"offline")
         await asyncio.wait([running.task])
         running.task = asyncio.create_task(asyncio.sleep(0))
 
@@ -164,19 +164,19 @@ async def test_other_protocols_and_transports(
         port = broker.port if transport == "tcp" else broker.web_port
         spoken = MqttConfig(host="127.0.0.1", port=port, protocol=protocol, transport=transport)
         async with publishing(spoken) as running:
-            async with listening(broker.port) as ear:
-                await eventually(lambda: ear.last("availability") == b"online")
+            async with listening(broker.port) as recorder:
+                await eventually(lambda: recorder.last("availability") == b"online")
                 running.hub.publish(detection(Phase.STARTED))
-                await eventually(lambda: ear.last("hall/smoke_alarm/state") == b"ON")
-                await eventually(lambda: len(ear.payloads("hall/event")) == 1)
+                await eventually(lambda: recorder.last("hall/smoke_alarm/state") == b"ON")
+                await eventually(lambda: len(recorder.payloads("hall/event")) == 1)
             broker.kill9()
             await eventually(lambda: running.states[-1][0] is BrokerState.FAILED)
             broker.start()
-            async with listening(broker.port) as ear:
-                await eventually(lambda: ear.last("availability") == b"online")
-                assert ear.last("hall/smoke_alarm/state") == b"ON"
+            async with listening(broker.port) as recorder:
+                await eventually(lambda: recorder.last("availability") == b"online")
+                assert recorder.last("hall/smoke_alarm/state") == b"ON"
                 running.task.cancel()
-                await eventually(lambda: ear.last("availability") == b"offline")
+                await eventually(lambda: recorder.last("availability") == b"offline")
                 await asyncio.wait([running.task])
                 running.task = asyncio.create_task(asyncio.sleep(0))
     with Broker(tmp_path, web=True, passwords={"ha": "right"}) as broker:
@@ -194,33 +194,33 @@ async def test_a_detection_during_an_outage_arrives_later_with_its_own_times(
         broker.kill9()
         await eventually(lambda: not running.connected)
         running.hub.publish(snapshot())
-        running.hear(detection(Phase.STARTED))
-        running.hear(detection(Phase.ENDED))
-        running.hear(detection(id="2", label="Dog"))
+        running.record(detection(Phase.STARTED))
+        running.record(detection(Phase.ENDED))
+        running.record(detection(id="2", label="Dog"))
         await asyncio.sleep(0)
         async with asyncio.timeout(20):
             broker.start()
-            async with listening(broker.port) as ear:
-                await eventually(lambda: len(ear.payloads("log")) == 3)
+            async with listening(broker.port) as recorder:
+                await eventually(lambda: len(recorder.payloads("log")) == 3)
                 expected = [detection(Phase.STARTED), detection(Phase.ENDED), detection(id="2", label="Dog")]
-                assert logged(ear) == [(each, True) for each in expected]
-                assert ear.payloads("hall/event") == []
-                assert set(ear.payloads("hall/smoke_alarm/state")) == {b"OFF"}
-                assert set(ear.payloads("hall/dog/state")) == {b"ON"}
-                assert ear.payloads("hall/live") == []
+                assert logged(recorder) == [(each, True) for each in expected]
+                assert recorder.payloads("hall/event") == []
+                assert set(recorder.payloads("hall/smoke_alarm/state")) == {b"OFF"}
+                assert set(recorder.payloads("hall/dog/state")) == {b"ON"}
+                assert recorder.payloads("hall/live") == []
 
 
 async def test_a_black_hole_is_noticed_and_nothing_is_lost_in_it(config: MqttConfig, broker: Broker) -> None:
     """A silent broker is noticed after twice the keepalive, even while it owes an acknowledgement."""
-    async with listening(broker.port) as ear, publishing(config) as running:
-        await eventually(lambda: ear.last("availability") == b"online")
+    async with listening(broker.port) as recorder, publishing(config) as running:
+        await eventually(lambda: recorder.last("availability") == b"online")
         broker.freeze()
-        running.hear(detection())
+        running.record(detection())
         await eventually(lambda: not running.connected)
         assert "stopped responding" in running.problem
         broker.thaw()
-        await eventually(lambda: ear.last("hall/smoke_alarm/state") == b"ON" and ear.payloads("log"))
-        assert {each for each, _ in logged(ear)} == {detection()}
+        await eventually(lambda: recorder.last("hall/smoke_alarm/state") == b"ON" and recorder.payloads("log"))
+        assert {each for each, _ in logged(recorder)} == {detection()}
 
 
 async def test_a_long_backlog_does_not_delay_new_detections(
@@ -228,25 +228,25 @@ async def test_a_long_backlog_does_not_delay_new_detections(
 ) -> None:
     """State and event are sent while the log is being replayed; the log stays in order."""
     monkeypatch.setattr(publisher, "REPLAY_RATE", 100.0)
-    async with listening(broker.port) as ear, publishing(config) as running:
+    async with listening(broker.port) as recorder, publishing(config) as running:
         for number in range(10 * BATCH):
             running.notebook.write(detection(id=f"old {number}", label="Dog"))
-        await eventually(lambda: ear.payloads("log"))
-        running.hear(detection())
-        await eventually(lambda: ear.payloads("hall/event"))
-        assert ear.last("hall/smoke_alarm/state") == b"ON"
-        assert len(ear.payloads("log")) < 10 * BATCH
-        await eventually(lambda: len(ear.payloads("log")) == 10 * BATCH + 1)
-        assert [each.id for each, _ in logged(ear)] == [f"old {number}" for number in range(10 * BATCH)] + ["1"]
+        await eventually(lambda: recorder.payloads("log"))
+        running.record(detection())
+        await eventually(lambda: recorder.payloads("hall/event"))
+        assert recorder.last("hall/smoke_alarm/state") == b"ON"
+        assert len(recorder.payloads("log")) < 10 * BATCH
+        await eventually(lambda: len(recorder.payloads("log")) == 10 * BATCH + 1)
+        assert [each.id for each, _ in logged(recorder)] == [f"old {number}" for number in range(10 * BATCH)] + ["1"]
 
 
 async def test_a_detection_that_is_published_at_once_is_not_replayed(config: MqttConfig, broker: Broker) -> None:
     """The log topic carries the same detection as the event, not marked as replayed."""
-    async with listening(broker.port) as ear, publishing(config) as running:
-        await eventually(lambda: ear.last("availability") == b"online")
-        running.hear(detection())
-        await eventually(lambda: ear.payloads("log"))
-        assert logged(ear) == [(detection(), False)]
+    async with listening(broker.port) as recorder, publishing(config) as running:
+        await eventually(lambda: recorder.last("availability") == b"online")
+        running.record(detection())
+        await eventually(lambda: recorder.payloads("log"))
+        assert logged(recorder) == [(detection(), False)]
         await eventually(lambda: not running.notebook.waiting)
 
 
@@ -255,25 +255,25 @@ async def test_a_full_disk_keeps_nothing_from_the_broker(config: MqttConfig, bro
     log = EventLog(tmp_path / "events.db", keep_days=36500, max_mb=100)
     hub = Hub()
     publisher = Publisher(config, "box", ["hall"], LABELS, hub.subscribe(Detection), log, lambda *_: None)
-    async with listening(broker.port) as ear:
+    async with listening(broker.port) as recorder:
         task = asyncio.create_task(publisher.run())
-        await eventually(lambda: ear.last("availability") == b"online")
+        await eventually(lambda: recorder.last("availability") == b"online")
         with full_disk():
             assert not await log.append(detection())
             hub.publish(detection())
-            await eventually(lambda: ear.payloads("log") and ear.payloads("hall/event"))
-            assert ear.last("hall/smoke_alarm/state") == b"ON"
-            await eventually(lambda: logged(ear) == [(detection(), False)])
+            await eventually(lambda: recorder.payloads("log") and recorder.payloads("hall/event"))
+            assert recorder.last("hall/smoke_alarm/state") == b"ON"
+            await eventually(lambda: logged(recorder) == [(detection(), False)])
             async with asyncio.timeout(20):
                 while await log.pending(1):  # noqa: ASYNC110 - until the acknowledgement is there
                     await asyncio.sleep(0.01)
         assert await log.append(detection(Phase.ENDED))
         hub.publish(detection(Phase.ENDED))
-        await eventually(lambda: ear.last("hall/smoke_alarm/state") == b"OFF")
+        await eventually(lambda: recorder.last("hall/smoke_alarm/state") == b"OFF")
         hub.close()
         await task
-        await eventually(lambda: ear.last("availability") == b"offline")
-        assert logged(ear) == [(detection(), False), (detection(Phase.ENDED), False)]
+        await eventually(lambda: recorder.last("availability") == b"offline")
+        assert logged(recorder) == [(detection(), False), (detection(Phase.ENDED), False)]
     assert await log.recent(9) == [detection(), detection(Phase.ENDED)]
     await log.close()
 
@@ -283,7 +283,7 @@ class Echo:
     """A companion that publishes what it receives, and a message for each connection."""
 
     filters: Sequence[str] = (f"{BASE}/set/#", "elsewhere/+")
-    heard: list[tuple[str, bytes, bool]] = field(default_factory=list)
+    received_messages: list[tuple[str, bytes, bool]] = field(default_factory=list)
 
     async def connected(self, send: Send) -> None:
         """Publish that the connection is up."""
@@ -291,7 +291,7 @@ class Echo:
 
     async def received(self, topic: str, payload: bytes, send: Send, *, retained: bool) -> None:
         """Publish what was received."""
-        self.heard.append((topic, payload, retained))
+        self.received_messages.append((topic, payload, retained))
         await send(f"{BASE}/setting/echo", payload)
 
 
@@ -300,12 +300,14 @@ async def test_a_companion_uses_each_connection(config: MqttConfig, broker: Brok
     echo = Echo()
     async with publishing(config, echo) as running:
         for life in (1, 2):
-            async with listening(broker.port) as ear:
-                await eventually(lambda: ear.last("setting/there") == b"yes" and ear.last("availability") == b"online")
-                await ear.client.publish(f"{BASE}/hall/set/x", b"not for it", qos=1)
-                await ear.client.publish(f"{BASE}/set/pause", b"ON", qos=1)
-                await eventually(lambda: ear.last("setting/echo") == b"ON")
-            assert echo.heard == life * [(f"{BASE}/set/pause", b"ON", False)]
+            async with listening(broker.port) as recorder:
+                await eventually(
+                    lambda: recorder.last("setting/there") == b"yes" and recorder.last("availability") == b"online"
+                )
+                await recorder.client.publish(f"{BASE}/hall/set/x", b"not for it", qos=1)
+                await recorder.client.publish(f"{BASE}/set/pause", b"ON", qos=1)
+                await eventually(lambda: recorder.last("setting/echo") == b"ON")
+            assert echo.received_messages == life * [(f"{BASE}/set/pause", b"ON", False)]
             if life == 1:
                 broker.kill9()
                 await eventually(lambda: not running.connected)
@@ -314,9 +316,9 @@ async def test_a_companion_uses_each_connection(config: MqttConfig, broker: Brok
 
 async def test_a_companion_comes_after_the_present(config: MqttConfig, broker: Broker) -> None:
     """The state that a companion announces has been published."""
-    async with listening(broker.port) as ear, publishing(config, Echo()):
-        await eventually(lambda: ear.last("setting/there"))
-        topics = [str(message.topic).removeprefix(f"{BASE}/") for message in ear.heard]
+    async with listening(broker.port) as recorder, publishing(config, Echo()):
+        await eventually(lambda: recorder.last("setting/there"))
+        topics = [str(message.topic).removeprefix(f"{BASE}/") for message in recorder.messages]
         assert topics[-2:] == ["availability", "setting/there"]
         assert "hall/dog/state" in topics
 
