@@ -98,7 +98,7 @@ def test_paths_in_code_spans_exist(page: Path) -> None:
 
 
 def commands() -> Iterator[tuple[str, list[str]]]:
-    """The page and the words of each command line in a block of shell commands; in a pipe, of each part."""
+    """The page and the words of each command: in blocks of shell commands, and of `sound-monitor` in prose too."""
     for block in blocks("sh", GUIDES):
         text = re.sub(r"\"\n.*?\n\"", '""', block.text.replace("\\\n", " "), flags=re.DOTALL)
         for line in text.splitlines():
@@ -107,6 +107,9 @@ def commands() -> Iterator[tuple[str, list[str]]]:
                 end = words.index("|") if "|" in words else len(words)
                 yield block.page, words[:end]
                 words = words[end + 1 :]
+    for page in GUIDES:
+        for span in re.findall(r"`(sound-monitor [^`…]*)`", page.read_text()):
+            yield str(page.relative_to(ROOT)), shlex.split(span)
 
 
 def plain(words: list[str]) -> list[str]:
