@@ -1,1 +1,1 @@
-"""The live terminal view, fed by messages alone."""
+"""The live view in a terminal, which depends on messages only."""

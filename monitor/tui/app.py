@@ -1,4 +1,4 @@
-"""The live view: takes messages from a feed as they come, and draws the newest state a few times a second."""
+"""The live view: follows a feed, and draws the newest state a few times a second."""
 
 import copy
 from collections.abc import Callable
@@ -22,15 +22,15 @@ from monitor.tui.state import SourceView, ViewState
 from monitor.tui.widgets import ActiveList, LevelMeter, ScoreList
 
 DRAW_INTERVAL = 0.15
-"""Seconds between two looks at the state; a panel is redrawn only when what it shows has changed."""
+"""Seconds between two updates; a panel is redrawn only if its content has changed."""
 
 
 class Output(Enum):
-    """How the terminal stands."""
+    """State of the terminal."""
 
     READY = auto()
     STALLED = auto()
-    """Nobody reads it now."""
+    """Nothing reads its output now."""
     GONE = auto()
 
 
@@ -51,7 +51,7 @@ THEME = Theme(
 
 
 class MonitorApp(App[None]):
-    """Shows one feed until it ends or the user quits. Why a feed broke off stands in `failure` afterwards."""
+    """Shows one feed until it ends or the user quits. Afterwards `failure` has the exception of the feed, or None."""
 
     CSS_PATH = "app.tcss"
     ENABLE_COMMAND_PALETTE = False
@@ -66,13 +66,13 @@ class MonitorApp(App[None]):
     ]
 
     def __init__(self, feed: Feed, output: Callable[[], Output] = lambda: Output.READY) -> None:
-        """`output` says how the terminal stands; Textual would block the event loop on one that is stalled."""
+        """`output` returns the state of the terminal; on a stalled one, Textual would block the event loop."""
         super().__init__()
         self.failure: Exception | None = None
         self._feed = feed
         self._output = output
         self._state = ViewState()
-        self._heard = monotonic()
+        self._received = monotonic()
         self._chosen = 0
         self._frozen: tuple[ViewState, datetime, float] | None = None
         self.title_bar = TitleBar()
@@ -109,17 +109,17 @@ class MonitorApp(App[None]):
         self._draw()
 
     async def _follow(self) -> None:
-        """Take in the feed until it ends, then leave."""
+        """Apply messages until the feed ends, then exit."""
         try:
             async for message in self._feed.messages():
                 self._state.apply(message)
-                self._heard = monotonic()
-        except Exception as error:  # whatever it is, the caller of the display gets it
+                self._received = monotonic()
+        except Exception as error:  # the caller of the display gets any exception
             self.failure = error
         self.exit()
 
     def _draw(self) -> None:
-        """Hand every panel what it shows; those for which it is the same do nothing."""
+        """Update the content of every panel; unchanged panels do nothing."""
         output = self._output()
         if output is Output.GONE:
             self.exit()
@@ -128,7 +128,7 @@ class MonitorApp(App[None]):
         clock = datetime.now(UTC)
         self.title_bar.clock = f"{clock.astimezone():%H:%M:%S}"
         self.title_bar.frozen = self._frozen is not None
-        state, now, silent = self._frozen or (self._state, clock, monotonic() - self._heard)
+        state, now, silent = self._frozen or (self._state, clock, monotonic() - self._received)
         views = list(state.sources.values())
         self._chosen = max(0, min(self._chosen, len(views) - 1))
         self.source_bar.sources = tuple((view.name, view.health.state if view.health else None) for view in views)
@@ -153,21 +153,21 @@ class MonitorApp(App[None]):
         self.status_lines.source = view.health
 
     def action_freeze(self) -> None:
-        """Hold the display still, or let it go on; the feed is followed all the while."""
-        silent = monotonic() - self._heard
+        """Freeze or unfreeze the display; messages are applied all the time."""
+        silent = monotonic() - self._received
         self._frozen = None if self._frozen else (copy.deepcopy(self._state), datetime.now(UTC), silent)
         self._draw()
 
     def action_choose(self, index: int) -> None:
-        """Show the source with this number, counted from 0."""
+        """Show the source with this index."""
         self._chosen = index
         self._draw()
 
     def action_source(self, step: int) -> None:
-        """Show the next or previous source, in a circle."""
+        """Show the next or previous source; after the last comes the first."""
         self._chosen = (self._chosen + step) % max(1, len(self.source_bar.sources))
         self._draw()
 
     def action_help(self) -> None:
-        """Explain the screen."""
+        """Open the help page."""
         self.push_screen(Help())

@@ -1,4 +1,4 @@
-"""The lines around the panels: title, sources, banner, status. Each redraws only when what it shows has changed."""
+"""The lines around the panels: title, sources, banner, status. Each redraws only if its content has changed."""
 
 from rich.style import Style
 from rich.text import Text
@@ -26,7 +26,7 @@ BROKER_COLOURS = {
 
 
 class TitleBar(Widget):
-    """Whose ears these are, through which feed, and what time it is."""
+    """Title bar: node, feed, clock."""
 
     node = reactive("")
     feed = reactive("")
@@ -48,7 +48,7 @@ class TitleBar(Widget):
 
 
 class SourceBar(Widget):
-    """All sources with their states; the chosen one stands out."""
+    """All sources with their states; the chosen one is highlighted."""
 
     sources: reactive[tuple[tuple[str, SourceState | None], ...]] = reactive(())
     chosen = reactive(0)
@@ -69,7 +69,7 @@ class SourceBar(Widget):
 
 
 class Banner(Widget):
-    """What a person must know now; takes no room when all is well."""
+    """Current problems; hidden if there are none."""
 
     troubles: reactive[tuple[Trouble, ...]] = reactive(())
 
@@ -87,7 +87,7 @@ class Banner(Widget):
 
 
 class StatusLines(Widget):
-    """How the chosen source does, and how the monitor does."""
+    """Status of the chosen source, and of the monitor."""
 
     source: reactive[SourceHealth | None] = reactive(None)
     health: reactive[Health | None] = reactive(None)
@@ -99,7 +99,7 @@ class StatusLines(Widget):
     def _source_line(self, width: int) -> Text:
         source, health = self.source, self.health
         if source is None or health is None:
-            return Text("Waiting for the monitor to say how it does", draw.MUTED)
+            return Text("Waiting for the monitor's status", draw.MUTED)
         facts = _facts(
             ("lag", f"{source.lag:.2f} s", source.lag > 5),
             ("overflows", f"{source.overflows}", source.overflows > 0),
@@ -131,7 +131,7 @@ class StatusLines(Widget):
 
 
 def _facts(*facts: tuple[str, str, bool]) -> Text:
-    """Name and value of each fact; the third says that it is bad news."""
+    """Format facts, each with name, value, and whether the value is a problem."""
     text = Text()
     for name, value, bad in facts:
         text.append(f"  {name} ", draw.MUTED)

@@ -1,4 +1,4 @@
-"""Turns numbers into cells: bars, meters, charts, durations. Pure; every width and height is in terminal cells."""
+"""Formats numbers as text: bars, meters, charts, durations. Pure; widths and heights are in terminal cells."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -18,7 +18,7 @@ WARN = "#ffb84d"
 BAD = "#ff5470"
 
 LEVEL_FLOOR = -80.0
-"""The left end of the level meter, dBFS; the right end is full scale."""
+"""Left end of the level meter, dBFS; the right end is full scale."""
 
 _ACROSS = " ▏▎▍▌▋▊▉█"
 _UP = " ▁▂▃▄▅▆▇█"
@@ -29,12 +29,12 @@ LEVEL_COLOURS = ("#1c6f63", "#22a884", "#3ddc97", "#ffd166", "#ff5470")
 
 
 def clean(text: str) -> str:
-    """The text without anything that could steer a terminal: names and reasons come over the network."""
+    """Return the text without control characters: names and reasons come over the network."""
     return "".join(character if character.isprintable() else "?" for character in text)
 
 
 def fit(text: str, width: int) -> str:
-    """The cleaned text in exactly `width` cells, cut with an ellipsis or padded."""
+    """Return the cleaned text in exactly `width` cells, padded or cut with an ellipsis."""
     text = clean(text)
     if cell_len(text) > width > 0:
         return set_cell_size(text, width - 1) + "…"
@@ -42,7 +42,7 @@ def fit(text: str, width: int) -> str:
 
 
 def duration(seconds: float) -> str:
-    """A length of time, in seven cells at most up to 99 days."""
+    """Format a duration, in at most seven cells up to 99 days."""
     if seconds < 9.95:
         return f"{max(0.0, seconds):.1f} s"
     whole = round(seconds)
@@ -55,19 +55,19 @@ def duration(seconds: float) -> str:
 
 
 def moment(at: datetime, today: datetime) -> str:
-    """A local time of day, with the date when it was not today; twelve cells at most."""
+    """Format a local time, with the date if it is not today; at most twelve cells."""
     local, today = at.astimezone(), today.astimezone()
     return local.strftime("%H:%M:%S" if local.date() == today.date() else "%d %b %H:%M")
 
 
 def share(value: float, low: float, high: float) -> float:
-    """Where the value stands between low and high, in [0, 1]; not-a-number counts as low."""
+    """Return the position of the value between low and high, in [0, 1]; NaN counts as low."""
     return min(1.0, max(0.0, (value - low) / (high - low)))
 
 
 @lru_cache(maxsize=512)
 def _blend(colours: tuple[str, ...], step: int) -> str:
-    """The colour at step/_STEPS of the way through evenly spaced colours."""
+    """Return the colour at step/_STEPS between evenly spaced colours."""
     position = step / _STEPS * (len(colours) - 1)
     index = min(int(position), len(colours) - 2)
     part = position - index
@@ -81,12 +81,12 @@ def _style(colours: tuple[str, ...], step: int, background: str | None) -> Style
 
 
 def shade(colours: tuple[str, ...], part: float, background: str | None = None) -> Style:
-    """The style of a cell that stands for this part of the whole, in [0, 1]."""
+    """Return the style of a cell for a value in [0, 1]."""
     return _style(colours, round(part * _STEPS), background)
 
 
 def bar(score: float, width: int) -> Text:
-    """A score in [0, 1] as a bar that grows by eighths of a cell and is coloured by the score."""
+    """Draw a score in [0, 1] as a bar with a resolution of an eighth of a cell, coloured by the score."""
     part = share(score, 0.0, 1.0)
     eighths = round(part * width * 8)
     cells = "█" * (eighths // 8) + (_ACROSS[eighths % 8] if eighths % 8 else "")
@@ -94,7 +94,7 @@ def bar(score: float, width: int) -> Text:
 
 
 def meter(level: float, peak: float, width: int) -> Text:
-    """A level and its held peak, dBFS, coloured along the scale."""
+    """Draw a level and its held peak, dBFS, coloured along the scale."""
     eighths = round(share(level, LEVEL_FLOOR, 0.0) * width * 8)
     mark = round(share(peak, LEVEL_FLOOR, 0.0) * (width - 1))
     text = Text()
@@ -108,7 +108,7 @@ def meter(level: float, peak: float, width: int) -> Text:
 
 
 def scale(width: int) -> Text:
-    """The numbers below a meter of this width."""
+    """Draw the numbers below a meter of this width."""
     line = [" "] * width
     for dbfs in range(int(LEVEL_FLOOR), 1, 20):
         number = str(dbfs)
@@ -119,7 +119,7 @@ def scale(width: int) -> Text:
 
 
 def chart(levels: Sequence[float], width: int, height: int) -> list[Text]:
-    """The newest levels, dBFS, one a column and the newest at the right, as `height` rows of eighths."""
+    """Draw the newest levels, dBFS, one per column with the newest at the right, as `height` rows."""
     shown = levels[max(0, len(levels) - width) :]
     heights = [max(1, round(share(level, LEVEL_FLOOR, 0.0) * height * 8)) for level in shown]
     padding = " " * (width - len(shown))

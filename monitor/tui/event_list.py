@@ -1,4 +1,4 @@
-"""The list of what was detected. Draws only the lines that are on the screen."""
+"""The list of detections. Draws only the visible lines."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -15,7 +15,7 @@ from monitor.tui import draw
 
 
 class EventList(ScrollView, can_focus=True):
-    """Everything that was detected, newest sound first."""
+    """All detections, newest sound first."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("up", "scroll_up", "Scroll", key_display="↑↓"),
@@ -30,7 +30,7 @@ class EventList(ScrollView, can_focus=True):
         self._moments = 0
 
     def show(self, events: Sequence[Detection], active: frozenset[str], now: datetime) -> None:
-        """Show these events; `active` holds the ids of those that are still on."""
+        """Show these events; `active` has the ids of sounds that are on."""
         if (events, active, now.date()) == (self._events, self._active, self._now.date()):
             return
         first = self._events[0].id if self._events else ""
@@ -38,8 +38,8 @@ class EventList(ScrollView, can_focus=True):
         self._events, self._active, self._now = events, active, now
         self._moments = len(draw.moment(events[-1].started_at, now)) if events else 0
         self.virtual_size = Size(0, len(events))
-        if self.scroll_y > 0:  # what is being read stays where it is
-            self.scroll_to(y=self.scroll_y + added, animate=False)
+        if self.scroll_target_y > 0:  # keep the visible lines in place
+            self.scroll_to(y=self.scroll_target_y + added, animate=False)
         self.border_subtitle = f"{len(events)}" if events else ""
         self.refresh()
 

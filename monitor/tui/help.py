@@ -1,4 +1,4 @@
-"""The page behind `?`: the keys, and how to read the display."""
+"""The help page: keys, and the meaning of the display."""
 
 from typing import ClassVar
 
@@ -12,24 +12,24 @@ from monitor.tui import draw
 
 KEYS = (
     ("tab, 1-9", "choose a source"),
-    ("p", "freeze the display; listening goes on"),
-    ("↑ ↓", "scroll the events, also page up and down"),
+    ("p", "freeze the display; the monitor keeps listening"),
+    ("↑ ↓", "scroll the events; also page up and page down"),
     ("? esc", "close this page"),
     ("q", "quit"),
 )
 LEGEND = (
-    ("●", "counts as detected, until it has ended"),
+    ("●", "the sound is on"),
     ("0.87", "score from 0 to 1, smoothed; peak is the raw maximum"),
-    ("dBFS", f"level; 0 is full scale, the bar begins at {draw.LEVEL_FLOOR:.0f}"),
-    ("lag", "from the end of a window to its scores"),
-    ("overflows", "times that audio was lost before it reached us"),
-    ("drops", "windows skipped + messages lost by slow readers"),
+    ("dBFS", f"level; 0 is full scale, the bar starts at {draw.LEVEL_FLOOR:.0f}"),
+    ("lag", "time from the end of a window to its scores"),
+    ("overflows", "how often audio was lost before the monitor got it"),
+    ("drops", "windows skipped + messages lost by slow consumers"),
     ("load", "inference time as a share of real time"),
 )
 
 
 class Help(ModalScreen[None]):
-    """A box over the display."""
+    """A dialog over the display."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape,question_mark,enter,space", "dismiss", "Close"),

@@ -1,4 +1,4 @@
-"""What the display shows, reduced from the messages of a feed. Pure: knows no terminal and no clock."""
+"""The state of the display, reduced from the messages of a feed. Pure: without terminal or clock."""
 
 from bisect import insort
 from collections import deque
@@ -19,13 +19,13 @@ from monitor.messages import (
 )
 
 MAX_EVENTS = 500
-"""Newest events that are kept."""
+"""Number of newest events to keep."""
 MAX_LEVELS = 600
-"""Newest levels of a source that are kept."""
+"""Number of newest levels of a source to keep."""
 PEAK_HOLD = timedelta(seconds=2)
-"""How long the level's peak stands."""
+"""How long a peak of the level is held."""
 SILENT_FEED = 5.0
-"""Seconds without any message after which the monitor may be gone: health alone comes every second."""
+"""Seconds without a message after which the monitor may be gone: it publishes its health every two seconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,13 +33,13 @@ class Trouble:
     """One line of the banner."""
 
     severe: bool
-    """Sounds are being missed now."""
+    """The monitor misses sounds now."""
     text: str
 
 
 @dataclass(slots=True)
 class SourceView:
-    """One source: what it hears and how it does."""
+    """One source: its scores, levels and status."""
 
     name: str
     snapshot: Snapshot | None = None
@@ -57,41 +57,41 @@ class SourceView:
 
     @property
     def trouble(self) -> str:
-        """Why it cannot hear, or empty."""
+        """Why the source receives no sound, or empty."""
         if self.health is None or self.health.state not in (SourceState.DEAF, SourceState.LOST):
             return ""
         return f"{self.health.state.upper()}  {self.name}: {self.health.reason or f'check {self.health.device}'}"
 
     @property
     def notice(self) -> str:
-        """What to say in place of scores, or empty."""
+        """The text in place of scores, or empty."""
         if self.health is not None and self.health.state is SourceState.ENDED:
             return "The recording has ended"
         if self.health is not None and self.health.state is SourceState.PAUSED:
-            return "Paused: it does not listen"
+            return "Paused: not listening"
         return self.trouble or ("" if self.snapshot is not None else "Waiting for the first window")
 
 
 class ViewState:
-    """Everything on the screen, bounded in size however long it runs."""
+    """Everything on the screen, bounded in size."""
 
     def __init__(self) -> None:
         self.health: Health | None = None
         self.sources: dict[str, SourceView] = {}
-        """In the order of the configuration, once the first health is in."""
+        """In the order of the configuration, after the first health message."""
         self.events: list[Detection] = []
-        """Newest sound first; an ended sound stands in place of its beginning."""
+        """Newest sound first; the end of a sound replaces its start."""
         self._active: dict[tuple[str, str], Detection] = {}
         self._skipped = 0
-        """Windows dropped between the last two healths."""
+        """Windows dropped between the last two health messages."""
 
     @property
     def active(self) -> list[Detection]:
-        """Sounds that began and have not ended, newest first."""
+        """Sounds that have started and not ended, newest first."""
         return sorted(self._active.values(), key=lambda detection: detection.started_at, reverse=True)
 
     def apply(self, message: Message) -> None:
-        """Take one message in. Repeated and late messages do no harm."""
+        """Apply one message. Repeated and late messages change nothing."""
         match message:
             case Detection():
                 self._apply_detection(message)
@@ -103,9 +103,9 @@ class ViewState:
                 self._apply_health(message)
 
     def troubles(self, silent: float) -> Iterator[Trouble]:
-        """What a person must know, worst first; `silent` is the time since the last message, seconds."""
+        """Yield current problems, worst first; `silent` is the time since the last message, seconds."""
         if silent >= SILENT_FEED:
-            yield Trouble(True, f"NO NEWS from the monitor for {silent:.0f} s: is it still running?")
+            yield Trouble(True, f"NO MESSAGES from the monitor for {silent:.0f} s: is it still running?")
         for view in self.sources.values():
             if view.trouble:
                 yield Trouble(True, view.trouble)
@@ -116,20 +116,20 @@ class ViewState:
                 True, f"TOO SLOW  {self.health.model} cannot keep up: {self._skipped} windows skipped just now"
             )
         if self.health.broker is BrokerState.FAILED:
-            yield Trouble(False, f"MQTT  {self.health.broker_detail or 'the broker cannot be reached'}")
+            yield Trouble(False, f"MQTT  {self.health.broker_detail or 'cannot reach the broker'}")
 
     def _apply_detection(self, detection: Detection) -> None:
         known = next((event for event in self.events if event.id == detection.id), None)
         if known is not None:
             if detection.phase is Phase.STARTED:
-                return  # told again, or after its end
+                return  # repeated, or late
             self.events.remove(known)
         insort(self.events, detection, key=lambda event: -event.started_at.timestamp())
         del self.events[MAX_EVENTS:]
         if detection.phase is Phase.ENDED:
-            self._active = {key: held for key, held in self._active.items() if held.id != detection.id}
+            self._active = {key: other for key, other in self._active.items() if other.id != detection.id}
             return
-        # A source holds a label on only once: a new beginning also ends one whose end was lost on the way.
+        # A label is on at most once for each source: a new start also ends a sound whose end was lost.
         key = (detection.source, detection.label)
         if key not in self._active or self._active[key].started_at <= detection.started_at:
             self._active[key] = detection
@@ -137,7 +137,7 @@ class ViewState:
     def _apply_health(self, health: Health) -> None:
         before = self.health
         if before is not None and health.uptime < before.uptime:
-            self._active.clear()  # the monitor was started again and holds nothing on
+            self._active.clear()  # the monitor restarted: no sound is on
             before = None
         self._skipped = _dropped(health) - _dropped(before) if before is not None else 0
         self.health = health
@@ -146,10 +146,10 @@ class ViewState:
         for source in health.sources:
             view = known.get(source.source, SourceView(source.source))
             view.health = source
-            if source.state in (SourceState.LOST, SourceState.PAUSED):  # it holds nothing on; next is a new beginning
+            if source.state in (SourceState.LOST, SourceState.PAUSED):  # no sound is on
                 view.snapshot = None
                 view.levels.clear()
-                self._active = {key: held for key, held in self._active.items() if held.source != source.source}
+                self._active = {key: other for key, other in self._active.items() if other.source != source.source}
             self.sources[source.source] = view
 
 

@@ -1,4 +1,4 @@
-"""Runs the display on the user's terminal, and leaves the terminal as it was."""
+"""Runs the display on the user's terminal, and restores the terminal afterwards."""
 
 import asyncio
 import contextlib
@@ -19,10 +19,10 @@ from monitor.tui.app import MonitorApp, Output
 async def run(feed: Feed, log_file: Path | None = None) -> None:
     """Show the feed until it ends or the user quits, in the caller's event loop and its main thread.
 
-    What this process and its C libraries say on stderr meanwhile goes to `log_file`; without one, the end of it is
-    shown afterwards. A stderr that is not a terminal is left alone. stdin may be a pipe: keys come from the
-    terminal itself. A terminal that goes away counts as quitting. Raises what the feed raises, `UsageError` where
-    there is no terminal, and `StorageError` where the log cannot be written.
+    Meanwhile stderr, also of C libraries, goes to `log_file`; without one, its end is shown afterwards. A stderr that
+    is not a terminal stays unchanged. stdin may be a pipe: keys come from the terminal itself. A terminal that
+    disconnects counts as quitting. Raises the exception of the feed, `UsageError` without a terminal, and
+    `StorageError` if the log cannot be written.
     """
     task = asyncio.current_task()
     with ExitStack() as stack:
@@ -31,34 +31,34 @@ async def run(feed: Feed, log_file: Path | None = None) -> None:
         app = MonitorApp(feed, screen.state)
         await app.run_async()
     if task is not None and task.cancelling():
-        raise asyncio.CancelledError  # Textual takes it for a request to quit
+        raise asyncio.CancelledError  # Textual treats it as a request to quit
     if app.failure is not None:
         raise app.failure
     if app.return_code:
-        raise RuntimeError("the display failed; its traceback stands in the log")
+        raise RuntimeError("the display failed; its traceback is in the log")
 
 
 class Screen(io.TextIOWrapper):
-    """The terminal's output. Textual writes to it from a thread that must not die when the terminal goes away."""
+    """The terminal's output. Textual writes to it from a thread that must survive a disconnected terminal."""
 
     def write(self, text: str) -> int:
-        """Write what can be written."""
+        """Write text; a disconnected terminal is no error."""
         with contextlib.suppress(OSError):
             super().write(text)
         return len(text)
 
     def flush(self) -> None:
-        """Hand on what can be handed on."""
+        """Flush; a disconnected terminal is no error."""
         with contextlib.suppress(OSError):
             super().flush()
 
     def close(self) -> None:
-        """Never fails, like the rest."""
+        """Close; a disconnected terminal is no error."""
         with contextlib.suppress(OSError):
             super().close()
 
     def state(self) -> Output:
-        """Whether the terminal takes output now; never blocks."""
+        """Return whether the terminal accepts output now; never blocks."""
         poll = select.poll()
         poll.register(self, select.POLLOUT)
         events = dict(poll.poll(0)).get(self.fileno(), 0)
@@ -69,14 +69,14 @@ class Screen(io.TextIOWrapper):
 
 @contextmanager
 def _terminal() -> Iterator[Screen]:
-    """Hand the terminal to Textual, which looks for it in `sys`; undo also the signal handlers that it sets."""
+    """Give the terminal to Textual, which reads it from `sys`; restore it and Textual's signal handlers at the end."""
     with ExitStack() as stack:
         try:
             keys = stack.enter_context(Path("/dev/tty").open(encoding="utf-8"))
             output = io.BufferedWriter(io.FileIO("/dev/tty", "w"))
             screen = stack.enter_context(Screen(output, encoding="utf-8", errors="replace"))
         except OSError as error:
-            raise UsageError("the display needs a terminal, and there is none here; run without it") from error
+            raise UsageError("the display requires a terminal, and none is available: run without it") from error
         for name, stream in (("__stdin__", keys), ("__stdout__", screen), ("__stderr__", screen)):
             stack.callback(setattr, sys, name, getattr(sys, name))
             setattr(sys, name, stream)

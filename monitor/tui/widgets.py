@@ -1,4 +1,4 @@
-"""The panels of the display: scores, active sounds, level. Each redraws only when what it shows has changed."""
+"""The panels of the display: scores, active sounds, level. Each redraws only if its content has changed."""
 
 from rich.text import Text
 from textual.reactive import reactive
@@ -9,13 +9,13 @@ from monitor.tui import draw
 
 
 class ScoreList(Widget):
-    """The highest scores of the chosen source; labels that a rule holds on are marked."""
+    """The highest scores of the chosen source; labels that are on are marked."""
 
     snapshot: reactive[Snapshot | None] = reactive(None)
     notice = reactive("")
-    """Stands in place of scores."""
+    """Text in place of scores."""
     deaf = reactive(False, toggle_class="-deaf")
-    """The notice is bad news."""
+    """The notice is a problem."""
 
     def render(self) -> Text:
         width, height = self.content_size
@@ -38,10 +38,10 @@ class ScoreList(Widget):
 
 
 class ActiveList(Widget):
-    """Sounds that are on, of all sources: two lines each."""
+    """Sounds that are on, of all sources, in two lines each."""
 
     rows: reactive[tuple[tuple[Detection, str], ...]] = reactive(())
-    """Each with how long it has lasted, in words."""
+    """Each with its duration so far, as text."""
 
     def render(self) -> Text:
         width, height = self.content_size
@@ -60,7 +60,7 @@ class ActiveList(Widget):
 
 
 class LevelMeter(Widget):
-    """How loud the chosen source is, with the held peak and what went before."""
+    """The level of the chosen source, with its held peak and its history."""
 
     levels: reactive[tuple[float, ...]] = reactive(())
     """Oldest first, dBFS."""
@@ -80,5 +80,5 @@ class LevelMeter(Widget):
 
 
 def _ends(left: str, right: str, width: int, style: str) -> Text:
-    """One line with a text at either end; the left one gives way."""
+    """Format one line with a text at either end; the left one is cut if necessary."""
     return Text(f"{draw.fit(left, width - len(right) - 1)} {right}", style)

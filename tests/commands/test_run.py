@@ -180,7 +180,7 @@ def test_the_live_view_requires_a_terminal(program: Program) -> None:
     """--tui without a terminal is an error of one line."""
     done = program.run("run", "--source", "burst.wav", "--loop", "--tui")
     assert done.code == 2
-    assert done.err.splitlines()[-1].startswith("sound-monitor: the display needs a terminal")
+    assert done.err.splitlines()[-1].startswith("sound-monitor: the display requires a terminal")
 
 
 def test_it_ends_after_its_duration(program: Program) -> None:

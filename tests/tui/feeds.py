@@ -20,12 +20,12 @@ NOON = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
 
 
 def after(seconds: float) -> datetime:
-    """A time of the test day."""
+    """The time this many seconds after noon."""
     return NOON + timedelta(seconds=seconds)
 
 
 def started(key: str, label: str = "Dog", source: str = "kitchen", at: float = 0.0, peak: float = 0.8) -> Detection:
-    """The beginning of a sound."""
+    """The start of a sound."""
     return Detection(
         id=key,
         node="pi",
@@ -56,7 +56,7 @@ def ended(key: str, label: str = "Dog", source: str = "kitchen", at: float = 0.0
 
 
 def snapshot(source: str = "kitchen", level: float = -30.0, at: float = 0.0, **scores: float) -> Snapshot:
-    """What a source hears; a score above 0.5 is held on."""
+    """The snapshot of a source; labels with a score above 0.5 are on."""
     labels = tuple(LabelScore(label=label, score=score, active=score > 0.5) for label, score in scores.items())
     return Snapshot(at=after(at), source=source, model="m", level=level, labels=labels)
 
@@ -64,7 +64,7 @@ def snapshot(source: str = "kitchen", level: float = -30.0, at: float = 0.0, **s
 def source(
     name: str = "kitchen", state: SourceState = SourceState.LISTENING, reason: str = "", dropped: int = 0
 ) -> SourceHealth:
-    """How one source does."""
+    """The health of one source."""
     return SourceHealth(
         source=name,
         device=f"{name} microphone",
@@ -85,7 +85,7 @@ def health(
     broker: BrokerState = BrokerState.CONNECTED,
     broker_detail: str = "broker:1883",
 ) -> Health:
-    """How the monitor does."""
+    """The health of the monitor."""
     return Health(
         at=after(uptime),
         node="pi",
@@ -103,7 +103,7 @@ def health(
 
 
 class ListFeed:
-    """Gives its messages at once, then stays silent until it is closed or broken."""
+    """Yields its messages at once, then waits until it is closed."""
 
     title = "a list"
 
@@ -114,15 +114,15 @@ class ListFeed:
             self._queue.put_nowait(message)
 
     def send(self, message: Message) -> None:
-        """Give one more message."""
+        """Add a message."""
         self._queue.put_nowait(message)
 
     def close(self) -> None:
-        """End the feed, with its failure where it has one."""
+        """End the feed, with its failure if it has one."""
         self._queue.put_nowait(None)
 
     async def messages(self) -> AsyncIterator[Message]:
-        """The messages as they come."""
+        """Yield the messages."""
         while (message := await self._queue.get()) is not None:
             yield message
         if self._failure is not None:

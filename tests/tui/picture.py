@@ -1,4 +1,4 @@
-"""Render `docs/live.svg`, the README's picture, from the program's demonstration: `python -m tests.tui.picture`."""
+"""Render `docs/live.svg`, the README's picture, from the built-in demonstration: `python -m tests.tui.picture`."""
 
 import asyncio
 import re
@@ -12,11 +12,11 @@ from monitor.tui.app import MonitorApp
 
 PICTURE = Path(__file__).parents[2] / "docs/live.svg"
 MOMENT = 29.0
-"""Seconds into the demonstration: the siren wails, the smoke alarm is over."""
+"""Seconds into the demonstration: during the siren, after the smoke alarm."""
 
 
 async def picture(feed: Feed) -> None:
-    """Show the feed on a terminal that nobody sees, and take its picture."""
+    """Show the feed on a virtual terminal, and save a screenshot."""
     app = MonitorApp(feed)
     async with app.run_test(size=(120, 32)):
         await asyncio.sleep(MOMENT)
@@ -26,7 +26,7 @@ async def picture(feed: Feed) -> None:
 
 
 def main() -> None:
-    """Run the monitor with the picture as its display."""
+    """Run the monitor with the screenshot as its display."""
     with tempfile.TemporaryDirectory() as folder:
         config = Config(
             node="hall",

@@ -1,7 +1,7 @@
-"""Runs the display on the terminal it is started in, for the tests: `python -m tests.tui.show [fail|crash|bug|flood]`.
+"""Runs the display on the current terminal, for tests: `python -m tests.tui.show [fail|crash|bug|flood]`.
 
-SIGTERM cancels the display, as a program that embeds it may. How it ended is printed last. `flood` shows as much as
-it can and counts, in the file `ticks`, how often the event loop came round.
+SIGTERM cancels the display, as an embedding program may. The last line of output says how it ended. `flood` sends
+snapshots as fast as possible, and counts the rounds of the event loop in the file `ticks`.
 """
 
 import asyncio
@@ -19,7 +19,7 @@ from tests.tui.feeds import health, snapshot, source
 
 
 class Chatter:
-    """Sounds for ever, or until it breaks; a C library talks on fd 2 meanwhile."""
+    """Snapshots without end or until a failure, with the output of a C library on fd 2."""
 
     title = "chatter"
 
@@ -27,7 +27,7 @@ class Chatter:
         self._failure = failure
 
     async def messages(self) -> AsyncIterator[Message]:
-        """Four snapshots a second."""
+        """Yield four snapshots a second."""
         yield health(source("kitchen"))
         for count in range(10**6):
             os.write(2, b"ALSA lib pcm.c: noise on fd 2\n")
@@ -38,12 +38,12 @@ class Chatter:
 
 
 class Flood:
-    """A screen full of change, for ever."""
+    """Snapshots without end that change the whole screen."""
 
     title = "flood"
 
     async def messages(self) -> AsyncIterator[Message]:
-        """Twenty snapshots a second; one tick each."""
+        """Yield twenty snapshots a second, with a tick each."""
         for count in range(10**6):
             scores = {f"label {n}": random() for n in range(20)}
             yield snapshot("kitchen", -80 * random(), 0.0, **scores)
@@ -55,13 +55,13 @@ class Flood:
 
 
 class Bug(Chatter):
-    """A display that is handed what it does not expect."""
+    """A feed with an invalid title."""
 
     title: str = None  # type: ignore[assignment]
 
 
 def feed(kind: str) -> Feed:
-    """The feed of this name."""
+    """Return the feed of this name."""
     match kind:
         case "fail":
             return Chatter(BrokerError("the broker is gone"))
@@ -76,7 +76,7 @@ def feed(kind: str) -> Feed:
 
 
 async def main(kind: str) -> str:
-    """Show the display and say how it ended."""
+    """Show the display, and return how it ended."""
     task = asyncio.ensure_future(terminal.run(feed(kind)))
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
     try:

@@ -1,4 +1,4 @@
-"""The display, driven by keys in a terminal that is not there."""
+"""The display, driven by keys on a virtual terminal."""
 
 from collections.abc import Callable
 
@@ -20,12 +20,12 @@ EVERYTHING = (
 
 
 def screen(app: MonitorApp) -> list[str]:
-    """The lines that stand on the terminal."""
+    """The lines on the terminal."""
     return ["".join(segment.text for segment in strip) for strip in app.screen._compositor.render_strips()]
 
 
 async def until(pilot: Pilot[None], app: MonitorApp, seen: Callable[[str], bool]) -> str:
-    """The screen once it is as wished; after ten seconds as it is."""
+    """The screen as soon as the condition is true, at most ten seconds later."""
     for _ in range(200):
         if seen("\n".join(screen(app))):
             break
@@ -34,14 +34,14 @@ async def until(pilot: Pilot[None], app: MonitorApp, seen: Callable[[str], bool]
 
 
 def display(*messages: Message, failure: Exception | None = None) -> tuple[MonitorApp, ListFeed]:
-    """A display and the feed that it follows."""
+    """A display and its feed."""
     feed = ListFeed(messages, failure)
     return MonitorApp(feed), feed
 
 
 @pytest.mark.parametrize("size", SIZES)
 async def test_shows_everything_at_every_size(size: tuple[int, int]) -> None:
-    """Labels with bars and scores, active sounds, level, events and health fit the smallest and the largest."""
+    """Scores, active sounds, level, events and health fit on small and large terminals."""
     app, _ = display(
         health(source("kitchen"), source("garage")),
         snapshot("kitchen", level=-31.4, Dog=0.87, Speech=0.33),
@@ -63,7 +63,7 @@ async def test_shows_everything_at_every_size(size: tuple[int, int]) -> None:
 
 @pytest.mark.parametrize("size", [(20, 5), (40, 10), (1, 1), (300, 100)])
 async def test_survives_odd_sizes(size: tuple[int, int]) -> None:
-    """A terminal may be any size while it is being arranged."""
+    """The display works again after any size of the terminal."""
     app, feed = display(health(source(state=SourceState.DEAF)), snapshot(Dog=0.9), started("1"))
     async with app.run_test(size=size) as pilot:
         await pilot.pause(0.3)
@@ -73,8 +73,8 @@ async def test_survives_odd_sizes(size: tuple[int, int]) -> None:
         assert "Dog" in await until(pilot, app, lambda text: "Dog" in text)
 
 
-async def test_says_that_it_listens_when_nothing_is_there() -> None:
-    """An empty display is not a broken one."""
+async def test_an_empty_display_has_texts() -> None:
+    """Without messages each panel has a text."""
     app, _ = display()
     async with app.run_test() as pilot:
         words = ("Listening… nothing yet", "Waiting for the first window", "All quiet", "No level yet")
@@ -82,8 +82,8 @@ async def test_says_that_it_listens_when_nothing_is_there() -> None:
     assert [word for word in words if word not in text] == []
 
 
-async def test_an_ended_sound_leaves_the_active_ones() -> None:
-    """Its line in the list then says how long it lasted."""
+async def test_an_ended_sound_is_no_longer_active() -> None:
+    """An ended sound moves from the active sounds to the events, with its duration."""
     app, feed = display(started("1", "Dog"))
     async with app.run_test() as pilot:
         await until(pilot, app, lambda text: text.count("● Dog") == 2)
@@ -93,8 +93,8 @@ async def test_an_ended_sound_leaves_the_active_ones() -> None:
     assert "12 s" in text
 
 
-async def test_more_active_sounds_than_room_are_counted() -> None:
-    """None is hidden silently."""
+async def test_hidden_active_sounds_are_counted() -> None:
+    """The panel says how many active sounds do not fit."""
     app, _ = display(*(started(f"{n}", f"Sound{n}", at=n) for n in range(9)))
     async with app.run_test(size=(80, 24)) as pilot:
         text = await until(pilot, app, lambda text: "more" in text)
@@ -102,7 +102,7 @@ async def test_more_active_sounds_than_room_are_counted() -> None:
 
 
 async def test_sources_are_chosen_by_number_and_tab() -> None:
-    """Scores, level and status are those of the chosen source."""
+    """Number keys and tab change the source of scores, level and status."""
     app, _ = display(
         health(source("kitchen"), source("garage"), source("attic")),
         snapshot("kitchen", Dog=0.4),
@@ -122,8 +122,8 @@ async def test_sources_are_chosen_by_number_and_tab() -> None:
         assert "▸3 ● attic" in text
 
 
-async def test_a_deaf_source_is_unmistakable() -> None:
-    """A banner names it and the reason, whichever source is shown; it goes when the source hears again."""
+async def test_a_deaf_source_has_a_banner() -> None:
+    """A banner names the source and the reason, for any chosen source, until the source recovers."""
     deaf = source("garage", SourceState.DEAF, "only digital silence")
     app, feed = display(health(source("kitchen"), deaf), snapshot("kitchen", Dog=0.3))
     async with app.run_test() as pilot:
@@ -136,18 +136,18 @@ async def test_a_deaf_source_is_unmistakable() -> None:
         assert "DEAF" not in await until(pilot, app, lambda text: "DEAF" not in text)
 
 
-async def test_a_silent_monitor_is_unmistakable(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A display that hears nothing more must not look as if all were well."""
+async def test_a_silent_monitor_has_a_banner(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A banner appears if the feed has no messages, until the next one."""
     monkeypatch.setattr("monitor.tui.state.SILENT_FEED", 0.5)
     app, feed = display(health(source()))
     async with app.run_test() as pilot:
-        assert "NO NEWS from the monitor" in await until(pilot, app, lambda text: "NO NEWS" in text)
+        assert "NO MESSAGES from the monitor" in await until(pilot, app, lambda text: "NO MESSAGES" in text)
         feed.send(health(source()))
-        assert "NO NEWS" not in await until(pilot, app, lambda text: "NO NEWS" not in text)
+        assert "NO MESSAGES" not in await until(pilot, app, lambda text: "NO MESSAGES" not in text)
 
 
-async def test_freeze_holds_the_display_and_misses_nothing() -> None:
-    """What comes meanwhile is shown when it goes on; sources can be looked at while it stands."""
+async def test_freeze_misses_no_messages() -> None:
+    """Messages during a freeze appear afterwards; the source can be changed meanwhile."""
     app, feed = display(health(source("kitchen"), source("garage")), snapshot(Dog=0.3), snapshot("garage", Drill=0.3))
     async with app.run_test() as pilot:
         await until(pilot, app, lambda text: "Dog" in text)
@@ -167,13 +167,15 @@ async def test_freeze_holds_the_display_and_misses_nothing() -> None:
         assert "Knock" in text
 
 
-async def test_the_event_list_scrolls_and_stays_put() -> None:
-    """What is being read does not move when new events come in above it."""
+async def test_the_event_list_scrolls_and_stays_in_place() -> None:
+    """New events do not move a scrolled list."""
     app, feed = display(*(ended(f"{n:02}", f"Sound{n:02}", at=n) for n in range(40)))
     async with app.run_test(size=(80, 24)) as pilot:
-        await until(pilot, app, lambda text: "Sound39" in text)
-        await pilot.press("down", "down")
-        text = await until(pilot, app, lambda text: "Sound39" not in text)
+        await until(pilot, app, lambda text: "Sound39" in text and app.event_list.allow_vertical_scroll)
+        await pilot.press("down")
+        await until(pilot, app, lambda text: "Sound39" not in text)
+        await pilot.press("down")
+        text = await until(pilot, app, lambda text: "Sound38" not in text)
         assert "Sound37" in text
         feed.send(ended("99", "Knock", at=99))
         await pilot.pause(0.5)
@@ -186,7 +188,7 @@ async def test_the_event_list_scrolls_and_stays_put() -> None:
 
 
 async def test_help_opens_and_closes() -> None:
-    """The display goes on below it."""
+    """The display updates below the help page."""
     app, feed = display(snapshot(Dog=0.3))
     async with app.run_test() as pilot:
         await pilot.press("question_mark")
@@ -199,7 +201,7 @@ async def test_help_opens_and_closes() -> None:
 
 @pytest.mark.parametrize("key", ["q", "ctrl+c", "ctrl+q"])
 async def test_quits(key: str) -> None:
-    """Also from the help page."""
+    """Each key quits, also from the help page."""
     app, _ = display()
     async with app.run_test() as pilot:
         await pilot.press("question_mark", key)
@@ -209,7 +211,7 @@ async def test_quits(key: str) -> None:
 
 
 async def test_ends_with_its_feed() -> None:
-    """When the monitor is done, so is its display."""
+    """The display exits when its feed ends."""
     app, feed = display()
     async with app.run_test() as pilot:
         feed.close()
@@ -218,8 +220,8 @@ async def test_ends_with_its_feed() -> None:
     assert app.failure is None
 
 
-async def test_keeps_why_the_feed_broke_off() -> None:
-    """The caller tells the user, when the terminal is free again."""
+async def test_a_failure_of_the_feed_is_kept() -> None:
+    """The display exits, and its caller gets the exception."""
     app, feed = display(failure=BrokerError("gone"))
     async with app.run_test() as pilot:
         feed.close()
@@ -227,8 +229,8 @@ async def test_keeps_why_the_feed_broke_off() -> None:
     assert str(app.failure) == "gone"
 
 
-async def test_draws_nothing_while_the_terminal_takes_nothing() -> None:
-    """A stalled terminal must not stall the pipeline in the same loop; afterwards the newest is drawn."""
+async def test_a_stalled_terminal_is_not_drawn() -> None:
+    """A stalled terminal gets no output, and the newest state afterwards."""
     state = Output.STALLED
     feed = ListFeed([snapshot(Dog=0.3)])
     app = MonitorApp(feed, lambda: state)

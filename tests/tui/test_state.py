@@ -1,4 +1,4 @@
-"""The reduction of messages into what the display shows."""
+"""The state of the display, reduced from messages."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -21,12 +21,12 @@ def reduced(*messages: Message) -> ViewState:
 
 
 def ids(events: Sequence[Detection]) -> list[str]:
-    """The ids alone."""
+    """The ids of these events."""
     return [event.id for event in events]
 
 
 def test_a_sound_is_active_until_it_ends() -> None:
-    """A beginning is active and listed; its end takes it out and stands in the list in its place."""
+    """A start is active and listed; its end is not active, and replaces it in the list."""
     state = reduced(started("a"))
     assert ids(state.active) == ids(state.events) == ["a"]
     state.apply(ended("a", lasted=3.0))
@@ -35,34 +35,34 @@ def test_a_sound_is_active_until_it_ends() -> None:
 
 
 def test_newest_sound_first() -> None:
-    """Events are in the order of the sounds, also when an old one is told late."""
+    """Events are in the order of the sounds, also if an old one arrives late."""
     state = reduced(started("b", "Dog", at=20), started("c", "Cat", at=30), ended("a", "Knock", at=10))
     assert ids(state.events) == ["c", "b", "a"]
     assert ids(state.active) == ["c", "b"]
 
 
-def test_a_repeated_or_late_beginning_does_not_revive_a_sound() -> None:
-    """Messages may come twice or out of order."""
+def test_a_repeated_or_late_start_does_not_revive_a_sound() -> None:
+    """A start after its end, or repeated, is ignored."""
     state = reduced(ended("a"), started("a"), started("a"))
     assert state.active == []
     assert [event.phase for event in state.events] == [Phase.ENDED]
 
 
-def test_a_lost_end_is_made_good_by_the_next_beginning() -> None:
-    """A source holds a label on once: no sound stays active for ever because a message was lost."""
+def test_the_next_start_replaces_a_lost_end() -> None:
+    """A new start ends an active sound of the same source and label, as its end was lost."""
     state = reduced(started("a", at=0), started("b", at=60), ended("b", at=60))
     assert state.active == []
     assert ids(state.events) == ["b", "a"]
 
 
-def test_an_old_beginning_does_not_displace_a_newer_one() -> None:
-    """What is told again after an outage does not hide what is on now."""
+def test_an_old_start_does_not_replace_a_newer_one() -> None:
+    """A start that is replayed after an outage does not hide the current sound."""
     state = reduced(started("b", at=60), started("a", at=0), ended("a", at=0))
     assert ids(state.active) == ["b"]
 
 
-def test_a_restarted_monitor_holds_nothing_on() -> None:
-    """An uptime that went back means that the ends of the sounds will never come."""
+def test_a_restarted_monitor_has_no_active_sounds() -> None:
+    """A smaller uptime clears active sounds, whose ends will never arrive."""
     state = reduced(health(source(), uptime=100), started("a"))
     state.apply(health(source(), uptime=105))
     assert ids(state.active) == ["a"]
@@ -71,7 +71,7 @@ def test_a_restarted_monitor_holds_nothing_on() -> None:
 
 
 def test_sources_follow_the_configuration() -> None:
-    """Health names the sources and their order; one that it no longer names is gone."""
+    """Health has the sources and their order; others disappear."""
     state = reduced(snapshot("old"), snapshot("b"), health(source("a"), source("b")))
     assert list(state.sources) == ["a", "b"]
     assert state.sources["b"].snapshot is not None
@@ -79,7 +79,7 @@ def test_sources_follow_the_configuration() -> None:
 
 
 def test_peak_is_held_for_two_seconds() -> None:
-    """The peak stands, then falls to what came since."""
+    """The peak is held for two seconds, then falls to newer levels."""
     loud, soon, later = snapshot(level=-10, at=0), snapshot(level=-50, at=1.5), snapshot(level=-60, at=3)
     state = reduced(loud, soon)
     assert state.sources["kitchen"].peak == -10
@@ -88,8 +88,8 @@ def test_peak_is_held_for_two_seconds() -> None:
 
 
 @pytest.mark.parametrize("deaf", [SourceState.DEAF, SourceState.LOST])
-def test_a_source_that_cannot_hear_is_trouble(deaf: SourceState) -> None:
-    """It is said with the source, the state and the reason, in the banner and in place of scores."""
+def test_a_deaf_or_lost_source_is_a_trouble(deaf: SourceState) -> None:
+    """The banner, and the text in place of scores, have source, state and reason."""
     state = reduced(snapshot(), health(source(state=deaf, reason="the cable is out")))
     (trouble,) = state.troubles(0)
     assert trouble.severe
@@ -97,23 +97,23 @@ def test_a_source_that_cannot_hear_is_trouble(deaf: SourceState) -> None:
 
 
 @pytest.mark.parametrize("gone", [SourceState.LOST, SourceState.PAUSED])
-def test_a_source_that_does_not_listen_holds_nothing_on(gone: SourceState) -> None:
-    """Nobody knows whether the sound goes on; another source's sounds stay."""
+def test_a_lost_or_paused_source_has_no_active_sounds(gone: SourceState) -> None:
+    """Active sounds of the source are cleared; those of other sources stay."""
     state = reduced(started("a"), started("b", source="garage"))
     state.apply(health(source(state=gone), source("garage")))
     assert ids(state.active) == ["b"]
 
 
 @pytest.mark.parametrize("gone", [SourceState.LOST, SourceState.PAUSED])
-def test_a_gap_begins_a_new_history(gone: SourceState) -> None:
-    """Levels and scores from before a loss do not stand beside those after it."""
+def test_a_gap_clears_the_history(gone: SourceState) -> None:
+    """Levels and scores from before a loss or pause are cleared."""
     state = reduced(snapshot(), health(source(state=gone)), health(source()))
     assert state.sources["kitchen"].snapshot is None
     assert not state.sources["kitchen"].levels
 
 
 def test_troubles_of_the_monitor() -> None:
-    """Silence, overload and a broker that is gone are said; the broker is not severe, sounds are still heard."""
+    """Silence, overload and a broker failure are troubles; the broker failure is not severe."""
     broken = health(source(dropped=7), broker=BrokerState.FAILED, broker_detail="refused")
     state = reduced(health(source(dropped=2)), broken)
     troubles = list(state.troubles(SILENT_FEED))
@@ -123,35 +123,35 @@ def test_troubles_of_the_monitor() -> None:
     assert "refused" in troubles[2].text
 
 
-def test_skipped_windows_are_trouble_only_while_it_lasts() -> None:
-    """What was dropped before, or before a restart, is in the counters and no reason to alarm."""
+def test_only_newly_skipped_windows_are_a_trouble() -> None:
+    """Windows that were skipped earlier, or before a restart, are no trouble."""
     state = reduced(health(source(dropped=9), uptime=50), health(source(dropped=9), uptime=51))
     assert list(state.troubles(0)) == []
     state.apply(health(source(dropped=0), uptime=1))
     assert list(state.troubles(0)) == []
 
 
-def test_no_trouble_when_all_is_well() -> None:
-    """A healthy monitor shows no banner."""
+def test_a_healthy_monitor_has_no_troubles() -> None:
+    """A healthy monitor has no banner."""
     assert list(reduced(snapshot(), health(source())).troubles(SILENT_FEED - 1)) == []
 
 
-def test_a_finished_recording_says_so() -> None:
-    """The end of a file is no trouble."""
+def test_a_finished_recording_has_a_notice() -> None:
+    """The end of a file has a notice, and is no trouble."""
     state = reduced(snapshot(), health(source(state=SourceState.ENDED)))
     assert state.sources["kitchen"].notice == "The recording has ended"
     assert list(state.troubles(0)) == []
 
 
-def test_a_paused_source_says_so() -> None:
-    """It was told to, and so is no trouble."""
+def test_a_paused_source_has_a_notice() -> None:
+    """A pause has a notice, and is no trouble."""
     state = reduced(snapshot(), health(source(state=SourceState.PAUSED)))
-    assert state.sources["kitchen"].notice == "Paused: it does not listen"
+    assert state.sources["kitchen"].notice == "Paused: not listening"
     assert list(state.troubles(0)) == []
 
 
 def test_bounded() -> None:
-    """However long it runs, only the newest events and levels are kept."""
+    """Only the newest events and levels are kept."""
     state = ViewState()
     for count in range(MAX_LEVELS + 100):
         state.apply(ended(f"{count}", at=count))
@@ -185,8 +185,8 @@ healths = st.builds(
 
 
 @given(st.lists(detections | snapshots | healths, max_size=60))
-def test_any_sequence_is_taken(messages: list[Message]) -> None:
-    """No order, repetition or value breaks it, and what it shows is consistent."""
+def test_any_sequence_of_messages_is_accepted(messages: list[Message]) -> None:
+    """Any order, repetition and value gives a consistent state."""
     state = reduced(*messages)
     times = [event.started_at for event in state.events]
     assert times == sorted(times, reverse=True)
@@ -203,8 +203,8 @@ def test_any_sequence_is_taken(messages: list[Message]) -> None:
 
 
 @given(st.permutations(range(12)), st.sets(st.integers(0, 11)))
-def test_active_is_what_began_and_has_not_ended(order: list[int], over: set[int]) -> None:
-    """In whatever order the beginnings and ends of different sounds arrive."""
+def test_active_sounds_have_started_and_not_ended(order: list[int], over: set[int]) -> None:
+    """Active sounds are right for any order of starts and ends of different sounds."""
     state = ViewState()
     for key in order:
         state.apply(started(f"{key}", label=f"{key}", at=key))

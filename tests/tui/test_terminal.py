@@ -1,4 +1,4 @@
-"""The display on a real terminal, in tmux: it shows, and it leaves the terminal as it found it."""
+"""The display on a real terminal, in tmux, and the state of the terminal afterwards."""
 
 import os
 import shutil
@@ -15,7 +15,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 PATIENCE = 30.0
-"""Seconds until a test gives up; far more than is needed."""
+"""Seconds until a test fails; far more than necessary."""
 
 pytestmark = pytest.mark.skipif(shutil.which("tmux") is None, reason="tmux is not installed")
 
@@ -37,11 +37,11 @@ class Pane:
 
     @property
     def screen(self) -> str:
-        """What stands on the terminal."""
+        """The text on the terminal."""
         return self.tmux("capture-pane", "-p")
 
     def wait_for(self, text: str) -> str:
-        """The screen once it holds the text."""
+        """The screen as soon as it contains the text."""
         end = time.monotonic() + PATIENCE
         while text not in (screen := self.screen):
             assert time.monotonic() < end, f"{text!r} did not appear:\n{screen}"
@@ -53,7 +53,7 @@ class Pane:
         os.kill(int(Path(f"{self._socket}.pid").read_text()), signal.Signals[f"SIG{name}"])
 
     def assert_clean(self) -> None:
-        """The terminal is as a shell wants it."""
+        """Assert that the terminal is ready for a shell."""
         flags = self.tmux("display-message", "-p", "#{alternate_on} #{cursor_flag} #{mouse_any_flag}")
         assert flags.split() == ["0", "1", "0"], "alternate screen off, cursor on, mouse off"
         settings = subprocess.run(
@@ -67,14 +67,14 @@ class Pane:
 
 @pytest.fixture
 def socket(tmp_path: Path) -> Iterator[Path]:
-    """Where a tmux server of the test's own listens; it is gone afterwards."""
+    """The socket of a tmux server for one test."""
     path = tmp_path / "tmux"
     yield path
     subprocess.run(["tmux", "-S", str(path), "kill-server"], check=False, capture_output=True)
 
 
 def test_shows_scores_and_quits_on_q(socket: Path) -> None:
-    """Labels, bars and scores are on the screen, noise on fd 2 is not; q leaves a clean terminal and then shows it."""
+    """The screen has scores but no output of fd 2; q restores the terminal and then shows that output."""
     pane = Pane(socket)
     screen = pane.wait_for("Speech")
     assert "0.90" in screen
@@ -88,7 +88,7 @@ def test_shows_scores_and_quits_on_q(socket: Path) -> None:
 
 
 def test_cancellation_leaves_a_clean_terminal(socket: Path) -> None:
-    """A cancelled display puts the terminal back, and stays cancelled for the caller."""
+    """A cancelled display restores the terminal, and its caller is cancelled."""
     pane = Pane(socket)
     pane.wait_for("Speech")
     pane.signal("TERM")
@@ -97,7 +97,7 @@ def test_cancellation_leaves_a_clean_terminal(socket: Path) -> None:
 
 
 def test_cancellation_during_start_leaves_a_clean_terminal(socket: Path) -> None:
-    """The same while the display is still being built."""
+    """A display that is cancelled during its start restores the terminal."""
     pane = Pane(socket)
     end = time.monotonic() + PATIENCE
     while pane.tmux("display-message", "-p", "#{alternate_on}").strip() != "1":
@@ -109,7 +109,7 @@ def test_cancellation_during_start_leaves_a_clean_terminal(socket: Path) -> None
 
 @pytest.mark.parametrize(("kind", "end"), [("fail", "BrokerError: the broker is gone"), ("crash", "ValueError: a bug")])
 def test_a_broken_feed_leaves_a_clean_terminal(socket: Path, kind: str, end: str) -> None:
-    """What the feed raises reaches the caller, after the terminal is put back."""
+    """An exception of the feed reaches the caller after the terminal is restored."""
     pane = Pane(socket, kind)
     pane.wait_for("Speech")
     pane.wait_for(f"ended: {end}")
@@ -117,7 +117,7 @@ def test_a_broken_feed_leaves_a_clean_terminal(socket: Path, kind: str, end: str
 
 
 def test_a_display_that_fails_leaves_a_clean_terminal(socket: Path) -> None:
-    """A bug in the display is loud, with its traceback, after the terminal is put back."""
+    """A bug in the display prints its traceback after the terminal is restored."""
     pane = Pane(socket, "bug")
     assert "TypeError" in pane.wait_for("ended: RuntimeError: the display failed")
     pane.assert_clean()
@@ -125,7 +125,7 @@ def test_a_display_that_fails_leaves_a_clean_terminal(socket: Path) -> None:
 
 @contextmanager
 def bare_terminal(folder: Path, kind: str) -> Iterator[tuple[int, subprocess.Popen[bytes]]]:
-    """The display in `folder` on a terminal of which we hold the other end; losing it does not kill the program."""
+    """Run the display in `folder` on a pseudo-terminal, whose loss does not kill the program."""
     master, slave = os.openpty()
     termios.tcsetwinsize(slave, (60, 200))
     command = ["setsid", "--ctty", "nohup", sys.executable, "-m", "tests.tui.show", kind]
@@ -138,18 +138,18 @@ def bare_terminal(folder: Path, kind: str) -> Iterator[tuple[int, subprocess.Pop
             os.close(slave)
 
 
-def test_a_terminal_that_is_not_read_stalls_nothing(tmp_path: Path) -> None:
-    """Where nobody reads the terminal, as behind a stalled connection, the event loop goes on."""
+def test_an_unread_terminal_does_not_block_the_event_loop(tmp_path: Path) -> None:
+    """The event loop runs while nothing reads the terminal, as behind a stalled connection."""
     with bare_terminal(tmp_path, "flood") as (master, _):
         ticks, end = tmp_path / "ticks", time.monotonic() + PATIENCE
         while not ticks.exists() or int(ticks.read_text() or 0) < 200:
-            assert time.monotonic() < end, "the event loop stands still"
+            assert time.monotonic() < end, "the event loop is blocked"
             time.sleep(0.1)
     os.close(master)
 
 
-def test_a_terminal_that_goes_away_ends_the_display(tmp_path: Path) -> None:
-    """Nobody is left to look at it; the caller goes on."""
+def test_a_disconnected_terminal_ends_the_display(tmp_path: Path) -> None:
+    """A disconnected terminal counts as quitting."""
     with bare_terminal(tmp_path, "") as (master, program):
         while b"Speech" not in os.read(master, 65536):
             pass
@@ -159,22 +159,22 @@ def test_a_terminal_that_goes_away_ends_the_display(tmp_path: Path) -> None:
 
 
 def test_works_without_colour(socket: Path) -> None:
-    """A terminal that knows no colours shows the same words and marks."""
+    """A terminal without colours shows the same text."""
     pane = Pane(socket, term="vt100", columns=80)
     assert "● Dog" in pane.wait_for("Speech")
 
 
-def test_says_when_there_is_no_terminal(tmp_path: Path) -> None:
-    """Without a terminal it says so, instead of a traceback of the toolkit."""
+def test_no_terminal_is_an_error(tmp_path: Path) -> None:
+    """Without a terminal there is an error instead of Textual's traceback."""
     command = "import asyncio; from tests.tui import show; print(asyncio.run(show.main('')))"
     done = subprocess.run(
         [sys.executable, "-c", command], cwd=ROOT, start_new_session=True, capture_output=True, text=True, check=True
     )
-    assert "UsageError: the display needs a terminal" in done.stdout
+    assert "UsageError: the display requires a terminal" in done.stdout
 
 
 def test_loads_no_audio_no_inference_no_broker() -> None:
-    """The display can be used where only it and a feed are installed."""
+    """Importing the display loads no library of other parts."""
     command = "import sys, monitor.tui.terminal; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", command], cwd=ROOT, capture_output=True, text=True, check=True)
     assert not {"onnxruntime", "sounddevice", "av", "soxr", "aiomqtt"} & set(done.stdout.split())
