@@ -3,6 +3,8 @@
 import contextlib
 from pathlib import Path
 
+import msgspec
+
 from monitor.classify.card import read_card, takes_prompts
 from monitor.classify.foreign import ForeignModel
 from monitor.classify.foreign_card import card_beside, read_foreign_card
@@ -15,6 +17,9 @@ from monitor.config.schema import ModelConfig
 from monitor.errors import ConfigError, ModelError, suggestion
 from monitor.files import expand_home
 from monitor.messages import ModelCard
+
+ANY_PROMPTS = {"sound": ("a sound",)}
+"""Prompts for a model that takes some, when none are configured."""
 
 
 def open_model(config: ModelConfig) -> Model:
@@ -34,6 +39,12 @@ def open_model(config: ModelConfig) -> Model:
     if card_path is not None:
         return ForeignModel(path, card_path, config.provider, config.threads)
     return NativeModel(path, config.provider, config.threads)
+
+
+def open_any(path: Path, config: ModelConfig) -> Model:
+    """Open this file as configured, with prompts only if it takes some. Raises `ModelError`."""
+    prompts = {} if describe_model(path).labels else config.prompts or ANY_PROMPTS
+    return open_model(msgspec.structs.replace(config, name=str(path.absolute()), prompts=prompts))
 
 
 def describe_model(path: Path) -> ModelCard:

@@ -1,17 +1,17 @@
 """Options of a command as a record with types, and the options that several commands share."""
 
+from __future__ import annotations
+
 import argparse
 import re
 from dataclasses import dataclass, field, fields
-from typing import Any, ClassVar, Self
-
-import msgspec
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from monitor.commands.parser import CommandTable, Parser
-from monitor.config.load import load_config
-from monitor.config.paths import config_file
-from monitor.config.schema import Config, SourceConfig
 from monitor.errors import UsageError
+
+if TYPE_CHECKING:
+    from monitor.config.schema import Config
 
 
 def option(*flags: str, default: Any = None, **details: Any) -> Any:
@@ -76,6 +76,12 @@ def configuration(
 
     Raises `ConfigError`, `UsageError`.
     """
+    import msgspec
+
+    from monitor.config.load import load_config
+    from monitor.config.paths import config_file
+    from monitor.config.schema import Config, SourceConfig
+
     path = path or config_file()
     config = load_config(path) if path else Config()
     if sources:

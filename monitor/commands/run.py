@@ -17,7 +17,6 @@ import msgspec
 from monitor.audio.spec import FORMS
 from monitor.commands import EXIT_CODES
 from monitor.commands.options import ModelOptions, configuration, option, seconds
-from monitor.config.paths import state_folder
 from monitor.stdio import LineOutlet
 
 if TYPE_CHECKING:
@@ -102,6 +101,7 @@ def _shows_tui(options: Options) -> bool:
 
 
 async def _show_tui(feed: Feed) -> None:
+    from monitor.config.paths import state_folder
     from monitor.tui.terminal import run  # a service loads no textual
 
     await run(feed, state_folder() / "monitor.log")

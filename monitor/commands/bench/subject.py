@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from monitor.classify.model import Model
+from monitor.classify.open import open_any
 from monitor.commands.bench.rounds import Loaded, Memory
-from monitor.commands.opening import open_any
 from monitor.config.schema import ModelConfig
 from monitor.errors import ModelError
 from monitor.onnx import PROVIDERS, open_session

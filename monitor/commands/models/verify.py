@@ -66,8 +66,7 @@ def main(options: Options) -> int:
     """Print the table; the exit code is 65 if a test fails. Raises `ModelError`, `SourceError`."""
     from rich.text import Text
 
-    from monitor.classify.open import find_model
-    from monitor.commands.opening import open_any
+    from monitor.classify.open import find_model, open_any
     from monitor.commands.output import FAILED, OK, print_table
     from monitor.config.schema import ModelConfig
     from monitor.zoo.build.recordings import scene_of, windows_of
