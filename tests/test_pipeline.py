@@ -47,6 +47,7 @@ class Run:
         self.snapshots: list[Snapshot] = []
 
     async def run(self) -> None:
+        """Run the pipeline to the end of all sources."""
         card = self.session.card
         rules = resolve((RuleConfig(label="Loud", preset="impulsive"),), card.labels, 0.975, 0.25)
         classifier, hub = Classifier(self.session, batch=4), Hub()
@@ -70,6 +71,8 @@ class Run:
         classifier.close()
 
     def opener(self, name: str) -> Opener:
+        """The opener of this source, which fails for those in `fails`."""
+
         def open_() -> Capture:
             if name in self.fails:
                 raise SourceError(f"{name} is broken")
@@ -154,6 +157,7 @@ class SlowNativeModel(NativeModel):
     """A model that takes 0.15 s for every batch, whatever its size."""
 
     def run(self, waveforms: Samples) -> tuple[Samples, Samples | None]:
+        """Run the model, slowly."""
         time.sleep(0.15)
         return super().run(waveforms)
 

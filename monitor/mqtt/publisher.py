@@ -37,9 +37,10 @@ log = logging.getLogger(__name__)
 
 
 class Send(Protocol):
-    """Publishes with QoS 1; returns once the broker has acknowledged it."""
+    """Publishes on the present connection."""
 
-    async def __call__(self, topic: str, payload: bytes, *, retain: bool = False) -> None: ...
+    async def __call__(self, topic: str, payload: bytes, *, retain: bool = False) -> None:
+        """Publish with QoS 1, and return once the broker has acknowledged it."""
 
 
 class Companion(Protocol):
