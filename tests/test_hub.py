@@ -107,6 +107,6 @@ async def test_a_display_starts_with_the_history(history: int) -> None:
         hub.publish(message)
     hub.close()
     assert feed.title == "kitchen"
-    heard = [message async for message in feed.messages()]
-    assert [type(message) for message in heard] == [Detection] * history + [Detection, Snapshot, Health]
-    assert heard[history] == detection(1)
+    received = [message async for message in feed.messages()]
+    assert [type(message) for message in received] == [Detection] * history + [Detection, Snapshot, Health]
+    assert received[history] == detection(1)

@@ -60,13 +60,13 @@ class Classifier:
         self._worker.shutdown(cancel_futures=True)
 
     def _infer(self, windows: Sequence[Window]) -> list[Scores]:
-        begun = time.perf_counter()
+        start = time.perf_counter()
         probabilities, embeddings = self._model.run(np.stack([window.samples for window in windows]))
         if not np.isfinite(probabilities).all():
             raise ModelError(
                 f"{self.card.path}: the model returned NaN or infinite values; check the file and the provider"
             )
-        spent = time.perf_counter() - begun
+        spent = time.perf_counter() - start
         self.busy += spent
         self._latencies.extend([spent / len(windows)] * len(windows))
         return [

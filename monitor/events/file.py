@@ -92,8 +92,8 @@ class EventFile:
             self._move_aside(error)
         return function(*args)
 
-    def write(self, recorded: Sequence[Recorded], told: int) -> None:
-        """Commit all; the first `told` count as acknowledged if no earlier row is pending."""
+    def write(self, recorded: Sequence[Recorded], published: int) -> None:
+        """Commit all; the first `published` count as acknowledged if no earlier row is pending."""
         connection = self.connect()
         acknowledged = self.acknowledged
         recorded_at: dict[int, float] = {}
@@ -110,7 +110,7 @@ class EventFile:
                     ),
                 ).lastrowid
                 recorded_at[sequence or 0] = each.at or 0.0
-                if number < told and acknowledged >= last:
+                if number < published and acknowledged >= last:
                     acknowledged = max(acknowledged, sequence or 0)
         self.acknowledged = acknowledged
         self._recorded_at |= recorded_at

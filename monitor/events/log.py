@@ -46,7 +46,7 @@ class EventLog:
         self._file = EventFile(path)
         self._failing = False
         self._unwritten: deque[Recorded] = deque()
-        self._told = 0
+        self._published = 0
         """How many of the unwritten, from the first, the broker has."""
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="event-log")
 
@@ -105,18 +105,18 @@ class EventLog:
     def _append(self, detection: Detection) -> bool:
         if len(self._unwritten) == UNWRITTEN:
             self._unwritten.popleft()
-            self._told = max(0, self._told - 1)
+            self._published = max(0, self._published - 1)
             self.lost += 1
         self._unwritten.append(Recorded(None, detection, time.monotonic()))
         try:
-            self._file.retrying(self._file.write, self._unwritten, self._told)
+            self._file.retrying(self._file.write, self._unwritten, self._published)
         except (sqlite3.Error, OSError) as error:
             if not self._failing:
                 log.error("cannot write event log %s (%s): detections wait in memory", self.path, error)
             self._failing = True
             return False
         self._unwritten.clear()
-        self._told = 0
+        self._published = 0
         if self._failing:
             log.warning("event log %s is writable again; %d detections were lost", self.path, self.lost)
         self._failing = False
@@ -142,15 +142,15 @@ class EventLog:
         except (sqlite3.Error, OSError):
             pending = []  # append reports it
         if len(pending) < most:
-            pending += list(self._unwritten)[self._told : self._told + most - len(pending)]
+            pending += list(self._unwritten)[self._published : self._published + most - len(pending)]
         return pending
 
     def _acknowledge(self, recorded: Sequence[Recorded]) -> None:
         for each in recorded:
             if each.sequence is not None:
                 self._file.acknowledge(each)
-            elif self._told < len(self._unwritten) and self._unwritten[self._told] is each:
-                self._told += 1
+            elif self._published < len(self._unwritten) and self._unwritten[self._published] is each:
+                self._published += 1
         with contextlib.suppress(sqlite3.Error, OSError):
             self._file.retrying(self._file.save_acknowledged)
 
@@ -159,7 +159,7 @@ class EventLog:
         self._closed = True
         try:
             if self._unwritten:
-                self._file.write(self._unwritten, self._told)
+                self._file.write(self._unwritten, self._published)
         except (sqlite3.Error, OSError):
             log.error("event log %s: the last %d detections were lost", self.path, len(self._unwritten))
         finally:

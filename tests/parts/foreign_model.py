@@ -1,4 +1,4 @@
-"""Models with the inputs and outputs of sherpa-onnx's audio taggers, which describe nothing: of 1 kB, seeded."""
+"""Models of 1 kB with the inputs and outputs of sherpa-onnx's audio taggers, without metadata."""
 
 from pathlib import Path
 
@@ -10,14 +10,15 @@ CLASSES = 3
 
 
 def weights(mels: int) -> NDArray[np.float32]:
-    """What each band says about each class, float32[mels, classes]."""
+    """The weight of each band for each class, float32[mels, classes]."""
     return (np.random.default_rng(mels).standard_normal((mels, CLASSES)) / mels).astype(np.float32)
 
 
 def write_ced(path: Path, *, batch: int | str = "batch_size") -> Path:
-    """As RicherMans/CED exports it: `feats` float32[batch_size, 64, time_dim] to `prob` float32[batch_size, classes].
+    """Write a model as RicherMans/CED exports it.
 
-    The sigmoid of the weighted mean levels of the bands.
+    `feats` float32[batch_size, 64, time_dim] to `prob` float32[batch_size, classes]: the sigmoid of the weighted mean
+    levels of the bands.
     """
     nodes = [
         helper.make_node("ReduceMean", ["feats"], ["means"], axes=[2], keepdims=0),
@@ -29,10 +30,10 @@ def write_ced(path: Path, *, batch: int | str = "batch_size") -> Path:
 
 
 def write_zipformer(path: Path, *, sigmoid: bool = False) -> Path:
-    """As icefall exports it: `x` float32[N, T, 80] and `x_lens` int64[N] to `logits` float32[N, classes].
+    """Write a model as icefall exports it.
 
-    The weighted sum of the bands' levels, divided by the lengths. The published files answer with the `sigmoid` under
-    the same name.
+    `x` float32[N, T, 80] and `x_lens` int64[N] to `logits` float32[N, classes]: the sums of the weighted bands,
+    divided by the lengths. The published files return the `sigmoid` under the same name.
     """
     nodes = [
         helper.make_node("ReduceSum", ["x", "time"], ["sums"], keepdims=0),
@@ -50,7 +51,7 @@ def write_zipformer(path: Path, *, sigmoid: bool = False) -> Path:
 
 
 def write_waveform(path: Path, layout: tuple[int | str, ...] = ("samples",)) -> Path:
-    """A model of one waveform at a time: `audio` to `loudness` float32[1] and `vector` float32[2], mean and peak."""
+    """Write a model for one waveform: `audio` to `loudness` float32[1] and `vector` float32[2], mean and peak."""
     nodes = [
         helper.make_node("Flatten", ["audio"], ["row"], axis=0),
         helper.make_node("Abs", ["row"], ["size"]),

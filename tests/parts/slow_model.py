@@ -1,4 +1,4 @@
-"""A model that takes minutes over a loud window: for what must work while an inference is under way."""
+"""A model that takes minutes for a loud window, for tests during an inference."""
 
 from pathlib import Path
 
@@ -12,7 +12,7 @@ SIZE, TURNS = 200, 1_000_000
 
 
 def write_slow_model(path: Path) -> Path:
-    """The tiny model, but a window with a peak above 0.5 is thought about for minutes; others as quickly as ever."""
+    """Write the tiny model, changed to take minutes for a window with a peak above 0.5; return the path."""
     model = load_model(str(write_tiny_model(path)))
     body = helper.make_graph(
         [

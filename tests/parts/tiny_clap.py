@@ -1,4 +1,4 @@
-"""A model of 2 kB that is told in words what to listen for, up or down: made without training anything."""
+"""A prompted model of 2 kB that distinguishes clicks up and down, built without training."""
 
 import hashlib
 import json
@@ -11,17 +11,17 @@ from onnx import ModelProto, NodeProto, TensorProto, ValueInfoProto, checker, he
 RATE = 16_000
 WINDOW = 8_000
 WORDS = ("up", "down")
-"""The words that it knows; a description's other words all mean "anything else"."""
+"""The known words; all other words mean "anything else"."""
 QUIET = 0.05
-"""The peak below which a click sounds like anything else."""
+"""Clicks with a peak below this match "anything else"."""
 
 
 def write_tiny_clap(path: Path, **metadata_overrides: str | None) -> Path:
-    """Write the model to `path` and its text tower beside it, and return that.
+    """Write the model to `path` and its text tower beside it; return the path.
 
-    A window's embedding is the direction of [highest sample, lowest sample turned round, QUIET]; a description's is the
+    A window's embedding is the direction of [highest sample, negated lowest sample, QUIET]; a description's is the
     mean of those of its words: "up" the first axis, "down" the second, any other word the third. `metadata_overrides`
-    replaces entries of the metadata; None leaves one out.
+    replaces entries of the metadata; None removes one.
     """
     text, tokenizer = (path.with_name(f"{path.stem}.{end}") for end in ("text", "tokenizer.json"))
     save_model(_text_graph(), str(text))
@@ -98,7 +98,7 @@ def _model(
 
 
 def _tokenizer() -> dict[str, object]:
-    """A word each, in the format of the package tokenizers."""
+    """A tokenizer with one token per word, in the format of the package tokenizers."""
     return {
         "version": "1.0",
         "added_tokens": [],

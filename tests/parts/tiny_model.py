@@ -1,4 +1,4 @@
-"""A model of 1 kB that hears loudness: a real file for ONNX Runtime, made without training anything."""
+"""A model of 1 kB that detects loudness: a real file for ONNX Runtime, built without training."""
 
 import json
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ from onnx import ModelProto, TensorProto, checker, helper, numpy_helper, save_mo
 
 RATE = 16_000
 MIDDLE = 10**-3.5
-"""The power at which the sound is as loud as it is quiet: -35 dBFS."""
+"""The power at which both classes are at 0.5: -35 dBFS."""
 
 
 def write_tiny_model(
@@ -20,11 +20,11 @@ def write_tiny_model(
     labels: Sequence[str] = ("Loud", "Quiet"),
     **metadata_overrides: str | None,
 ) -> Path:
-    """Write a model of two classes for 16 kHz to `path`, and return that.
+    """Write a model of two classes for 16 kHz to `path`; return the path.
 
-    The first class is at 0.99 where the loudest 0.1 s of the window has an RMS of -20 dBFS, and at 0.01 where it has
-    -50 dBFS; the second is the rest to 1. The embedding is the highest and the mean power, the mean, and the peak.
-    `metadata_overrides` replaces entries of the metadata; None leaves one out.
+    The first class is at 0.99 if the loudest 0.1 s of the window has an RMS of -20 dBFS, and at 0.01 if it has
+    -50 dBFS; the second is 1 minus the first. The embedding is the highest and the mean power, the mean, and the peak.
+    `metadata_overrides` replaces entries of the metadata; None removes one.
     """
     metadata: dict[str, str | None] = {
         "format": "1",
