@@ -1,4 +1,4 @@
-"""`completion`: print a script that completes commands, options and files in a shell."""
+"""`completion`: print a script with which a shell completes commands, options and files."""
 
 from dataclasses import dataclass
 
@@ -35,17 +35,18 @@ def main(options: Options) -> int:
 
     parser = command_line()
     parser.define_all()
-    _mark_files(parser, shtab.FILE, shtab.DIRECTORY)
+    _prepare(parser, shtab.FILE, shtab.DIRECTORY)
     print(shtab.complete(parser, shell=options.shell))
     return 0
 
 
-def _mark_files(parser: Parser, file: object, folder: object) -> None:
-    """Say which values are paths, in the way that shtab reads it."""
+def _prepare(parser: Parser, file: object, folder: object) -> None:
+    """Mark the values that are paths, and describe each command in one line, in the way that shtab expects."""
+    parser.description = parser.summary
     for action in parser._actions:
         if action.metavar in FILES and not action.choices:
             vars(action)["complete"] = file
         elif action.metavar in FOLDERS:
             vars(action)["complete"] = folder
     for command in parser.commands.values():
-        _mark_files(command, file, folder)
+        _prepare(command, file, folder)

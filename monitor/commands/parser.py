@@ -18,18 +18,20 @@ class Parser(argparse.ArgumentParser):
     A parsed namespace has only the options that were given, and `main`, which runs the chosen command.
     """
 
-    def __init__(self, *, module: str = "", **details: Any) -> None:
+    def __init__(self, *, module: str = "", summary: str = "", **details: Any) -> None:
         super().__init__(
             formatter_class=argparse.RawDescriptionHelpFormatter, argument_default=argparse.SUPPRESS, **details
         )
         self._module = module
+        self.summary = summary
+        """One line of help, for completion."""
         self.commands: dict[str, Parser] = {}
 
     def add_commands(self, dest: str, table: CommandTable) -> None:
         """Add a parser for each command of the table; none is imported yet."""
         group = self.add_subparsers(title=f"{dest}s", dest=dest, metavar=dest.upper())
         for name, (module, summary) in table.items():
-            self.commands[name] = group.add_parser(name, help=summary, module=module)
+            self.commands[name] = group.add_parser(name, help=summary, summary=summary, module=module)
 
     def define(self) -> None:
         """Import the module, once, and add its description, its options and its own commands."""
