@@ -54,7 +54,7 @@ def read_card(path: Path, metadata: Mapping[str, str]) -> ModelCard:
 
 
 class FileFacts(TypedDict):
-    """The fields of a card that do not depend on the file's content type."""
+    """The fields of a card that come from the file itself, in any kind of model."""
 
     path: str
     sha256: str

@@ -18,7 +18,7 @@ KEYS = (
     ("q", "quit"),
 )
 LEGEND = (
-    ("●", "the sound is on"),
+    ("●", "a detected sound that has not ended yet"),
     ("0.87", "score from 0 to 1, smoothed; peak is the raw maximum"),
     ("dBFS", f"level; 0 is full scale, the bar starts at {draw.LEVEL_FLOOR:.0f}"),
     ("lag", "time from the end of a window to its scores"),

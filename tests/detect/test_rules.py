@@ -30,6 +30,15 @@ def test_presets_and_classes_are_filled_in() -> None:
     assert siren.votes == PRESETS["sustained"].votes
 
 
+@pytest.mark.parametrize(("on", "off", "strong"), [(0.2, 0.1, 0.9), (0.5, 0.25, 0.9), (0.95, 0.25, 0.95)])
+def test_off_and_strong_follow_the_threshold(on: float, off: float, strong: float) -> None:
+    """`off` falls with `on` in proportion and `strong` is never below it; configured values take precedence."""
+    [rule] = resolve((RuleConfig(label="Siren", on=on),), LABELS, window=0.975, hop=0.25)
+    assert (rule.on, rule.off, rule.strong) == (on, off, strong)
+    [rule] = resolve((RuleConfig(label="Siren", on=on, off=0.05, strong=0.99),), LABELS, window=0.975, hop=0.25)
+    assert (rule.on, rule.off, rule.strong) == (on, 0.05, 0.99)
+
+
 @pytest.mark.parametrize(
     ("rule", "words"),
     [
