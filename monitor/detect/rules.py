@@ -121,6 +121,9 @@ def _windows(shortest: float, window: float, hop: float) -> int:
 def _index(name: str, labels: Sequence[str], label: str) -> int:
     if name in labels:
         return labels.index(name)
+    if whole := next((other for other in labels if name in other.split(", ")), None):
+        problem = f'the model has no class {name!r}; a name with a comma needs quotes: "{whole}"'
+        raise ConfigError(f"detection.rules: {label!r}: {problem}")
     near = difflib.get_close_matches(name, labels, n=3, cutoff=0.5)
     near += [other for other in labels if name.lower() in other.lower() and other not in near][:3]
     hint = f"; did you mean {' or '.join(map(repr, near))}?" if near else "; `sound-monitor models --labels` lists them"

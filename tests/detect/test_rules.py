@@ -56,6 +56,15 @@ def test_an_impossible_rule_is_an_error(rule: RuleConfig, words: str) -> None:
         resolve((rule,), LABELS, window=0.975, hop=0.25)
 
 
+@pytest.mark.parametrize("part", ["Smoke detector", "smoke alarm"])
+def test_a_class_with_a_comma_needs_quotes(part: str) -> None:
+    """Half of a name with a comma, as YAML reads it without quotes, is answered with the quoted name."""
+    labels = ("Smoke alarms", "Smoke detector, smoke alarm")
+    problem = f"the model has no class '{part}'; a name with a comma needs quotes: \"Smoke detector, smoke alarm\""
+    with pytest.raises(ConfigError, match=problem):
+        resolve((RuleConfig(label="Alarm", classes=(part,)),), labels, 0.975, 0.25)
+
+
 @pytest.mark.parametrize(("hop", "votes"), [(0.25, 2), (0.4, 2), (0.5, 1), (2.0, 1)])
 def test_votes_of_a_preset_fit_the_number_of_windows(hop: float, votes: int) -> None:
     """With little overlap a knock is in one window only, so one vote is enough."""
