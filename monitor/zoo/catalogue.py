@@ -1,4 +1,4 @@
-"""The published checkpoints that can be fetched by name, and where each family's network is. Loads no torch."""
+"""The published checkpoints that can be downloaded by name, and the module of each family. Loads no torch."""
 
 from __future__ import annotations
 
@@ -42,29 +42,29 @@ class Checkpoint:
     """A key of `FAMILIES`."""
 
     address: str
-    """Where its publisher offers it."""
+    """Where its publisher offers the file."""
 
     file: str
-    """The name that it is kept under."""
+    """Name of the file in the cache."""
 
     licence: str
-    """Of the weights, as their publisher states it."""
+    """Licence of the weights, as their publisher states it."""
 
     source: str
-    """Who made it, and the page that describes it."""
+    """Its authors, and the page that describes it."""
 
     size: int | None = None
-    """Bytes, where known."""
+    """Bytes, if known."""
 
     digest: str | None = None
-    """"sha256:..." or "md5:...", where one is known; the Zenodo records give their files' MD5."""
+    """"sha256:..." or "md5:...", if known; Zenodo publishes the MD5 of its files."""
 
     beside: tuple[str, ...] = ()
-    """Addresses of small files that reading the weights needs in the same folder."""
+    """Addresses of small files that are required beside the weights."""
 
     @property
     def cached(self) -> Path:
-        """Where the downloaded file is kept, in a folder of its own."""
+        """Path of the downloaded file, in a folder of its own."""
         return cache_folder() / "checkpoints" / self.name / self.file
 
 
@@ -178,4 +178,4 @@ CHECKPOINTS: Mapping[str, Checkpoint] = MappingProxyType(
         )
     }
 )
-"""What can be fetched by name."""
+"""The checkpoints by name."""

@@ -1,4 +1,4 @@
-"""Reading published weights without running what a file may hold, and loading them without a key left over."""
+"""Read published weights without running code from the file, and load them without a key left over."""
 
 import pickle
 from collections.abc import Callable, Iterable, Mapping
@@ -15,10 +15,10 @@ from torch import Tensor, nn
 from monitor.errors import ModelError
 
 MODULES = ("numpy.core.multiarray", "numpy._core.multiarray")
-"""Where NumPy 1 and 2 keep what rebuilds an array."""
+"""The modules in which NumPy 1 and 2 keep the functions that rebuild an array."""
 
 UNUSED = ".num_batches_tracked"
-"""A counter of training steps: published or not, it does not change an answer."""
+"""Ends the key of a counter of training steps, which never changes an answer."""
 
 _REBUILD: tuple[Callable[..., Any], ...] = (multiarray._reconstruct, multiarray.scalar)
 NUMPY: list[Callable[..., Any] | tuple[Callable[..., Any], str]] = [
@@ -27,21 +27,21 @@ NUMPY: list[Callable[..., Any] | tuple[Callable[..., Any], str]] = [
     *(type(np.dtype(code)) for code in np.typecodes["All"] if code != "O"),
     *((made, f"{module}.{made.__name__}") for made in _REBUILD for module in MODULES),
 ]
-"""Arrays and scalars, which training code saves beside the weights, as PANNs' did the order of its samples. They are
-data; an array of objects stays refused."""
+"""Arrays and scalars, which training code may save beside the weights (PANNs' saved the order of its samples). They are
+data; an array of objects is still refused."""
 
 NAMED = 5
-"""Keys that a message names before it counts."""
+"""Keys to name in a message; the others are counted."""
 
 
 def read_checkpoint(path: Path) -> dict[str, Tensor]:
-    """The state dict in a PyTorch or safetensors file, either bare or under the key `model`.
+    """Read the state dict in a PyTorch or safetensors file, either bare or under the key `model`.
 
-    Raises `ModelError` for a file that is missing, damaged, or holds anything but tensors and plain values: nothing in
-    it is ever run.
+    Raises `ModelError` for a file that is missing, damaged, or holds anything but tensors and plain values. Code in the
+    file never runs.
     """
     if not path.is_file():
-        raise ModelError(f"{path}: there is no such file")
+        raise ModelError(f"{path}: no such file")
     try:
         if path.suffix == ".safetensors":
             content = load_file(path)
@@ -49,22 +49,22 @@ def read_checkpoint(path: Path) -> dict[str, Tensor]:
             with torch.serialization.safe_globals(NUMPY):
                 content = torch.load(path, "cpu", weights_only=True)
     except SafetensorError as error:
-        raise ModelError(f"{path}: not a complete safetensors file ({error}): download it again") from error
+        raise ModelError(f"{path}: incomplete safetensors file ({error}); download it again") from error
     except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError, AttributeError, OSError) as error:
         raise ModelError(
-            f"{path}: not a complete file of PyTorch weights, or one that holds code, which is never run: "
+            f"{path}: not a complete file of PyTorch weights, or it contains code, which is never run; "
             "download it again from its publisher"
         ) from error
     state = content.get("model", content) if isinstance(content, dict) else content
     if not isinstance(state, dict) or not state or not all(isinstance(value, Tensor) for value in state.values()):
-        raise ModelError(f"{path}: holds no state dict, neither bare nor under the key 'model'")
+        raise ModelError(f"{path}: contains no state dict, neither bare nor under the key 'model'")
     return state
 
 
 def load_strict(module: nn.Module, state: Mapping[str, Tensor], ignore_prefixes: Iterable[str] = ()) -> None:
-    """Load `state` into `module`; every key must be there and nothing else.
+    """Load `state` into `module`, whose keys it must match exactly.
 
-    Keys that begin with one of `ignore_prefixes` are passed over. Raises `ModelError` that names what is missing,
+    Keys that begin with one of `ignore_prefixes` are ignored. Raises `ModelError` that names the keys that are missing,
     unexpected, or of another shape.
     """
     ignored = tuple(ignore_prefixes)
@@ -82,7 +82,7 @@ def load_strict(module: nn.Module, state: Mapping[str, Tensor], ignore_prefixes:
     ]
     if misshapen:
         raise ModelError(f"the checkpoint is not of this family: {_some(misshapen)}")
-    module.load_state_dict(given, strict=False)  # only the counters may be missing by now
+    module.load_state_dict(given, strict=False)  # only counters are missing now
 
 
 def _some(names: list[str]) -> str:

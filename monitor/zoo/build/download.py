@@ -1,4 +1,4 @@
-"""Getting one large file over HTTP: what a broken connection has left goes on where it stopped (RFC 9110, 14)."""
+"""Download one large file over HTTP, and resume where a broken connection stopped (RFC 9110, section 14)."""
 
 import errno
 import hashlib
@@ -18,22 +18,22 @@ from monitor import __version__
 from monitor.errors import DownloadError, ModelError, StorageError
 
 BLOCK = 1 << 18
-"""Bytes that are written at once."""
+"""Bytes to write at once."""
 TIMEOUT = 30.0
-"""Seconds without a byte after which a connection counts as broken."""
+"""Seconds without a byte after which the connection is considered broken."""
 ATTEMPTS = 5
-"""Connections in a row that may bring nothing."""
+"""Consecutive connections that may deliver nothing."""
 
 Progress = Callable[[int, int | None], None]
-"""Hears of the bytes that there are, and of all that there will be where that is known."""
+"""Called with the bytes that have arrived and the total, None while that is unknown."""
 
 
 def download(address: str, target: Path, size: int | None, digest: str | None, progress: Progress) -> None:
-    """Put the file at `address` to `target`, whole and verified, or not at all.
+    """Download the file at `address` to `target`, whole and verified, or not at all.
 
-    `size`: bytes, `digest`: like "sha256:…" or "md5:…", as published; where they are known the file must fit them.
-    What an interrupted download has left stays beside `target` and is gone on with, if the server still has the same
-    file. Raises `DownloadError`, `ModelError` for a file that is not the published one, and `StorageError`.
+    `size`: bytes, `digest`: such as "sha256:…" or "md5:…", as published; None if unknown. An interrupted download stays
+    beside `target`; the next one resumes it if the server still has the same file. Raises `DownloadError`, `ModelError`
+    for a file that is not the published one, and `StorageError`.
     """
     part = _Part(target)
     try:
@@ -52,7 +52,7 @@ def download(address: str, target: Path, size: int | None, digest: str | None, p
 
 @dataclass(frozen=True)
 class _Part:
-    """What has come of a file so far, and the server's mark of the version that it is of."""
+    """The part of a file that has arrived, and the server's mark of the file's version."""
 
     target: Path
 
@@ -65,7 +65,7 @@ class _Part:
         return self.target.with_name(self.target.name + ".version")
 
     def begun(self) -> tuple[int, str]:
-        """The bytes that are there, and the version; 0 where it is not known which they are of."""
+        """Return the number of bytes, and the version; 0 if the version is unknown."""
         if self.path.is_file() and self._mark.is_file():
             return self.path.stat().st_size, self._mark.read_text()
         return 0, ""
@@ -83,7 +83,7 @@ class _Part:
 
 
 def _get_all(address: str, part: _Part, progress: Progress) -> None:
-    """Connect until all is there; a connection that brings something makes up for those that brought nothing."""
+    """Connect until the file is complete; a connection that delivers something resets the count of attempts."""
     left = ATTEMPTS
     while True:
         before, _ = part.begun()
@@ -92,24 +92,24 @@ def _get_all(address: str, part: _Part, progress: Progress) -> None:
         except HTTPError as error:
             error.close()
             if error.code == http.HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE and before:
-                part.forget()  # more than there is: not of this file
+                part.forget()  # longer than the file: a part of another file
                 continue
             if error.code < 500 and error.code != http.HTTPStatus.TOO_MANY_REQUESTS:
-                raise DownloadError(f"{address}: the server says {error.code} {error.reason}") from error
-            reason = f"the server says {error.code} {error.reason}"
+                raise DownloadError(f"{address}: the server answered {error.code} {error.reason}") from error
+            reason = f"the server answered {error.code} {error.reason}"
         except URLError as error:
             reason = str(getattr(error.reason, "strerror", None) or error.reason)
         except (ConnectionError, TimeoutError, ssl.SSLError, http.client.HTTPException) as error:
             reason = str(getattr(error, "strerror", None) or error) or type(error).__name__
         left = ATTEMPTS if part.begun()[0] > before else left - 1
         if not left:
-            rest = "; what has come is kept, the next attempt goes on from there" if part.begun()[0] else ""
+            rest = "; the part that arrived is kept, the next attempt resumes it" if part.begun()[0] else ""
             raise DownloadError(f"{address}: {reason}{rest}")
         time.sleep(0.2 * 2 ** (ATTEMPTS - left))
 
 
 def _get(address: str, part: _Part, progress: Progress) -> None:
-    """One connection. Raises what it broke off with."""
+    """Download over one connection. Raises the error that ended it."""
     begun, version = part.begun()
     request = Request(address, headers={"User-Agent": f"sound-monitor/{__version__}"})  # noqa: S310 - see catalogue
     if begun:
@@ -117,15 +117,15 @@ def _get(address: str, part: _Part, progress: Progress) -> None:
         request.add_header("If-Range", version)
     with urlopen(request, timeout=TIMEOUT) as answer:  # noqa: S310
         match = re.fullmatch(r"bytes (\d+)-\d+/(\d+|\*)", answer.headers.get("Content-Range", ""))
-        goes_on = answer.status == http.HTTPStatus.PARTIAL_CONTENT and match is not None and int(match[1]) == begun
-        begun = begun if goes_on else 0
+        resumes = answer.status == http.HTTPStatus.PARTIAL_CONTENT and match is not None and int(match[1]) == begun
+        begun = begun if resumes else 0
         length = answer.headers.get("Content-Length")
         total = begun + int(length) if length is not None else None
-        if not goes_on:
+        if not resumes:
             part.begin(_version(answer.headers))
-        with part.path.open("ab" if goes_on else "wb") as file:
+        with part.path.open("ab" if resumes else "wb") as file:
             if total is not None and shutil.disk_usage(part.path.parent).free < total - begun:
-                raise OSError(errno.ENOSPC, f"{(total - begun) / 1e6:.0f} MB are needed, the disk has fewer left")
+                raise OSError(errno.ENOSPC, f"{(total - begun) / 1e6:.0f} MB required, more than the disk has left")
             _copy(answer, file, begun, total, progress)
 
 
@@ -140,7 +140,7 @@ def _copy(answer: http.client.HTTPResponse, file: BinaryIO, begun: int, total: i
 
 
 def _version(headers: http.client.HTTPMessage) -> str:
-    """A mark of the file's version by which to ask for the rest; "" where the server gives none that is exact."""
+    """A mark of the file's version, to request the rest of the same file; "" if the server gives no exact one."""
     tag: str = headers.get("ETag", "")
     return tag if tag and not tag.startswith("W/") else headers.get("Last-Modified", "")
 
@@ -148,12 +148,10 @@ def _version(headers: http.client.HTTPMessage) -> str:
 def _verify(address: str, path: Path, size: int | None, digest: str | None) -> None:
     actual = path.stat().st_size
     if size is not None and actual != size:
-        raise ModelError(f"{address}: gave {actual} bytes, {size} were published: not the file that it should be")
+        raise ModelError(f"{address}: not the published file: it has {actual} bytes instead of {size}")
     if digest is not None:
         kind, _, wanted = digest.partition(":")
         with path.open("rb") as file:
             found = hashlib.file_digest(file, lambda: hashlib.new(kind, usedforsecurity=False)).hexdigest()
         if found != wanted:
-            raise ModelError(
-                f"{address}: its {kind} is {found}, {wanted} was published: not the file that it should be"
-            )
+            raise ModelError(f"{address}: not the published file: its {kind} is {found} instead of {wanted}")

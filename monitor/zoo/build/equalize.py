@@ -1,10 +1,10 @@
 """Cross-layer equalisation: the same function, with channels that share one int8 range fairly.
 
-An activation has one scale for all of its channels: where some are a hundred times louder than others, as between the
-separable convolutions of a MobileNet, the quiet ones drown in the rounding. A factor moved from a channel of one
+An activation has one scale for all of its channels: if some are a hundred times louder than others, as between the
+separable convolutions of a MobileNet, the quiet ones are lost in rounding. A factor moved from a channel of one
 convolution into the weights of the next changes nothing in float, as relu(f x) = f relu(x) for f > 0 (Nagel et al.
 2019, arXiv:1906.04721). A depthwise convolution has a scale for each channel's weights and takes any factor: all of
-its channels come to peak alike. Where channels are mixed the factor is split evenly between activation and weights
+its channels get the same peak. If channels are mixed, the factor is split evenly between activation and weights
 (Xiao et al. 2023, arXiv:2211.10438). Peaks are measured: on YAMNet, factors from the weights alone make int8 worse.
 """
 
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from onnx import NodeProto, numpy_helper
 
 LEAST = 1e-3
-"""Share of the highest peak, or weight, that a channel counts as having at least: it may be dead."""
+"""Least share of the highest peak or weight that is assumed for a channel, which may be dead."""
 TINY = float(np.finfo(np.float32).tiny)
 
 _Weights = NDArray[np.float32]
@@ -25,19 +25,19 @@ _Weights = NDArray[np.float32]
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """Names of the tensors of two convolutions, the second fed by the first alone."""
+    """Names of the tensors of two convolutions of which the second reads only the first."""
 
     weight: str
     bias: str
     between: str
-    """What the second reads."""
+    """The tensor that the second one reads."""
     next_weight: str
     depthwise: bool
-    """The second has a filter of its own for each channel."""
+    """Whether the second one has a separate filter for each channel."""
 
 
 def pairs(graph: onnx.GraphProto) -> Iterator[Pair]:
-    """The pairs of convolutions, directly or through a ReLU, whose weights and between nothing else reads."""
+    """Find pairs of convolutions, directly or through a ReLU, whose weights and tensor between nothing else reads."""
     shapes = {tensor.name: list(tensor.dims) for tensor in graph.initializer}
     readers: dict[str, list[NodeProto]] = {output.name: [NodeProto()] for output in graph.output}
     for node in graph.node:
@@ -45,7 +45,7 @@ def pairs(graph: onnx.GraphProto) -> Iterator[Pair]:
             readers.setdefault(name, []).append(node)
 
     def follower(node: NodeProto) -> NodeProto:
-        """The one node that reads the output of `node`; an empty one if there are more."""
+        """The one node that reads the output of `node`; an empty node if there are several."""
         found = readers.get(node.output[0], ())
         return found[0] if len(found) == 1 else NodeProto()
 
@@ -60,14 +60,14 @@ def pairs(graph: onnx.GraphProto) -> Iterator[Pair]:
         weight, bias, (between, next_weight) = first.input[1], first.input[2], second.input[:2]
         if all(name in shapes and len(readers[name]) == 1 for name in (weight, bias, next_weight)):
             channels, width = shapes[weight][0], shapes[next_weight][1]
-            if width in (1, channels):  # else in groups
+            if width in (1, channels):  # else it has groups
                 yield Pair(weight, bias, between, next_weight, depthwise=width < channels)
 
 
 def equalize(model: onnx.ModelProto, peaks: Mapping[str, _Weights]) -> None:
-    """Rescale in place the weights of all pairs.
+    """Rescale the weights of all pairs in place.
 
-    `peaks`: float32[channels] for each tensor between two, the largest magnitude of each of its channels.
+    `peaks`: float32[channels] for the tensor between each pair: the largest magnitude in each channel.
     """
     tensors = {tensor.name: tensor for tensor in model.graph.initializer}
     for pair in pairs(model.graph):
@@ -84,7 +84,7 @@ def equalize(model: onnx.ModelProto, peaks: Mapping[str, _Weights]) -> None:
 
 
 def _factors(peaks: _Weights, mixing: _Weights | None) -> _Weights:
-    """What to multiply each channel by, of geometric mean one; `mixing`: weights [out, channels, ...] that mix them."""
+    """Factors for the channels, of geometric mean one; `mixing`: weights [out, channels, ...] that mix them, if any."""
     loudness = np.maximum(peaks, max(LEAST * peaks.max(), TINY))
     if mixing is None:
         factors = 1 / loudness

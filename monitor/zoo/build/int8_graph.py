@@ -1,4 +1,4 @@
-"""What quantisation needs to know and mend in a graph."""
+"""Inspect and repair a graph for quantisation."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -11,13 +11,13 @@ from monitor.errors import ModelError
 LAYERS = ("Conv", "Gemm", "MatMul")
 """Operators with weights."""
 FLOAT_OUTPUT = ("Gemm", "MatMul")
-"""Layers whose answers stay float: they are mostly logits and embeddings, and their kernels can."""
+"""Layers whose outputs stay float: most are logits and embeddings, and their kernels support it."""
 FOLLOWERS = ("Relu", "Clip", "Add", "AveragePool", "MaxPool")
-"""Operators that stay in int8 where all that they take is int8 already."""
+"""Operators that stay in int8 if all their inputs are int8."""
 
 
 def load_float(source: Path) -> onnx.ModelProto:
-    """A float32 model in one file, from a waveform. Raises `ModelError` for any other."""
+    """Load a float32 model that is one file and takes a waveform. Raises `ModelError` for any other."""
     try:
         model = onnx.load(source, load_external_data=False)
     except FileNotFoundError:
@@ -27,20 +27,20 @@ def load_float(source: Path) -> onnx.ModelProto:
     if [value.name for value in model.graph.input] != ["waveform"]:
         raise ModelError(f"{source}: expected one input 'waveform'")
     if any("Quantize" in node.op_type or "Integer" in node.op_type for node in model.graph.node):
-        raise ModelError(f"{source}: is quantised already; quantise the float model that it was made of")
+        raise ModelError(f"{source}: already quantised; quantise the float model that it was made of")
     if any(tensor.data_type == TensorProto.FLOAT16 for tensor in model.graph.initializer):
-        raise ModelError(f"{source}: is in half precision; quantise the float32 model that it was made of")
+        raise ModelError(f"{source}: in half precision; quantise the float32 model that it was made of")
     if any(tensor.data_location == TensorProto.EXTERNAL for tensor in model.graph.initializer):
-        raise ModelError(f"{source}: keeps weights outside its file; merge them into one file first")
+        raise ModelError(f"{source}: has weights outside its file; merge them into one file first")
     del model.graph.value_info[:]  # the exporter's shapes contradict those that ONNX Runtime infers
     return model
 
 
 def nodes_to_quantize(model: onnx.ModelProto, keep: Iterable[str]) -> list[str]:
-    """Names of the layers with constant weights, and of the nodes after them that can stay in int8.
+    """Return the names of the layers with constant weights, and of the nodes after them that can stay in int8.
 
-    `keep`: modules, "frontend" or "network.head", that stay float with all that is below them; a node is of theirs if
-    its own name or a weight's begins so, as the exporter names both.
+    `keep`: modules such as "frontend" or "network.head" that stay float with everything below them. A node belongs to a
+    module if its own name or a weight's begins with the module's: the exporter names both so.
     """
     prefixes = tuple(name + "." for name in keep)
     constants = {tensor.name for tensor in model.graph.initializer}
@@ -62,7 +62,7 @@ def nodes_to_quantize(model: onnx.ModelProto, keep: Iterable[str]) -> list[str]:
 
 
 def unround_outputs(graph: onnx.GraphProto) -> None:
-    """Give out in float what the quantiser rounds because a layer reads it too: an embedding before its head."""
+    """Output in float what the quantiser rounds because a layer also reads it, as an embedding before its head."""
     makers = {name: node for node in graph.node for name in node.output}
     for output in graph.output:
         if makers[output.name].op_type == "DequantizeLinear":

@@ -1,12 +1,12 @@
-"""A float model file to an int8 one.
+"""Make an int8 model file of a float one.
 
-Static quantisation fixes the range of every activation beforehand, on real sound: u8 activations, signed weights with a
-scale for each output channel (Krishnamoorthi 2018, arXiv:1806.08342). A row of a batch gets the answer that it gets
-alone. Dynamic quantisation takes the range from the batch at hand, for matrix products only: nothing to calibrate, but
-a loud neighbour coarsens a quiet row, so its file says that it wants one window at a time.
+Static quantisation fixes the range of every activation in advance, on real sound: u8 activations, signed weights with a
+scale for each output channel (Krishnamoorthi 2018, arXiv:1806.08342). A row of a batch gets the same answer as alone.
+Dynamic quantisation takes the range from the current batch, for matrix products only. It needs no calibration, but a
+loud neighbour coarsens a quiet row, so the file limits a batch to one window.
 
-What stays float: everything before the first layer that is not kept out (the front end's logarithm spans more than 8
-bits can hold), and the outputs of matrix products, whose logits and embeddings are read in float anyway.
+The front end stays float, because its logarithm spans more than 8 bits can hold, and so do the modules that a family
+keeps, and the outputs of matrix products: logits and embeddings are read in float anyway.
 """
 
 import shutil
@@ -29,21 +29,21 @@ from monitor.zoo.build.int8_graph import FLOAT_OUTPUT, FOLLOWERS, LAYERS, load_f
 from monitor.zoo.metadata import SUFFIX, Quantization
 
 FRONT_END = "frontend"
-"""Module that stays float in every network."""
+"""The module that stays float in every network."""
 QUIET = 1e-3
-"""A window whose peak stays below (-60 dBFS) says nothing about the ranges, and is not calibrated on."""
+"""Peak below which (-60 dBFS) a window says nothing about the ranges and is not used for calibration."""
 
 
 def quantize(source: Path, target: Path, calibration: Iterable[Samples], quantization: Quantization) -> None:
-    """Write the float model `source` as int8 to `target`, with the same metadata, its name with "-int8".
+    """Write the float model `source` as int8 to `target`, with the same metadata and the suffix "-int8" in its name.
 
     `calibration`: waveforms float32[samples] in [-1, 1] of the model's window, 50 to 200 from real recordings; quiet
-    ones are left out. Dynamic quantisation takes none. Raises `ModelError`.
+    ones are left out. Dynamic quantisation ignores it. Raises `ModelError`.
     """
     model = load_float(source)
     names = nodes_to_quantize(model, (FRONT_END, *quantization.keep))
     if not names:
-        raise ModelError(f"{source}: nothing to quantise: no convolution or matrix product beyond what stays float")
+        raise ModelError(f"{source}: nothing to quantise: every convolution and matrix product stays float")
     metadata = {entry.key: entry.value for entry in model.metadata_props}
     metadata["name"] = metadata.get("name", source.stem) + SUFFIX
     static = quantization.kind == "static"
@@ -51,7 +51,7 @@ def quantize(source: Path, target: Path, calibration: Iterable[Samples], quantiz
     between = [pair.between for pair in pairs(model.graph)] if static and quantization.equalise else []
     if between:
         equalize(model, _peaks(model, between, loud))
-    add_pre_process_metadata(model)  # ONNX Runtime would else advise on the console to prepare the model
+    add_pre_process_metadata(model)  # or ONNX Runtime advises on the console to prepare the model
     with tempfile.TemporaryDirectory() as folder:
         written = Path(folder) / "int8.onnx"
         if static:
@@ -82,7 +82,7 @@ def quantize(source: Path, target: Path, calibration: Iterable[Samples], quantiz
 
 
 class _Calibration(CalibrationDataReader):  # type: ignore[misc]
-    """Waveforms one at a time, as ONNX Runtime asks for them."""
+    """Waveforms, one for each request of ONNX Runtime."""
 
     def __init__(self, waveforms: Iterable[Samples]) -> None:
         self._waveforms = iter(waveforms)
@@ -93,16 +93,16 @@ class _Calibration(CalibrationDataReader):  # type: ignore[misc]
 
 
 def _loud(source: Path, model: onnx.ModelProto, waveforms: Iterable[Samples]) -> list[Samples]:
-    """The waveforms worth calibrating on."""
-    window = model.graph.input[0].type.tensor_type.shape.dim[1].dim_value  # 0 if any length will do
+    """The waveforms that are loud enough to calibrate on."""
+    window = model.graph.input[0].type.tensor_type.shape.dim[1].dim_value  # 0 if any length is allowed
     loud = []
     for waveform in waveforms:
         if window not in (0, waveform.size):
-            raise ModelError(f"{source}: takes windows of {window} samples, not of {waveform.size}")
+            raise ModelError(f"{source}: takes windows of {window} samples, not {waveform.size}")
         if np.abs(waveform).max() >= QUIET:
             loud.append(np.asarray(waveform, np.float32))
     if not loud:
-        raise ModelError(f"{source}: no sound to calibrate on: static int8 needs real recordings, not silence")
+        raise ModelError(f"{source}: no sound to calibrate on: static int8 requires real recordings, not silence")
     return loud
 
 
@@ -121,7 +121,7 @@ def _peaks(model: onnx.ModelProto, names: list[str], waveforms: Iterable[Samples
 
 
 def _finish(path: Path, metadata: dict[str, str]) -> None:
-    """Give the file this metadata, none of what the quantiser noted, and outputs that are not rounded."""
+    """Give the file this metadata, remove the quantiser's notes, and output what is not rounded."""
     model = onnx.load(path)
     unround_outputs(model.graph)
     onnx.helper.set_model_props(model, metadata)

@@ -1,4 +1,4 @@
-"""Windows of a model's own size, cut from recordings."""
+"""Cut windows of a model's size from recordings."""
 
 from collections.abc import Sequence
 from contextlib import closing
@@ -11,13 +11,14 @@ from monitor.audio.resample import Resampler
 from monitor.messages import ModelCard, Samples
 
 MOST = 200
-"""Windows that are taken of all files together: more tell little more, and each costs time."""
+"""Windows to take from all files together: more add little, and each costs time."""
 
 
 def windows_of(files: Sequence[str], rate: int, window: int) -> list[Samples]:
-    """Windows side by side, each float32[window] at `rate` hertz, as many of each file. Raises `SourceError`.
+    """Cut adjacent windows, each float32[window] at `rate` hertz, the same number from each file.
 
-    They are from the beginning of the files; a file shorter than a window is filled up with silence.
+    They come from the beginning of the files; a file shorter than a window is padded with silence. Raises
+    `SourceError`.
     """
     files = files[:MOST]
     most = MOST // len(files)
@@ -25,19 +26,19 @@ def windows_of(files: Sequence[str], rate: int, window: int) -> list[Samples]:
 
 
 def scene_of(card: ModelCard) -> list[Samples]:
-    """The demonstration's minute in windows of this model."""
+    """Cut the demonstration's minute into windows of this model."""
     resampler = Resampler(demo.RATE, card.sample_rate)
     return _cut(resampler.push(demo.scene(), last=True), card.window)
 
 
 def check_readable(files: Sequence[str]) -> None:
-    """Raise the `SourceError` of a file that cannot be read, before there is work to lose."""
+    """Open and close each file before any work begins. Raises `SourceError` for one that cannot be read."""
     for file in files:
         Media(file).close()
 
 
 def _read(file: str, rate: int, most: int) -> Samples:
-    """At most so many samples of a file in one channel, float32[samples]."""
+    """Read at most `most` samples of a file in one channel, float32[samples]."""
     media = Media(file)
     resampler = Resampler(media.rate, rate)
     parts: list[Samples] = []
@@ -52,7 +53,7 @@ def _read(file: str, rate: int, most: int) -> Samples:
 
 
 def _cut(samples: Samples, window: int) -> list[Samples]:
-    """All whole windows; of less than one, that filled up."""
+    """All whole windows; less than one is padded."""
     if len(samples) < window:
         return [np.pad(samples, (0, window - len(samples)))]
     return list(samples[: len(samples) // window * window].reshape(-1, window))

@@ -1,8 +1,8 @@
-"""Weights of a TensorFlow Lite file, dequantised.
+"""Read the weights of a TensorFlow Lite file, dequantised.
 
-The file is a flatbuffer; its layers are read in the order in which they run, which is all that importing a known
-network needs. Weights are float32, float16, or 8-bit integers q that stand for scale * (q - zero point), with one
-scale a tensor or one a channel (Jacob et al. 2018, arXiv:1712.05877). Nothing in the file is run.
+The file is a flatbuffer. Its layers are read in the order in which they run, which suffices to import a known network.
+Weights are float32, float16, or 8-bit integers q that stand for scale * (q - zero point), with one scale a tensor or
+one a channel (Jacob et al. 2018, arXiv:1712.05877). Nothing in the file runs.
 """
 
 import struct
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from monitor.errors import ModelError
 
 IDENTIFIER = b"TFL3"
-"""Stands in the file from its fifth byte on."""
+"""Bytes 4 to 7 of the file."""
 LAYERS = {
     tflite.BuiltinOperator.CONV_2D: "convolution",
     tflite.BuiltinOperator.DEPTHWISE_CONV_2D: "depthwise",
@@ -41,11 +41,11 @@ class TfliteLayer:
     """convolution: [out, height, width, in]; depthwise: [1, height, width, channels]; dense: [out, in]."""
     weight: _Weights
     bias: _Weights
-    """[out]; zeros where the file has none."""
+    """[out]; zeros if the file has no bias."""
 
 
 def read_layers(path: Path) -> list[TfliteLayer]:
-    """All layers of the file's first graph. Raises `ModelError` for a file that is missing or damaged."""
+    """Read all layers of the file's first graph. Raises `ModelError` for a file that is missing or damaged."""
     try:
         content = path.read_bytes()
     except OSError as error:
@@ -85,7 +85,7 @@ def _tensor(model: tflite.Model, graph: tflite.SubGraph, index: int) -> _Weights
         return values.astype(np.float32)
     quantization = tensor.Quantization()
     shape = [1] * values.ndim
-    shape[quantization.QuantizedDimension()] = -1  # of one, for a tensor with one scale
+    shape[quantization.QuantizedDimension()] = -1  # -1 is 1 for a tensor with one scale
     scale = quantization.ScaleAsNumpy().astype(np.float32).reshape(shape)
     steps: _Weights = (values.astype(np.int32) - quantization.ZeroPointAsNumpy().reshape(shape)).astype(np.float32)
     return np.asarray(scale * steps, np.float32)

@@ -1,4 +1,4 @@
-"""A network in PyTorch as an ONNX graph, its nodes named by their modules, without a trace of this machine."""
+"""Turn a PyTorch network into an ONNX graph whose nodes are named by their modules, without traces of this machine."""
 
 import ast
 import copy
@@ -14,17 +14,17 @@ from torch import Tensor, nn
 from monitor.errors import ModelError
 
 OPSET = 20
-"""At 18 GELU becomes a chain of operators that ONNX Runtime does not fuse."""
+"""At 18, GELU becomes a chain of operators that ONNX Runtime does not fuse."""
 
 SCOPES = "pkg.torch.onnx.name_scopes"
-"""Where the exporter notes the modules around a node."""
+"""Key under which the exporter records the modules around a node."""
 
 OUTPUTS = ("probabilities", "embedding")
-"""What a network gives, in this order."""
+"""Outputs of a network, in this order."""
 
 
 def to_onnx(network: nn.Module, window: int, shortest: int | None, outputs: Sequence[str] = OUTPUTS) -> onnx.ModelProto:
-    """The graph of a network that takes `waveform`, of `window` samples or any number from `shortest` on."""
+    """Export a network that takes `waveform`, of `window` samples or of any number from `shortest` up."""
     shape: dict[int, torch.export.Dim] = {0: torch.export.Dim("batch", min=1, max=4096)}
     if shortest is not None:
         shape[1] = torch.export.Dim("samples", min=shortest)
@@ -35,9 +35,9 @@ def to_onnx(network: nn.Module, window: int, shortest: int | None, outputs: Sequ
 def graph_of(
     network: nn.Module, example: Tensor, name: str, shape: Mapping[int, torch.export.Dim], outputs: Sequence[str]
 ) -> onnx.ModelProto:
-    """The graph of a network with one input, called `name`, like `example` but for the axes in `shape`, which are free.
+    """Export a network with one input, called `name`, shaped like `example` except for the free axes in `shape`.
 
-    Its nodes are named by the modules that they come from: `block1.conv1.Conv_7`.
+    Nodes are named by the modules that they come from: `block1.conv1.Conv_7`. Raises `ModelError`.
     """
     with _quiet_exporter():
         program = torch.onnx.export(
@@ -61,7 +61,7 @@ def graph_of(
 
 @contextmanager
 def _quiet_exporter() -> Iterator[None]:
-    """Without what the exporter tells its own developers."""
+    """Silence the exporter's messages to its own developers."""
     logger = logging.getLogger("torch.onnx")
     level = logger.level
     logger.setLevel(logging.ERROR)
@@ -74,29 +74,29 @@ def _quiet_exporter() -> Iterator[None]:
 
 
 class Half(nn.Module):
-    """A network in float16 but for its inputs, outputs and front end, whose powers span more than float16 does."""
+    """A network in float16 except for its inputs, outputs and front end, whose powers span more than float16 does."""
 
     def __init__(self, network: nn.Module) -> None:
-        """`network`: keeps its front end in a module called `frontend`, which gives one tensor."""
+        """`network`: has its front end in a module called `frontend`, which returns one tensor."""
         super().__init__()
         self.network = copy.deepcopy(network).half()
         frontend = self.network.get_submodule("frontend").float()
         frontend.register_forward_hook(lambda _module, _inputs, output: output.half())
 
     def forward(self, waveform: Tensor) -> tuple[Tensor, ...]:
-        """As the network, float32 in and out."""
+        """Run the network, float32 in and out."""
         return tuple(answer.float() for answer in self.network(waveform))
 
 
 def _module(node: onnx.NodeProto) -> str:
-    """The path of the module that a node comes from, with a dot behind it; empty for the network itself."""
+    """The path of the module that a node comes from, and a dot; empty for the network itself."""
     scopes = next((entry.value for entry in node.metadata_props if entry.key == SCOPES), "[]")
     modules = [scope for scope in ast.literal_eval(scopes)[:-1] if scope and not scope.startswith("_")]
     return modules[-1] + "." if modules else ""
 
 
 def _strip_traces(model: onnx.ModelProto) -> None:
-    """Drop the source lines that the exporter notes on everything: they carry local paths and serve nobody."""
+    """Remove the source lines that the exporter records: they contain local paths."""
     graph = model.graph
     for item in (*graph.node, *graph.input, *graph.output, *graph.initializer):
         del item.metadata_props[:]

@@ -25,18 +25,18 @@ FLOOR = 2**-23
 """Least power in a band: float32's epsilon, as in Kaldi."""
 
 MEAN, SPREAD = -4.2677393, 2 * 4.5689974
-"""Of the log-mel values over AudioSet; the spread is two standard deviations."""
+"""Mean, and two standard deviations, of the log-mel values over AudioSet."""
 
 PATCH, STRIDE = 16, 10
 ROWS = (BANDS - PATCH) // STRIDE + 1
 COLUMNS = 101
-"""Patches in the 1024 frames that the network was trained on, along the bands and in time."""
+"""Patches in the 1024 frames that the network was trained on: along the bands, and in time."""
 
 TOKENS = 2
-"""Before the patches: the class token and the distillation token, which are all that the head reads."""
+"""Tokens before the patches: the class token and the distillation token. The head reads only these."""
 
 EPSILON = 1e-12
-"""Of each LayerNorm, as published in transformers; 1e-6 in the authors' code makes no difference in float32."""
+"""Epsilon of each LayerNorm, as in transformers; the 1e-6 in the authors' code makes no difference in float32."""
 
 RENAMED = tuple(
     (re.compile(pattern), name)
@@ -58,10 +58,10 @@ RENAMED = tuple(
         (r"^classifier\.dense\.", "mlp_head.1."),
     )
 )
-"""Keys of the authors' file and of both generations of transformers' files, to the names here."""
+"""From keys of the authors' file, and of both generations of transformers' files, to the names used here."""
 
 UNUSED = ("head.", "head_dist.")
-"""Heads for ImageNet that the authors' file still holds."""
+"""Prefixes of the heads for ImageNet that the authors' file still contains."""
 
 
 class Ast(nn.Module):
@@ -87,17 +87,17 @@ class Ast(nn.Module):
         x = torch.cat((tokens, patches), 1) + self.pos_embed
         for block in self.blocks[:-1]:
             x = block(x)
-        x = self.blocks[-1](x, first=TOKENS)  # nobody reads what becomes of the patches
+        x = self.blocks[-1](x, first=TOKENS)  # nothing reads the patches after it
         embedding = self.norm(x).mean(1)
         return self.mlp_head(embedding).sigmoid(), embedding
 
 
 def _build(state: StateDict, window: int) -> Ast:
-    """The network of the published weights, for windows of `window` samples.
+    """Make the network of the published weights, for windows of `window` samples.
 
-    At 10.24 s it answers as transformers' ASTForAudioClassification does behind its ASTFeatureExtractor. For another
-    length the position table is cut or stretched as the authors do it, rather than the window filled up with silence:
-    a shorter window costs less. Raises `ModelError`.
+    At 10.24 s it answers as transformers' ASTForAudioClassification does with its ASTFeatureExtractor. For another
+    length the position table is cut or stretched by the authors' rule, instead of padding the window with silence: a
+    shorter window costs less. Raises `ModelError`.
     """
     state = _renamed(state)
     network = Ast(size_of(state), len(labels()))
@@ -107,9 +107,9 @@ def _build(state: StateDict, window: int) -> Ast:
 
 
 def positions(table: Tensor, columns: int) -> Tensor:
-    """The position table float32[1, TOKENS + ROWS * COLUMNS, width] for another number of patches in time.
+    """Adapt the position table float32[1, TOKENS + ROWS * COLUMNS, width] to another number of patches in time.
 
-    A shorter one is cut from the middle, a longer one interpolated: the authors' rule.
+    A shorter table is cut from the middle, a longer one interpolated: the authors' rule.
     """
     grid = table[:, TOKENS:].transpose(1, 2).reshape(1, -1, ROWS, COLUMNS)
     if columns <= COLUMNS:
@@ -121,7 +121,7 @@ def positions(table: Tensor, columns: int) -> Tensor:
 
 
 def _columns(window: int) -> int:
-    """Whole patches in time that `window` samples fill."""
+    """Number of whole patches in time that `window` samples fill."""
     frames = (window - FRAME) // HOP + 1
     return (frames - PATCH) // STRIDE + 1
 

@@ -19,15 +19,15 @@ RATE = 16_000
 SIZE, HOP = 512, 160
 BANDS = 64
 RANGE = 120.0
-"""Decibels below a window's loudest value at which all its values are cut off."""
+"""Decibels below a window's loudest value at which its values are cut off."""
 
 PATCH = 16
 ROWS = BANDS // PATCH
 LONGEST = 1012
-"""Frames that the position table was trained for."""
+"""Frames that the position table covers."""
 
 EPSILON = 1e-6
-"""Of each LayerNorm but the head's."""
+"""Epsilon of each LayerNorm except the head's."""
 
 
 class Ced(nn.Module):
@@ -61,15 +61,15 @@ class Ced(nn.Module):
 
 
 def _build(state: StateDict, window: int) -> Ced:
-    """The network of the published weights, of any size of CED, for windows of up to `window` samples.
+    """Make the network of the published weights, of any size of CED, for windows of up to `window` samples.
 
-    Each row answers as the authors' code does for that row alone; in a batch, theirs cuts the quiet values of all rows
-    off below the loudest value of any. Raises `ModelError`, also for a window that the position table does not reach.
+    Each row gets the answer that the authors' code gives it alone; in a batch, theirs cuts off the quiet values of all
+    rows relative to the loudest value of any. Raises `ModelError`, also for a window longer than the position table.
     """
     if window // HOP + 1 > LONGEST:
         raise ModelError(
             f"CED takes windows of up to {(LONGEST * HOP - 1) / RATE:.2f} s, not {window / RATE:.2f} s: "
-            "choose a shorter one; the detector looks across windows"
+            "choose a shorter one; the detector combines windows"
         )
     state = split_qkv({_renamed(key): value for key, value in state.items()})
     network = Ced(size_of(state), len(labels()))
@@ -78,7 +78,7 @@ def _build(state: StateDict, window: int) -> Ced:
 
 
 def _renamed(key: str) -> str:
-    """The name here of a key of the authors' file or of transformers'."""
+    """The name used here for a key of the authors' file or of transformers'."""
     return key.removeprefix("encoder.").replace("init_bn.1.", "init_bn.")
 
 

@@ -1,13 +1,13 @@
-"""CLAP, contrastive language-audio pretraining: a tower for sound and one for text that meet in one space.
+"""CLAP, contrastive language-audio pretraining: a tower for sound and a tower for text that share one space.
 
-The audio tower becomes the model's file, which has no labels of its own: its classes are what the configuration
-describes in words, and the text tower in a file beside it makes vectors of those. Source: Wu et al., Large-scale
+The audio tower becomes the model file, which has no labels of its own: its classes are the descriptions in the
+configuration, and the text tower, in a file beside it, makes vectors of these. Source: Wu et al., Large-scale
 Contrastive Language-Audio Pretraining (2023), arXiv:2211.06687, as published for transformers' ClapModel:
-`laion/clap-htsat-unfused` and `laion/larger_clap_general`. Not LAION's own files, whose layout is another, nor
-Microsoft's CLAP, which is another network behind another front end.
+`laion/clap-htsat-unfused` and `laion/larger_clap_general`. LAION's own files have another layout, and Microsoft's CLAP
+is another network with another front end: neither is supported.
 
-LAION's code also rounds sounds to 16 bits. Transformers' does not, and nothing is rounded here: what microphones
-deliver has 16 bits already.
+LAION's code also rounds sounds to 16 bits. Transformers' does not, and nothing is rounded here: microphones deliver 16
+bits already.
 """
 
 import json
@@ -28,7 +28,7 @@ TOKENIZER = "tokenizer.json"
 
 
 def no_labels() -> tuple[str, ...]:
-    """The classes are the user's own."""
+    """Return no labels: the user describes the classes."""
     return ()
 
 
@@ -59,7 +59,7 @@ FAMILY = ClapFamily(
     fold=fold_audio,
     licence="Apache-2.0",
     source="https://huggingface.co/laion/clap-htsat-unfused",
-    description="CLAP by LAION: hears what it is told in words; ESC-50 zero-shot about 90 % as published",
+    description="CLAP by LAION: classes described in words; ESC-50 zero-shot about 90 % as published",
     quantization=Quantization("dynamic", keep=("frontend",)),
 )
 
@@ -69,9 +69,9 @@ def export_towers(checkpoint: Path, target: Path, spec: ModelSpec) -> float:
 
     `checkpoint`: weights as published for ClapModel, in a folder with their `tokenizer.json`, and their `config.json`
     if the heads of the text tower's attention are not of RoBERTa's size. A window has one to ten seconds; a short one
-    is quick to notice, and is repeated to the ten seconds that the network takes. Half precision is the audio tower's
-    alone. Returns the largest difference of a file's answer from its network's. Raises `ModelError`. The audio tower is
-    written last: if it is there, all is.
+    is detected sooner, and is repeated to the ten seconds that the network takes. Half precision applies to the audio
+    tower only. Returns the largest difference of a file's answer from its network's. Raises `ModelError`. The audio
+    tower is written last: if it exists, all files do.
     """
     state = read_checkpoint(checkpoint)
     text = build_text(state, _heads(checkpoint))
@@ -107,6 +107,6 @@ def _copy(source: Path, target: Path) -> None:
             shutil.copyfile(source, part)
     except OSError as error:
         raise ModelError(
-            f"{source}: cannot be copied ({error.strerror}); CLAP reads prompts with the {TOKENIZER} that is published "
-            "beside its weights: put it into the same folder"
+            f"{source}: cannot be copied ({error.strerror}); CLAP requires the {TOKENIZER} that is published with its "
+            "weights: put it into the same folder"
         ) from error

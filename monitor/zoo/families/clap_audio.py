@@ -1,4 +1,4 @@
-"""The audio tower of CLAP: sounds to unit vectors."""
+"""The audio tower of CLAP, which maps sounds to unit vectors."""
 
 import copy
 import re
@@ -20,20 +20,20 @@ RATE = 48_000
 HOP = 480
 BANDS = 64
 WINDOW = 10 * RATE
-"""Samples that the tower takes."""
+"""Samples that the network takes."""
 SHORTEST = RATE
-"""Samples: below a second there is little for a network to hear that was trained on ten."""
+"""Samples: a network trained on ten seconds recognises little in less than one."""
 
 
 BLOCK = re.compile(r"tower\.layers\.(\d+)\.blocks\.(\d+)\.")
-"""Begins the keys of a block."""
+"""Prefix of the keys of a block."""
 
 
 class ClapAudioTower(nn.Module):
     """Front end, HTSAT, and the projection into the space that sound and text share."""
 
     def __init__(self, tower: Htsat, width: int, dims: int, window: int) -> None:
-        """`width`: of what `tower` answers; `window`: samples that come in."""
+        """`width`: values that `tower` returns; `window`: samples of the input."""
         super().__init__()
         self.frontend = ClapFrontEnd(window)
         self.tower = tower
@@ -42,7 +42,7 @@ class ClapAudioTower(nn.Module):
     def forward(self, waveform: Tensor) -> tuple[Tensor]:
         """float32[batch, window] in [-1, 1] at 48 kHz to float32[batch, dims] of unit length."""
         projected = self.projection(self.tower(self.frontend(waveform)))
-        return (F.normalize(projected.float(), dim=-1),)  # the squares may be more than float16 holds
+        return (F.normalize(projected.float(), dim=-1),)  # the squares may exceed the range of float16
 
 
 class ClapFrontEnd(nn.Module):
@@ -60,7 +60,7 @@ class ClapFrontEnd(nn.Module):
 
 
 class Repeat(nn.Module):
-    """Repeats a short sound as often as it fits whole, and fills up with silence: "repeatpad", as in training."""
+    """Repeats a short sound as often as it fits, and pads with silence: "repeatpad", as in training."""
 
     def __init__(self, window: int) -> None:
         super().__init__()
@@ -74,7 +74,7 @@ class Repeat(nn.Module):
 
 
 def build_audio(state: StateDict, window: int) -> ClapAudioTower:
-    """The tower of the published weights, in eval mode, for windows of `window` samples, at most ten seconds.
+    """Make the tower of the published weights, in eval mode, for windows of `window` samples, at most ten seconds.
 
     Raises `ModelError` for a checkpoint of another kind, and for keys that are missing, unexpected or of another shape.
     """
@@ -95,17 +95,17 @@ def build_audio(state: StateDict, window: int) -> ClapAudioTower:
 
 @torch.no_grad()
 def fold_audio(network: ClapAudioTower) -> ClapAudioTower:
-    """The same network with the batch normalisation of the bands taken into the front end."""
+    """Make the same network with the batch norm of the bands merged into the front end."""
     folded = copy.deepcopy(network)
     folded.tower.batch_norm = fold_mel_norm(folded.frontend.mel, folded.tower.batch_norm)
     return folded
 
 
 def _stages(part: StateDict) -> tuple[list[int], list[int]]:
-    """Blocks and heads of each stage. Raises `ModelError` where there is none."""
+    """Blocks and heads of each stage. Raises `ModelError` if there is none."""
     blocks = {(int(found[1]), int(found[2])) for key in part if (found := BLOCK.match(key))}
     depths = [sum(stage == number for stage, _ in blocks) for number in range(len({stage for stage, _ in blocks}))]
     tables = [part.get(f"tower.layers.{stage}.blocks.0.attention.table") for stage in range(len(depths))]
     if not depths:
         raise ModelError("the checkpoint is not of this family: it lacks the blocks of the audio tower")
-    return depths, [1 if table is None else table.shape[-1] for table in tables]  # what lacks is said on loading
+    return depths, [1 if table is None else table.shape[-1] for table in tables]  # loading reports what is missing

@@ -1,4 +1,4 @@
-"""The two towers in a CLAP checkpoint as published for transformers' ClapModel, in the names used here."""
+"""Read the two towers from a CLAP checkpoint as published for transformers' ClapModel, under the names used here."""
 
 import re
 from collections.abc import Sequence
@@ -10,13 +10,13 @@ from monitor.errors import ModelError
 from monitor.zoo.family import StateDict
 
 PREFIXES = ("audio_model.", "audio_projection.", "text_model.", "text_projection.", "logit_scale_")
-"""What every key begins with."""
+"""Prefixes, one of which every key has."""
 
 SCALE = "logit_scale_a"
-"""The logarithm of what cosines are multiplied by."""
+"""Key of the logarithm of the factor of the cosines."""
 
 COUNTED = ("relative_position_index", "position_ids", "token_type_ids")
-"""Published tables that hold no weights; the networks here count for themselves."""
+"""Ends of the keys of tables without weights, which the networks here compute themselves."""
 
 Names = Sequence[tuple[re.Pattern[str], str]]
 
@@ -56,17 +56,17 @@ TEXT: Names = tuple(
 
 
 def audio_state(state: StateDict) -> StateDict:
-    """The audio tower's part. Raises `ModelError` for a checkpoint of another kind."""
+    """Return the audio tower's part. Raises `ModelError` for a checkpoint of another kind."""
     return _part(state, "audio_", AUDIO)
 
 
 def text_state(state: StateDict) -> StateDict:
-    """The text tower's part. Raises `ModelError` for a checkpoint of another kind."""
+    """Return the text tower's part. Raises `ModelError` for a checkpoint of another kind."""
     return _part(state, "text_", TEXT)
 
 
 def scale_of(state: StateDict) -> float:
-    """What cosines are multiplied by before the softmax: the inverse of the trained temperature."""
+    """Return the factor of the cosines before the softmax: the inverse of the trained temperature."""
     return float(state[SCALE].exp())
 
 
@@ -83,19 +83,19 @@ def _part(state: StateDict, prefix: str, names: Names) -> StateDict:
 
 def _check(state: StateDict) -> None:
     if any(".fusion_model." in key or ".mel_conv2d." in key for key in state):
-        raise ModelError("a CLAP with feature fusion, which takes crops at random: take the unfused one")
+        raise ModelError("a CLAP with feature fusion, which takes random crops, is not supported: use the unfused one")
     strange = next((key for key in state if not key.startswith(PREFIXES)), None)
     lacking = next((prefix for prefix in PREFIXES if not any(key.startswith(prefix) for key in state)), None)
     if strange or lacking or SCALE not in state:
-        what = f"it holds {strange}" if strange else f"it lacks {lacking or SCALE}"
+        what = f"it has {strange}" if strange else f"it lacks {lacking or SCALE}"
         raise ModelError(
-            f"not a CLAP as published for transformers' ClapModel: {what}; LAION's and Microsoft's own files are of "
-            "another layout: take those of laion/clap-htsat-unfused or laion/larger_clap_general"
+            f"not a CLAP as published for transformers' ClapModel: {what}; LAION's and Microsoft's own files have "
+            "another layout: use those of laion/clap-htsat-unfused or laion/larger_clap_general"
         )
 
 
 def _join_qkv(state: StateDict) -> StateDict:
-    """The state with each layer's query, key and value as one layer `qkv`."""
+    """Join each layer's query, key and value into one layer `qkv`."""
     joined: dict[str, Tensor] = {}
     for key, value in state.items():
         before, query, after = key.partition(".attention.query.")

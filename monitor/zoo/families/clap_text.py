@@ -1,4 +1,4 @@
-"""The text tower of CLAP: a sentence to a unit vector."""
+"""The text tower of CLAP, which maps a sentence to a unit vector."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -18,16 +18,16 @@ from monitor.zoo.family import StateDict
 from monitor.zoo.layers.roberta import PADDING, Roberta
 
 HEAD = 64
-"""Values in a head of attention, in RoBERTa of every published size."""
+"""Values in a head of attention, in every published size of RoBERTa."""
 LENGTHS = (2, 3, 8, 20)
-"""Tokens in the sentences that are tried."""
+"""Tokens in the sentences to compare on."""
 
 
 class ClapTextTower(nn.Module):
     """RoBERTa, and the projection into the space that sound and text share."""
 
     def __init__(self, tower: Roberta, width: int, dims: int) -> None:
-        """`width`: of what `tower` answers."""
+        """`width`: values that `tower` returns."""
         super().__init__()
         self.tower = tower
         self.projection = nn.Sequential(nn.Linear(width, dims), nn.ReLU(), nn.Linear(dims, dims))
@@ -38,9 +38,9 @@ class ClapTextTower(nn.Module):
 
 
 def build_text(state: StateDict, heads: int | None = None) -> ClapTextTower:
-    """The tower of the published weights, in eval mode.
+    """Make the tower of the published weights, in eval mode.
 
-    `heads`: of each layer's attention, which the weights do not tell; by default as in RoBERTa. Raises `ModelError` for
+    `heads`: of each layer's attention, which the weights do not show; by default as in RoBERTa. Raises `ModelError` for
     a checkpoint of another kind, and for keys that are missing, unexpected or of another shape.
     """
     part = text_state(state)
@@ -59,14 +59,14 @@ def build_text(state: StateDict, heads: int | None = None) -> ClapTextTower:
 
 
 def longest(network: ClapTextTower) -> int:
-    """Tokens that a sentence may have."""
+    """Return the largest number of tokens in a sentence."""
     return network.tower.position_embeddings.num_embeddings - PADDING - 1
 
 
 def export_text(network: ClapTextTower, path: Path, metadata: Mapping[str, str]) -> float:
     """Write the tower to `path`: tokens int64[1, length] to vector float32[1, dims], for any length that it takes.
 
-    Returns the largest difference from the network. Raises `ModelError` where that is too large.
+    Returns the largest difference of the file's answers from the network's. Raises `ModelError` if that is too large.
     """
     free = {1: torch.export.Dim("length", min=2, max=longest(network))}
     model = graph_of(network, _sentence(network, 8), "tokens", free, ("vector",))
@@ -74,7 +74,7 @@ def export_text(network: ClapTextTower, path: Path, metadata: Mapping[str, str])
 
 
 def _largest_difference(network: ClapTextTower, path: Path) -> float:
-    """Of the file's answers from the network's, over sentences of several lengths."""
+    """Compare the file's answers with the network's on sentences of several lengths."""
     session = open_session(path, threads=0)
     differences = []
     for length in (*LENGTHS, longest(network)):
@@ -87,7 +87,7 @@ def _largest_difference(network: ClapTextTower, path: Path) -> float:
 
 
 def _sentence(network: ClapTextTower, length: int) -> Tensor:
-    """Tokens drawn from the whole vocabulary but for padding: int64[1, length]."""
+    """Tokens drawn from the whole vocabulary except padding: int64[1, length]."""
     vocabulary = network.tower.word_embeddings.num_embeddings
     drawn = np.random.default_rng(length).integers(PADDING + 1, vocabulary, (1, length))
     return torch.from_numpy(drawn)

@@ -12,7 +12,7 @@ WIDTHS = (64, 128, 256, 512, 1024, 2048)
 
 
 class Cnn14(Panns):
-    """Six blocks; a pool halves both axes after each but the last."""
+    """Six blocks; a pool halves both axes after each except the last."""
 
     def __init__(self, widths: Sequence[int] = WIDTHS) -> None:
         """`widths`: channels of the six blocks; the embedding has as many values as the last."""
@@ -25,7 +25,7 @@ class Cnn14(Panns):
         self.conv_block6 = picture_block(widths[4], widths[5])
 
     def extract(self, mel: Tensor) -> Tensor:
-        """As `Panns.extract`."""
+        """See `Panns.extract`."""
         return self.upper(self.first(mel))
 
     def first(self, mel: Tensor) -> Tensor:
@@ -33,7 +33,7 @@ class Cnn14(Panns):
         return F.avg_pool2d(self.conv_block1(mel), 2)
 
     def upper(self, x: Tensor) -> Tensor:
-        """What comes out of the first block, through the others."""
+        """Run the output of the first block through the others."""
         for block in (self.conv_block2, self.conv_block3, self.conv_block4, self.conv_block5):
             x = F.avg_pool2d(block(x), 2)
         features: Tensor = self.conv_block6(x)

@@ -27,13 +27,13 @@ DEPTHS = (3, 3, 9, 3)
 WIDTHS = (96, 192, 384, 768)
 """Channels in each stage."""
 EPSILON = 1e-6
-"""Of each LayerNorm."""
+"""Epsilon of each LayerNorm."""
 FRONT_END = ("spectrogram_extractor.", "logmel_extractor.")
-"""Where the published weights keep the constants of their front end."""
+"""Prefixes of the keys of constants that the published front end keeps as if they were weights."""
 
 
 class ChannelNorm(nn.LayerNorm):
-    """LayerNorm over the channels of a map. Turned round for it and back, which runtimes optimise away."""
+    """LayerNorm over the channels of a map. Runtimes optimise its two transpositions away."""
 
     def __init__(self, channels: int, affine: bool = True) -> None:
         super().__init__(channels, EPSILON, elementwise_affine=affine)
@@ -44,7 +44,7 @@ class ChannelNorm(nn.LayerNorm):
 
 
 class ConvNeXtBlock(nn.Module):
-    """A wide filter in each channel, then an MLP at each place of the map, with a short cut around both."""
+    """A wide filter in each channel, then an MLP at each place of the map, with a residual connection around both."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -62,7 +62,7 @@ class ConvNeXtBlock(nn.Module):
 
 
 class FoldedConvNeXtBlock(nn.Module):
-    """A block with its scales in the weights next to them, and its MLP as convolutions, the faster kernels in int8."""
+    """A block with its scales merged into neighbouring weights, and its MLP as convolutions, faster in int8."""
 
     def __init__(self, block: ConvNeXtBlock) -> None:
         super().__init__()
@@ -82,7 +82,7 @@ class FoldedConvNeXtBlock(nn.Module):
 
 
 class ConvNeXt(nn.Module):
-    """The whole network, front end included, for windows of any length from about a quarter of a second on."""
+    """The whole network, front end included, for windows of any length from about a quarter of a second up."""
 
     def __init__(self, depths: Sequence[int], widths: Sequence[int], classes: int) -> None:
         super().__init__()
@@ -110,15 +110,15 @@ class ConvNeXt(nn.Module):
         return self.head_audioset(embedding).sigmoid(), embedding
 
 
-def _build(state: StateDict, window: int) -> ConvNeXt:  # noqa: ARG001 - it takes any
-    """The network of the published weights. Raises `ModelError`."""
+def _build(state: StateDict, window: int) -> ConvNeXt:  # noqa: ARG001 - it takes any window
+    """Make the network of the published weights. Raises `ModelError`."""
     network = ConvNeXt(DEPTHS, WIDTHS, len(labels()))
     load_strict(network, state, FRONT_END)
     return network.eval()
 
 
 def _fold(network: ConvNeXt) -> ConvNeXt:
-    """An equivalent network with `bn0` in the front end's last step, and with folded blocks."""
+    """Make an equivalent network with `bn0` merged into the front end, and with folded blocks."""
     folded = copy.deepcopy(network)
     folded.bn0 = fold_mel_norm(folded.frontend, folded.bn0)
     folded.stages = nn.ModuleList(

@@ -1,4 +1,4 @@
-"""MobileNetV1 of the PANNs: depthwise 3x3 and pointwise convolutions in turn."""
+"""MobileNetV1 of the PANNs: alternating depthwise 3x3 and pointwise convolutions."""
 
 from collections.abc import Sequence
 from itertools import pairwise
@@ -31,13 +31,13 @@ STAGES: tuple[SeparableStage, ...] = (
 
 
 def plain_layer(width: int, shrink: int) -> nn.Sequential:
-    """A convolution of the log-mel to `width` channels, and a pool by `shrink`."""
+    """Make a convolution of the log-mel to `width` channels, and a pool by `shrink`."""
     conv = nn.Conv2d(1, width, 3, padding=1, bias=False)
     return nn.Sequential(conv, nn.AvgPool2d(shrink), nn.BatchNorm2d(width), nn.ReLU())
 
 
 def separable_layer(channels: int, width: int, shrink: int) -> nn.Sequential:
-    """A filter for each of `channels`, a pool by `shrink`, and a pointwise mixture to `width` channels."""
+    """Make a filter for each of `channels`, a pool by `shrink`, and a pointwise mixture to `width` channels."""
     return nn.Sequential(
         nn.Conv2d(channels, channels, 3, padding=1, groups=channels, bias=False),
         nn.AvgPool2d(shrink),
@@ -62,12 +62,12 @@ class MobileNetV1(Panns):
         self.features = nn.Sequential(*layers)
 
     def extract(self, mel: Tensor) -> Tensor:
-        """As `Panns.extract`."""
+        """See `Panns.extract`."""
         features: Tensor = self.features(mel)
         return features
 
     def fold(self) -> None:
-        """As `Panns.fold`."""
+        """See `Panns.fold`."""
         super().fold()
         self.features = nn.Sequential(*map(fold_sequence, self.features))
 

@@ -1,4 +1,4 @@
-"""MobileNetV2 of the PANNs: narrow maps between blocks that widen, filter, and narrow again."""
+"""MobileNetV2 of the PANNs: narrow maps between blocks that widen, filter and narrow again."""
 
 from collections.abc import Sequence
 
@@ -8,7 +8,7 @@ from monitor.zoo.families.panns import Panns, panns_family
 from monitor.zoo.layers.folding import fold_sequence
 
 BottleneckStage = tuple[int, int, int, int]
-"""How many times wider inside, channels out, blocks, and the factor that the first of them shrinks both axes by."""
+"""Factor of the width inside, channels out, blocks, and the factor by which the first block shrinks both axes."""
 
 STAGES: tuple[BottleneckStage, ...] = (
     (1, 16, 1, 1),
@@ -24,11 +24,11 @@ FIRST, LAST = 32, 1280
 """Channels of the convolutions before and after the stages."""
 
 DIMS = 1024
-"""Values of the embedding."""
+"""Values in the embedding."""
 
 
 class Bottleneck(nn.Module):
-    """Widen, filter each channel, and narrow; what comes in is added where it fits what comes out."""
+    """Widen, filter each channel, and narrow; the input is added if it has the shape of the output."""
 
     def __init__(self, channels: int, width: int, wider: int, shrink: int) -> None:
         """`channels` in, `width` out, `wider` times as many inside."""
@@ -71,12 +71,12 @@ class MobileNetV2(Panns):
         self.features = nn.Sequential(*layers)
 
     def extract(self, mel: Tensor) -> Tensor:
-        """As `Panns.extract`."""
+        """See `Panns.extract`."""
         features: Tensor = self.features(mel)
         return features
 
     def fold(self) -> None:
-        """As `Panns.fold`."""
+        """See `Panns.fold`."""
         super().fold()
         for number, layer in enumerate(self.features):
             if isinstance(layer, Bottleneck):

@@ -1,4 +1,4 @@
-"""What the PANNs have in common: the front end, the pooling, and the two layers on top.
+"""The parts that all PANNs share: the front end, the pooling, and the two layers on top.
 
 Source: Kong et al., PANNs: Large-Scale Pretrained Audio Neural Networks for Audio Pattern Recognition (2020). Modules
 are named as in the published checkpoints.
@@ -34,18 +34,18 @@ SHORTEST = 31 * HOP
 """Samples of 32 frames: the time axis is halved five times."""
 
 LICENCE = "CC-BY-4.0"
-"""Of the weights; the code that they were published with is under the MIT licence."""
+"""Licence of the weights; the code that they were published with is under the MIT licence."""
 
 SOURCE = "PANNs by Kong et al., https://zenodo.org/records/3987831"
 
 FRONT_END = ("spectrogram_extractor.", "logmel_extractor.")
-"""Begins the keys of constants that the published front end keeps as if they were weights."""
+"""Prefixes of the keys of constants that the published front end keeps as if they were weights."""
 
 FRONT_END_SHAPES = {
     "spectrogram_extractor.stft.conv_real.weight": (513, 1, 1024),
     "logmel_extractor.melW": (513, BANDS),
 }
-"""They tell the networks of this rate from their namesakes for 8 and 16 kHz."""
+"""Shapes that distinguish the networks for this rate from those of the same name for 8 and 16 kHz."""
 
 
 Conv = nn.Conv1d | nn.Conv2d
@@ -55,14 +55,14 @@ class CnnBlock(nn.Module):
     """Two convolutions, each with batch norm and ReLU."""
 
     def __init__(self, conv1: Conv, conv2: Conv, norm: Callable[[int], nn.Module]) -> None:
-        """`norm`: makes the batch norm that fits the convolutions, which have no bias of their own."""
+        """`norm`: makes the batch norm that fits the convolutions, which have no bias."""
         super().__init__()
         self.conv1, self.conv2 = conv1, conv2
         self.bn1: nn.Module = norm(conv1.out_channels)
         self.bn2: nn.Module = norm(conv2.out_channels)
 
     def forward(self, x: Tensor) -> Tensor:
-        """float32[batch, channels, ...] to the channels of the second convolution, the other axes as they are."""
+        """float32[batch, channels, ...] to the channels of the second convolution, with the other axes unchanged."""
         x = torch.relu(self.bn1(self.conv1(x)))
         return torch.relu(self.bn2(self.conv2(x)))
 
@@ -73,7 +73,7 @@ class CnnBlock(nn.Module):
 
 
 def picture_block(channels: int, width: int) -> CnnBlock:
-    """3x3 convolutions over frames and bands: float32[batch, `channels`, frames, bands] to `width` channels."""
+    """Make 3x3 convolutions over frames and bands: float32[batch, `channels`, frames, bands] to `width` channels."""
     conv1 = nn.Conv2d(channels, width, 3, padding=1, bias=False)
     conv2 = nn.Conv2d(width, width, 3, padding=1, bias=False)
     return CnnBlock(conv1, conv2, nn.BatchNorm2d)
@@ -110,7 +110,7 @@ class Panns(nn.Module):
         return torch.sigmoid(self.fc_audioset(embedding)), embedding
 
     def fold(self) -> None:
-        """Merge, in place, what a neighbouring layer can take over."""
+        """Merge layers into their neighbours, in place."""
         self.bn0 = fold_mel_norm(self.frontend, self.bn0)
         for block in self.modules():
             if isinstance(block, CnnBlock):
@@ -121,7 +121,7 @@ PannsT = TypeVar("PannsT", bound=Panns)
 
 
 def load_panns(network: PannsT, state: StateDict) -> PannsT:
-    """`network` in eval mode with the published weights. Raises `ModelError` where they are another network's."""
+    """Load the published weights into `network`, in eval mode. Raises `ModelError` if they are another network's."""
     for key, shape in FRONT_END_SHAPES.items():
         if key in state and state[key].shape != shape:
             raise ModelError(
@@ -133,7 +133,7 @@ def load_panns(network: PannsT, state: StateDict) -> PannsT:
 
 
 def fold_panns(network: PannsT) -> PannsT:
-    """An equivalent network with less to do."""
+    """Make an equivalent network with fewer layers."""
     folded = copy.deepcopy(network)
     folded.fold()
     return folded
@@ -142,7 +142,7 @@ def fold_panns(network: PannsT) -> PannsT:
 def panns_family(
     name: str, make: Callable[[], PannsT], accuracy: float, quantization: Quantization | None = None
 ) -> Family[PannsT]:
-    """A family whose files take windows of any length; `accuracy`: the published mean average precision on AudioSet."""
+    """Make a family whose files take windows of any length; `accuracy`: its published mAP on AudioSet."""
     return Family(
         name=name,
         sample_rate=RATE,

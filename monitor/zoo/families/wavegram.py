@@ -1,4 +1,4 @@
-"""Wavegram-Logmel-CNN14 of the PANNs: CNN14 that also sees a picture which it draws of the waveform itself."""
+"""Wavegram-Logmel-CNN14 of the PANNs: CNN14 with a second input, a map that it learns from the waveform itself."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -17,18 +17,18 @@ DRAWN = (64, 64, 128, 128)
 """Channels of the convolutions over the waveform."""
 
 HEIGHT = 32
-"""Bands of the picture: as many as the first block leaves of the log-mel's."""
+"""Bands of the map: as many as the first block leaves of the log-mel's."""
 
 
 def wave_block(channels: int, width: int) -> CnnBlock:
-    """Convolutions over time: float32[batch, `channels`, steps] to `width` channels."""
+    """Make convolutions over time: float32[batch, `channels`, steps] to `width` channels."""
     conv1 = nn.Conv1d(channels, width, 3, padding=1, bias=False)
     conv2 = nn.Conv1d(width, width, 3, padding=2, dilation=2, bias=False)
     return CnnBlock(conv1, conv2, nn.BatchNorm1d)
 
 
 class WavegramLogmelCnn14(Cnn14):
-    """CNN14 whose second block takes the first one's output beside the picture."""
+    """CNN14 whose second block takes the first one's output and the map of the waveform."""
 
     def __init__(self, widths: Sequence[int] = WIDTHS, drawn: Sequence[int] = DRAWN) -> None:
         """`widths`: channels of the six blocks; `drawn`: of the waveform's, the last a multiple of `HEIGHT`."""
@@ -42,9 +42,9 @@ class WavegramLogmelCnn14(Cnn14):
         self.conv_block2 = picture_block(2 * widths[0], widths[1])
 
     def forward(self, waveform: Tensor) -> tuple[Tensor, Tensor]:
-        """As `Panns.forward`."""
-        heard_and_drawn = (self.first(self.mel(waveform)), self.picture(waveform))
-        return self.answer(self.upper(torch.cat(heard_and_drawn, dim=1)))
+        """See `Panns.forward`."""
+        both = (self.first(self.mel(waveform)), self.picture(waveform))
+        return self.answer(self.upper(torch.cat(both, dim=1)))
 
     def picture(self, waveform: Tensor) -> Tensor:
         """float32[batch, samples] to float32[batch, width, samples // 640, bands]."""
@@ -55,16 +55,16 @@ class WavegramLogmelCnn14(Cnn14):
         return F.avg_pool2d(self.pre_block4(picture), (2, 1))
 
     def fold(self) -> None:
-        """As `Panns.fold`."""
+        """See `Panns.fold`."""
         super().fold()
         self.pre_conv0, self.pre_bn0 = fold_norm(self.pre_conv0, self.pre_bn0)
 
 
 def _build(state: StateDict, window: int) -> WavegramLogmelCnn14:
-    """As `Family.build`; the picture is as long as the log-mel only in windows of a whole number of 20 ms."""
+    """See `Family.build`. The map is as long as the log-mel only in windows of whole multiples of 20 ms."""
     if window % (2 * HOP):
         raise ModelError(
-            f"a window of {window} samples does not fit: this family takes multiples of {2 * HOP} (20 ms at {RATE} Hz)"
+            f"invalid window of {window} samples: this family takes multiples of {2 * HOP} (20 ms at {RATE} Hz)"
         )
     return load_panns(WavegramLogmelCnn14(), state)
 

@@ -1,8 +1,8 @@
 """YAMNet: MobileNet v1 over 0.975 s of sound, as Google publishes it in TensorFlow Lite.
 
 Source: Plakal and Ellis, YAMNet (github.com/tensorflow/models, research/audioset/yamnet), Apache-2.0. The published
-file holds 8-bit weights; they are taken as the float numbers that they stand for. Its front end approximates the
-documented one with a Fourier basis and a mel bank of 255 levels; here it is exact.
+file contains 8-bit weights, which are converted to the float numbers that they stand for. Its front end approximates
+the documented one with a Fourier basis and a mel bank of 255 levels; here it is exact.
 """
 
 from pathlib import Path
@@ -43,16 +43,16 @@ LEFT_OUT = frozenset(
 )  # fmt: skip
 """The classes of AudioSet that YAMNet was not trained on."""
 DELICATE = ("layers.22", "layers.23", "layers.24")
-"""Stay float in int8: more than half of its error arises in them, where channels peak up to 500 times apart."""
+"""Stay float in int8: they cause more than half of its error, because the peaks of channels differ by up to 500."""
 
 
 def _labels() -> tuple[str, ...]:
-    """The 521 classes, in AudioSet's order."""
+    """Return the 521 classes, in AudioSet's order."""
     return tuple(name for name in audioset.labels() if name not in LEFT_OUT)
 
 
 class YamnetLogMel(nn.Module):
-    """Logarithm of the magnitude, not the power, in HTK mel bands from 125 to 7,500 Hz."""
+    """Logarithm of the magnitude (not of the power) in HTK mel bands from 125 to 7,500 Hz."""
 
     bank: Tensor
 
@@ -72,7 +72,7 @@ class YamnetLogMel(nn.Module):
 
 
 class YamnetConvolution(nn.Conv2d):
-    """A convolution padded as TensorFlow does, with a ReLU: at stride 2 a row and a column after, none before."""
+    """A convolution padded as in TensorFlow, with a ReLU: at stride 2 a row and a column after, none before."""
 
     def __init__(self, channels: int, out: int, size: int, stride: int = 1, *, depthwise: bool = False) -> None:
         padding = size // 2 if stride == 1 else 0
@@ -106,16 +106,16 @@ class Yamnet(nn.Module):
         return self.classify(self.frontend(waveform))
 
     def classify(self, mel: Tensor) -> tuple[Tensor, Tensor]:
-        """The same, of log-mel float32[batch, 96, 64]."""
+        """Log-mel float32[batch, 96, 64] to the same."""
         embedding = self.layers(mel[:, None]).mean(dim=(2, 3))
         return self.head(embedding).sigmoid(), embedding
 
 
 def _read(path: Path) -> StateDict:
-    """The weights in the published TFLite file. Raises `ModelError`."""
+    """Read the weights in the published TFLite file. Raises `ModelError`."""
     found = read_layers(path)
     first = next((number for number, layer in enumerate(found) if layer.kind != "dense"), 0)
-    layers = found[first:]  # before it stand the Fourier basis and the mel bank
+    layers = found[first:]  # the Fourier basis and the mel bank come before it
     wanted = ["convolution", *("depthwise", "convolution") * len(BLOCKS), "dense"]
     if [layer.kind for layer in layers] != wanted:
         raise ModelError(f"{path}: not YAMNet: it has other layers")
@@ -134,9 +134,9 @@ def _as_torch(layer: TfliteLayer) -> NDArray[np.float32]:
 
 
 def _build(state: StateDict, window: int) -> Yamnet:
-    """The network with these weights. Raises `ModelError`."""
+    """Make the network with these weights. Raises `ModelError`."""
     if window != WINDOW:
-        raise ModelError(f"YAMNet takes windows of {WINDOW} samples, not of {window}")
+        raise ModelError(f"YAMNet takes windows of {WINDOW} samples, not {window}")
     network = Yamnet()
     load_strict(network, state)
     return network.eval()

@@ -1,1 +1,1 @@
-"""Front ends and blocks that several families share."""
+"""Front ends and layers that several families share."""

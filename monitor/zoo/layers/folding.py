@@ -1,4 +1,4 @@
-"""Layers that a neighbour can take over without a change of the function: fewer passes over the same numbers."""
+"""Merge layers into their neighbours without changing the function, for fewer passes over the same numbers."""
 
 from typing import TypeVar
 
@@ -41,7 +41,7 @@ def fold_mel_norm(frontend: LogMel, norm: nn.Module) -> nn.Module:
 
 
 def fold_sequence(layers: nn.Module) -> nn.Sequential:
-    """Average pools and batch norms behind a convolution, as in Conv, AvgPool, BatchNorm, ReLU, become part of it."""
+    """Merge average pools and batch norms into the convolution before them, as in Conv, AvgPool, BatchNorm, ReLU."""
     folded: list[nn.Module] = []
     for layer in layers.children():
         before = folded[-1] if folded else None
@@ -55,10 +55,10 @@ def fold_sequence(layers: nn.Module) -> nn.Sequential:
 
 
 def fold_pool(conv: nn.Conv2d, pool: nn.AvgPool2d) -> nn.Conv2d:
-    """A padded convolution of stride 1, without bias, and the average pool after it as one with the pool's stride.
+    """Merge a padded convolution of stride 1, without bias, and the average pool after it into one convolution.
 
-    The mean of shifted filters is one larger filter: 3x3 and a pool of 2 make 4x4 with stride 2. Exact, also at the
-    edges, where both see the same zeros and leave out the same remainder.
+    The mean of shifted filters is one larger filter: 3x3 and a pool of 2 make 4x4 with stride 2. This is exact, also at
+    the edges, where both see the same zeros and leave out the same remainder.
     """
     high, wide = pool.kernel_size if isinstance(pool.kernel_size, tuple) else (pool.kernel_size, pool.kernel_size)
     rows, columns = conv.kernel_size

@@ -18,19 +18,19 @@ IMAGE = 256
 PATCH = 4
 """Pixels along each side of a patch."""
 BLOCKED = -100.0
-"""Added to the score of two patches that share a shifted window, but lie on opposite sides of the image."""
+"""Added to the score of two patches that share a shifted window but lie on opposite sides of the image."""
 
 _AXIS = torch.arange(WINDOW)
 
 
 class SwinAttention(nn.Module):
-    """Multi-head self-attention within windows, with a learned bias for each offset of two patches."""
+    """Multi-head self-attention within windows, with a learned bias for each offset between two patches."""
 
     offsets: Tensor
     blocked: Tensor
 
     def __init__(self, width: int, heads: int, blocked: Tensor | None) -> None:
-        """`blocked`: float32[windows, AREA, AREA] that is added to the scores of the windows of an image."""
+        """`blocked`: float32[windows, AREA, AREA] to add to the scores in the windows of an image."""
         super().__init__()
         self.heads = heads
         self.qkv = nn.Linear(width, 3 * width)
@@ -56,7 +56,7 @@ class SwinAttention(nn.Module):
 
 
 class SwinBlock(nn.Module):
-    """Attention within windows, then an MLP: each behind a LayerNorm, with a short cut around both."""
+    """Attention within windows, then an MLP: each after a LayerNorm and with a residual connection."""
 
     def __init__(self, width: int, heads: int, hidden: int, side: int, shift: int) -> None:
         """`side`: patches along each side of the image; `shift`: patches by which the windows are shifted."""
@@ -97,7 +97,7 @@ class Merging(nn.Module):
 
 
 class SwinStage(nn.Module):
-    """Blocks at one size of the image, and what halves it for the next stage."""
+    """Blocks at one size of the image, and the layer that halves it for the next stage."""
 
     def __init__(self, width: int, heads: int, hidden: int, side: int, depth: int, last: bool) -> None:
         super().__init__()
@@ -140,7 +140,7 @@ class Htsat(nn.Module):
 
 
 class Bicubic(nn.Module):
-    """Bicubic interpolation in time with the ends kept in place, as PyTorch and OpenCV do it (Keys, a = -0.75)."""
+    """Bicubic interpolation in time with the ends kept in place, as in PyTorch and OpenCV (Keys, a = -0.75)."""
 
     weights: Tensor
     places: Tensor

@@ -1,9 +1,9 @@
-"""Log-mel front ends inside the graph: plain matrix products, for which every runtime has fast kernels.
+"""Log-mel front ends inside the graph, made of matrix products, for which every runtime has fast kernels.
 
-Frames are put together from slices of the waveform laid out on the hop grid, without an index for each sample. With the
-phase counted from a frame's middle the cosines are even and the sines odd about it: the frame's halves are added and
-subtracted first, and the product needs half as many terms. Where the window is as long as the transform, the halves
-fold again about their own middles, one way for even bins and the other for odd. Bins that no band uses are left out.
+Frames are joined from slices of the waveform laid out on the hop grid, without an index for each sample. With the phase
+counted from a frame's middle, the cosines are even and the sines odd about it: the frame's halves are added and
+subtracted first, and the product needs half as many terms. If the window is as long as the transform, the halves fold
+again about their own middles, one way for even bins and the other for odd ones. Bins that no band uses are left out.
 """
 
 import math
@@ -20,7 +20,7 @@ _Window = NDArray[np.float64]
 Bins = NDArray[np.int64]
 
 DECIBELS = 10 / math.log(10)
-"""What makes decibels of the natural logarithm of a power."""
+"""Factor from the natural logarithm of a power to decibels."""
 
 
 class Frames:
@@ -30,10 +30,10 @@ class Frames:
         """`size`: samples a frame; `hop`: samples from one frame's start to the next's."""
         self.size, self.hop = size, hop
         self.reach = size // hop + 1
-        """Blocks of the hop grid that hold a frame and the sample after it."""
+        """Blocks of the hop grid that contain a frame and the sample after it."""
 
     def grid(self, waveform: Tensor) -> tuple[Tensor, Tensor]:
-        """float32[batch, samples] to float32[batch, blocks, hop], and the same with each block turned round."""
+        """float32[batch, samples] to float32[batch, blocks, hop], and the same with each block reversed."""
         frames = (waveform.shape[1] - self.size) // self.hop + 1
         blocks = frames + self.reach - 1
         filled = F.pad(waveform, (0, self.reach * self.hop - self.size))[:, : blocks * self.hop]
@@ -62,12 +62,12 @@ class Frames:
         return torch.cat(pieces, dim=2)
 
     def _column(self, grid: Tensor, block: int) -> Tensor:
-        """The block that is so many after the first of each frame."""
+        """The block of each frame that comes `block` blocks after its first one."""
         return grid[:, block : block + grid.shape[1] - self.reach + 1]
 
 
 class Spectrum(nn.Module):
-    """Power of some bins in frames under a symmetric window; folded once."""
+    """Power of some bins in frames under a symmetric window, folded once."""
 
     cosines: Tensor
     sines: Tensor
@@ -78,7 +78,7 @@ class Spectrum(nn.Module):
         self.frames = Frames(len(window), hop)
         self.middle = len(window) // 2
         periodic = not math.isclose(window[0], window[-1], abs_tol=1e-9)
-        self.last = self.middle if periodic else self.middle - 1  # the periodic window's first sample has no weight
+        self.last = self.middle if periodic else self.middle - 1  # a periodic window's first sample has no weight
         weight = window[self.middle :].copy()
         if periodic:
             weight[0] /= 2  # the middle sample meets itself
@@ -92,13 +92,13 @@ class Spectrum(nn.Module):
         return (_power((second + first) @ self.cosines, (second - first) @ self.sines),)
 
     def halves(self, waveform: Tensor) -> tuple[Tensor, Tensor]:
-        """float32[batch, samples] to both halves of each frame, from its middle outwards: float32[batch, frames, n]."""
+        """float32[batch, samples] to both halves of each frame, from the middle outwards: float32[batch, frames, n]."""
         grid, turned = self.frames.grid(waveform)
         return self.frames.back(turned, self.last, self.middle), self.frames.ahead(grid, self.middle, self.middle)
 
 
 class HannSpectrum(nn.Module):
-    """Power of some bins in frames under a periodic Hann window as long as the transform; folded twice."""
+    """Power of some bins in frames under a periodic Hann window as long as the transform, folded twice."""
 
     ratio: Tensor
     even_cosines: Tensor
@@ -145,7 +145,7 @@ class HannSpectrum(nn.Module):
 
 
 class LogMel(nn.Module):
-    """The logarithm of the power in mel bands, times `scale` plus `shift`; what is affine after it folds into those."""
+    """The logarithm of the power in mel bands, times `scale` plus `shift`, into which affine layers after it fold."""
 
     scale: Tensor
     shift: Tensor
@@ -153,7 +153,7 @@ class LogMel(nn.Module):
     def __init__(self, spectrum: Spectrum | HannSpectrum, bank: Bank, *, floor: float, scale: float, pad: int) -> None:
         """`spectrum`: of the bins `used_bins(bank)`; `floor`: the least power; `scale`: of the natural logarithm.
 
-        `pad`: samples that are mirrored on both sides, half a window so that frames are centred on the hop grid.
+        `pad`: samples to mirror on both sides; half a window centres the frames on the hop grid.
         """
         super().__init__()
         self.spectrum, self.floor, self.pad = spectrum, floor, pad
@@ -187,6 +187,6 @@ def _power(real: Tensor, imaginary: Tensor) -> Tensor:
 
 
 def _constants(module: nn.Module, **values: NDArray[np.floating]) -> None:
-    """Give `module` tensors that are no part of its published state."""
+    """Give `module` tensors that are not part of its published state."""
     for name, value in values.items():
         module.register_buffer(name, torch.from_numpy(value.astype(np.float32)), persistent=False)

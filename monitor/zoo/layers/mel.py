@@ -1,4 +1,4 @@
-"""Mel filter banks as the published networks were trained with: float32[bins, bands], one column a band."""
+"""Mel filter banks that the published networks were trained with: float32[bins, bands], a column for each band."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,7 +30,7 @@ def kaldi_bank(rate: int, size: int, bands: int, lowest: float, highest: float) 
 
 
 def used_bins(bank: Bank) -> NDArray[np.int64]:
-    """The bins that any band gives a weight."""
+    """Return the bins that have a weight in any band."""
     return np.flatnonzero(bank.any(axis=1))
 
 
@@ -40,7 +40,7 @@ def _hertz(rate: int, size: int) -> NDArray[np.float64]:
 
 
 def _triangles(points: NDArray[np.float64], edges: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The height at each point of a triangle over each three neighbouring edges, float64[points, edges - 2]."""
+    """The height at each point of a triangle over each three adjacent edges, float64[points, edges - 2]."""
     rising = (points[:, None] - edges[:-2]) / np.diff(edges)[:-1]
     falling = (edges[2:] - points[:, None]) / np.diff(edges)[1:]
     return np.maximum(0, np.minimum(rising, falling))

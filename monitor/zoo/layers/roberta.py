@@ -1,16 +1,16 @@
 """RoBERTa, the text tower of CLAP: one sentence to one vector.
 
-Source: Liu et al., RoBERTa (2019), arXiv:1907.11692. Attention is over all tokens and a LayerNorm stands behind each
-part, as in BERT. Sentences run one by one, as long as they are, so nothing is padded and nothing masked.
+Source: Liu et al., RoBERTa (2019), arXiv:1907.11692. Attention covers all tokens, and a LayerNorm follows each part, as
+in BERT. Sentences run one by one at their own length, so nothing is padded or masked.
 """
 
 import torch
 from torch import Tensor, nn
 
 PADDING = 1
-"""The token of padding; the first token of a sentence has the position after it."""
+"""The padding token; the first token of a sentence has the position after it."""
 EPSILON = 1e-12
-"""Of each LayerNorm."""
+"""Epsilon of each LayerNorm."""
 
 
 class RobertaAttention(nn.Module):
@@ -31,7 +31,7 @@ class RobertaAttention(nn.Module):
 
 
 class RobertaLayer(nn.Module):
-    """Attention, then an MLP: each with a short cut around it and a LayerNorm behind."""
+    """Attention, then an MLP: each with a residual connection and a LayerNorm after it."""
 
     def __init__(self, width: int, hidden: int, heads: int) -> None:
         super().__init__()

@@ -1,7 +1,7 @@
 """The encoder of a vision transformer, which AST and CED share: attention over patches of a log-mel spectrogram.
 
-Source: Dosovitskiy et al., An Image is Worth 16x16 Words (2021). Layers are named as in timm, but for a block's query,
-key and value, which are three layers here: the last block of AST needs the queries of two tokens only.
+Source: Dosovitskiy et al., An Image is Worth 16x16 Words (2021). Layers are named as in timm, except for the query,
+key and value of a block, which are three layers here: the last block of AST needs the queries of only two tokens.
 """
 
 from collections.abc import Mapping
@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from monitor.errors import ModelError
 
 HEAD = 64
-"""Values in a head of attention: so in every published size of ViT, DeiT, AST and CED."""
+"""Values in a head of attention, in every published size of ViT, DeiT, AST and CED."""
 
 
 class ViTAttention(nn.Module):
@@ -28,7 +28,7 @@ class ViTAttention(nn.Module):
     def forward(self, x: Tensor, first: int | None = None) -> Tensor:
         """float32[batch, tokens, width] to the same, or to the `first` tokens of it."""
         query, key, value = _heads(self.q(x[:, :first])), _heads(self.k(x)), _heads(self.v(x))
-        weights = (query * HEAD**-0.5 @ key.transpose(2, 3)).softmax(-1)  # scaling the queries is cheaper than the map
+        weights = (query * HEAD**-0.5 @ key.transpose(2, 3)).softmax(-1)  # cheaper than scaling the map
         mixed: Tensor = self.proj((weights @ value).transpose(1, 2).flatten(2))
         return mixed
 
@@ -48,7 +48,7 @@ class Mlp(nn.Module):
 
 
 class ViTBlock(nn.Module):
-    """Attention, then an MLP: each behind a LayerNorm, with a short cut around both."""
+    """Attention, then an MLP: each after a LayerNorm and with a residual connection."""
 
     def __init__(self, width: int, hidden: int, eps: float) -> None:
         super().__init__()
@@ -58,7 +58,7 @@ class ViTBlock(nn.Module):
         self.mlp = Mlp(width, hidden)
 
     def forward(self, x: Tensor, first: int | None = None) -> Tensor:
-        """float32[batch, tokens, width] to the same, or to the `first` tokens of it, which cost less than all."""
+        """float32[batch, tokens, width] to the same, or to its `first` tokens, which cost less than all."""
         x = x[:, :first] + self.attn(self.norm1(x), first)
         y: Tensor = x + self.mlp(self.norm2(x))
         return y
@@ -70,7 +70,7 @@ def _heads(x: Tensor) -> Tensor:
 
 
 def split_qkv(state: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
-    """The state with each block's joint `attn.qkv` as the three layers of `ViTAttention`."""
+    """Split each block's joint `attn.qkv` into the three layers of `ViTAttention`."""
     split: dict[str, Tensor] = {}
     for name, value in state.items():
         if ".attn.qkv." in name:
@@ -82,10 +82,10 @@ def split_qkv(state: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
 
 
 class Size(NamedTuple):
-    """How large an encoder is."""
+    """Size of an encoder."""
 
     width: int
-    """Values a token."""
+    """Values in a token."""
 
     hidden: int
     """Values between the two layers of an MLP."""
@@ -95,11 +95,11 @@ class Size(NamedTuple):
 
 
 def size_of(state: Mapping[str, Tensor]) -> Size:
-    """The size of the encoder in a checkpoint. Raises `ModelError` where no block of a known kind can be seen."""
+    """Return the size of the encoder in a checkpoint. Raises `ModelError` if it contains no block of a known kind."""
     layer = state.get("blocks.0.mlp.fc1.weight")
     if layer is None or layer.ndim != 2 or layer.shape[1] % HEAD:
         raise ModelError(
-            "the checkpoint holds no transformer known here: "
+            "the checkpoint contains no known transformer: "
             f"its first block has no layer 'mlp.fc1' with a width that is a multiple of {HEAD}"
         )
     hidden, width = layer.shape

@@ -82,7 +82,7 @@ def test_a_file_that_is_not_the_published_one(command: Command, site: Site, tmp_
     """Is refused and thrown away."""
     done = command("pull", "wrong")
     assert done.code == 65
-    assert "was published: not the file that it should be" in done.err
+    assert ": not the published file: its md5 is " in done.err
     assert [path.name for path in (tmp_path / "cache").rglob("*") if path.is_file()] == ["words.json"]
 
 
@@ -90,7 +90,7 @@ def test_an_address_that_is_gone(command: Command, site: Site) -> None:
     """Says so, and what else can be done."""
     done = command("pull", "gone")
     assert done.code == 69
-    assert "the server says 404 Not Found" in done.err
+    assert "the server answered 404 Not Found" in done.err
     assert "sound-monitor models import FILE --family ced --name gone" in done.err
 
 

@@ -96,7 +96,7 @@ def test_a_file_without_a_state_dict_is_refused(tmp_path: Path, content: object)
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     """Before anything tries to open it."""
-    with pytest.raises(ModelError, match=r"nowhere\.pth: there is no such file"):
+    with pytest.raises(ModelError, match=r"nowhere\.pth: no such file"):
         read_checkpoint(tmp_path / "nowhere.pth")
 
 

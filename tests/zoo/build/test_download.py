@@ -95,7 +95,11 @@ def test_more_than_there_is_is_no_beginning_of_it(site: Site, tmp_path: Path) ->
 
 @pytest.mark.parametrize(
     ("size", "digest", "said"),
-    [(None, "sha256:00", "its sha256 is "), (None, "md5:00", "its md5 is "), (7, None, "gave 1024000 bytes, 7 were")],
+    [
+        (None, "sha256:00", "its sha256 is "),
+        (None, "md5:00", "its md5 is "),
+        (7, None, "has 1024000 bytes instead of 7"),
+    ],
 )
 def test_another_file_than_was_published_is_refused(
     site: Site, tmp_path: Path, size: int | None, digest: str | None, said: str
@@ -109,7 +113,7 @@ def test_another_file_than_was_published_is_refused(
 def test_a_file_that_is_gone(site: Site, tmp_path: Path) -> None:
     """The server's own words; not asked again."""
     site.files.clear()
-    with pytest.raises(DownloadError, match=re.escape("/model.pth: the server says 404 Not Found")):
+    with pytest.raises(DownloadError, match=re.escape("/model.pth: the server answered 404 Not Found")):
         get(site, tmp_path / "model.pth")
     assert len(site.ranges) == 1
 
@@ -126,7 +130,7 @@ def test_no_server_there(tmp_path: Path) -> None:
 def test_a_disk_with_no_room(site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Is said before anything is written; nothing stays."""
     monkeypatch.setattr("shutil.disk_usage", lambda _: type("Usage", (), {"free": 1000}))
-    with pytest.raises(StorageError, match=r"model\.pth\.part: 1 MB are needed, the disk has fewer left"):
+    with pytest.raises(StorageError, match=r"model\.pth\.part: 1 MB required, more than the disk has left"):
         get(site, tmp_path / "model.pth")
     assert list(tmp_path.iterdir()) == []
 

@@ -176,7 +176,7 @@ def test_no_sound(small: Path, waveforms: list[Samples], tmp_path: Path) -> None
 
 def test_window_of_another_size(small: Path, tmp_path: Path) -> None:
     """Sounds of another window than the model's are refused with both sizes."""
-    with pytest.raises(ModelError, match="windows of 640 samples, not of 100"):
+    with pytest.raises(ModelError, match="windows of 640 samples, not 100"):
         quantize(small, tmp_path / "int8.onnx", [np.ones(100, np.float32)], STATIC)
 
 
