@@ -3,4 +3,4 @@
 import os
 
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-"""NumPy reads it once, when it is loaded; its other threads would spin, and be counted as processor time."""
+"""NumPy reads it once, on import; its other threads would spin and count as processor time."""

@@ -1,6 +1,6 @@
 """The cost of publishing, at a real broker: `python -m tests.bench.publish [--rate N] [--seconds S]`.
 
-Sounds begin and end at the given rate, are recorded and published, while the model goes on inferring; then the broker
+Sounds begin and end at the given rate, are recorded and published, while the model keeps inferring; then the broker
 is away for an hour's worth of one sound a second; then it stops responding without hanging up.
 """
 

@@ -1,4 +1,4 @@
-"""Networks in the form in which others publish them: what ours are measured against, and the weights that both hold."""
+"""Networks in their published form, to compare ours with, and the weights that both use."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -36,7 +36,7 @@ GOLDEN = {
     "panns-mobilenetv1": "MobileNetV1",
     "panns-mobilenetv2": "MobileNetV2",
 }
-"""Families whose published keys are listed beside the tests, and under which name."""
+"""Names under which the published keys of a family are listed beside the tests."""
 
 Network = TypeVar("Network", bound=nn.Module)
 
@@ -51,7 +51,7 @@ class Published:
     """Weights, under the published keys."""
 
     contenders: dict[str, Contender]
-    """What runs them, by name; the first is what all are compared with."""
+    """The published forms by name; all are compared with the first."""
 
 
 class PublishedLogMel(nn.Module):
@@ -142,20 +142,20 @@ def _clap(family: AnyFamily, checkpoint: Path | None) -> Published:
 
 
 def _yamnet(family: AnyFamily, checkpoint: Path | None) -> Published:
-    """The published file itself."""
+    """The published file itself, in LiteRT."""
     if checkpoint is None:
         raise SystemExit("yamnet: name the published TFLite file with --checkpoint")
     return Published(family.read(checkpoint), {"LiteRT": in_litert(checkpoint)})
 
 
 FORMS: dict[str, Callable[[AnyFamily, Path | None], Published]] = {"ast": _ast, "clap": _clap, "yamnet": _yamnet}
-"""Families that others' packages hold."""
+"""Families that are published in other packages."""
 
 
 def _with_and_without(
     features: Callable[[Samples], Tensor], network: Callable[[Tensor], object], window: int
 ) -> dict[str, Contender]:
-    """A network behind its feature extractor, and the network alone on what the extractor gave once."""
+    """A network behind its feature extractor, and the network alone on features that were extracted once."""
     extracted = features(sounds(1, window))
     return {
         "PyTorch": lambda waveform: network(features(waveform)),
@@ -172,7 +172,7 @@ def _shapes(family: AnyFamily) -> dict[str, tuple[int, ...]]:
 
 
 def _seeded(network: Network) -> Network:
-    """The same network with seeded weights: those it begins with hold zeros, which a runtime may leave out."""
+    """Seed the weights of the network: the initial ones contain zeros, which a runtime may skip."""
     parameters = {key: tuple(value.shape) for key, value in network.named_parameters() if value.ndim}
     network.load_state_dict(network.state_dict() | state_dict(parameters))
     return network.eval()

@@ -1,4 +1,4 @@
-"""A network's file in each of the runtimes that are compared: one window, one thread."""
+"""A network's file in each runtime: one window, one thread."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -12,7 +12,7 @@ Contender = Callable[[Samples], object]
 
 
 def in_onnx_runtime(path: Path) -> Contender:
-    """A file in ONNX Runtime, set up as the monitor does."""
+    """Run a file in ONNX Runtime with the monitor's settings."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
@@ -21,7 +21,7 @@ def in_onnx_runtime(path: Path) -> Contender:
 
 
 def in_openvino(files: dict[str, Path], window: int) -> dict[str, Contender]:
-    """The same files in OpenVINO; none where it is not installed."""
+    """Run the same files in OpenVINO; none if it is not installed."""
     try:
         import openvino  # type: ignore[import-not-found,unused-ignore]
     except ImportError:
@@ -39,7 +39,7 @@ def in_openvino(files: dict[str, Path], window: int) -> dict[str, Contender]:
 
 
 def in_litert(path: Path) -> Contender:
-    """A TFLite file in LiteRT."""
+    """Run a TFLite file in LiteRT."""
     from ai_edge_litert.interpreter import Interpreter  # nothing else here needs it
 
     interpreter = Interpreter(str(path), num_threads=1)

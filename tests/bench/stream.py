@@ -1,4 +1,4 @@
-"""What one live stream costs, stage by stage: `python -m tests.bench.stream [MODEL] [--rounds N]`.
+"""The cost of one live stream, stage by stage: `python -m tests.bench.stream [MODEL] [--rounds N]`.
 
 The stages take turns within each round, so that a machine whose speed drifts slows all of them alike; medians are
 printed, and the streams that one core carries at the given hop.
@@ -29,7 +29,7 @@ BLOCK = 960
 
 
 def stages(model: str, hop_seconds: float) -> dict[str, tuple[Callable[[], object], float]]:
-    """Each stage's work and how often a stream needs it in a second."""
+    """The work of each stage, and how often a stream needs it in a second."""
     session = NativeModel(find_model(model))
     card = session.card
     hop = round(hop_seconds * card.sample_rate)

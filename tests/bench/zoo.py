@@ -7,8 +7,8 @@ first, which other programs hardly change. Without a checkpoint the weights are 
 them. int8 is calibrated on seeded sounds, so it serves for time only. Where a family's int8 is dynamic, which OpenVINO
 runs slowly, a static one is timed beside it; making that of AST takes 9 GB of memory.
 
-PyTorch spends a quarter of its time with AST on memory that it gives back to the system and takes anew for each window;
-that counts here.
+PyTorch spends a quarter of its time with AST on memory that it returns to the system and requests again for each
+window; that time counts here.
 """
 
 import argparse
@@ -30,14 +30,14 @@ from tests.bench.runtimes import Contender, in_onnx_runtime, in_openvino
 from tests.zoo.seeded import clip
 
 CALIBRATION = 4
-"""Windows that int8 is calibrated on."""
+"""Windows to calibrate int8 on."""
 
 Spent = dict[str, list[tuple[float, float]]]
 """Seconds of processor time and of wall time of each contender in each round."""
 
 
 def contenders(family: AnyFamily, checkpoint: Path | None, folder: Path) -> dict[str, Contender]:
-    """What is compared, by name; the first is what the others are compared with."""
+    """The contenders by name; the others are compared with the first."""
     theirs = published(family, checkpoint)
     ours = files(family, theirs.state, folder)
     return (
@@ -48,7 +48,7 @@ def contenders(family: AnyFamily, checkpoint: Path | None, folder: Path) -> dict
 
 
 def files(family: AnyFamily, state: StateDict, folder: Path) -> dict[str, Path]:
-    """Our files of a network, by their kind."""
+    """Our files of a network by kind."""
     network = family.build(state, family.window)
     floating = folder / "float32.onnx"
     difference = export_network(
@@ -70,7 +70,7 @@ def files(family: AnyFamily, state: StateDict, folder: Path) -> dict[str, Path]:
 
 
 def compare(work: dict[str, Contender], waveform: Samples, rounds: int) -> Spent:
-    """What each contender spends on `waveform` in each round."""
+    """Return what each contender spends on `waveform` in each round."""
     spent: Spent = {name: [] for name in work}
     for number in range(rounds + 1):
         for name, run in work.items():
@@ -82,7 +82,7 @@ def compare(work: dict[str, Contender], waveform: Samples, rounds: int) -> Spent
 
 
 def report(spent: Spent) -> None:
-    """Print the medians, and how they stand to the first contender's."""
+    """Print the medians, and their ratios to the first contender's."""
     medians = {
         name: [statistics.median(seconds) for seconds in zip(*rounds, strict=True)] for name, rounds in spent.items()
     }

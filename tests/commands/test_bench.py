@@ -1,4 +1,4 @@
-"""`bench`: what is measured, in which order, and how it is told."""
+"""`bench`: the figures, the order of the measurements, and the report."""
 
 import json
 import signal
@@ -14,28 +14,28 @@ from tests.parts.cli import BUNDLED, Program
 
 
 class Fake:
-    """A model whose inferences take what they are said to, and no time."""
+    """A model whose inferences report a given time and take none."""
 
     def __init__(self, name: str, window: float, overhead: float, diary: list[str]) -> None:
         self.loaded = Loaded(name=name, path=name, provider="none", size=1, window=1.0, load=0.1)
         self._window, self._overhead, self._diary = window, overhead, diary
 
     def run(self, batch: int) -> float:
-        """Each window its time, and the overhead once."""
+        """The time of each window, and the overhead once."""
         self._diary.append(f"{self.loaded.name} {batch}")
         return self._overhead + batch * self._window
 
     def memory(self) -> Memory:
-        """None to tell."""
+        """No figures."""
         return Memory(None, None)
 
     def front_end(self) -> float | None:
-        """A quarter."""
+        """A quarter of the time."""
         return 0.25
 
 
 def test_figures_are_those_of_the_runs() -> None:
-    """Median, batches, and streams from the best batch that is configured, for a thread."""
+    """Median, batches, and streams per thread come from the runs and the best configured batch."""
     fake = Fake("fast", window=0.004, overhead=0.006, diary=[])
     [figures] = measure([(fake.loaded, fake)], seconds=20, hop=0.5, threads=2, most=4, between=lambda _: None)
     assert (figures.p50, figures.p95, figures.spread) == pytest.approx((0.010, 0.010, 0.0))
@@ -46,7 +46,7 @@ def test_figures_are_those_of_the_runs() -> None:
 
 
 def test_models_take_turns() -> None:
-    """Neither is measured to the end before the other begins, with single windows nor with batches."""
+    """Models alternate, with single windows and with batches."""
     diary: list[str] = []
     fakes = [Fake(name, window=0.06, overhead=0.0, diary=diary) for name in ("a", "b")]
     measure([(fake.loaded, fake) for fake in fakes], seconds=2, hop=0.25, threads=1, most=16, between=lambda _: None)
@@ -55,8 +55,8 @@ def test_models_take_turns() -> None:
     assert [entry for entry in diary if entry.endswith(" 2")] == ["a 2", "b 2"] * 3
 
 
-def test_a_slow_model_does_not_take_for_ever() -> None:
-    """A few single windows, and only the batches that the time suffices for."""
+def test_a_slow_model_ends_in_time() -> None:
+    """A slow model runs a few single windows, and only the batches that fit into the time."""
     diary: list[str] = []
     fake = Fake("slow", window=3.0, overhead=0.0, diary=diary)
     [figures] = measure([(fake.loaded, fake)], seconds=16, hop=0.25, threads=1, most=16, between=lambda _: None)
@@ -66,7 +66,7 @@ def test_a_slow_model_does_not_take_for_ever() -> None:
 
 
 def profile(*runs: list[tuple[str, int]]) -> list[dict[str, object]]:
-    """As ONNX Runtime writes it: operators with their microseconds, run by run."""
+    """A profile as ONNX Runtime writes it: operators with their microseconds, for each run."""
     events: list[dict[str, object]] = [{"cat": "Session", "name": "model_loading_uri", "dur": 9}]
     for run in runs:
         events += [{"cat": "Node", "name": "a", "dur": spent, "args": {"op_name": name}} for name, spent in run]
@@ -75,20 +75,20 @@ def profile(*runs: list[tuple[str, int]]) -> list[dict[str, object]]:
 
 
 def test_the_front_end_ends_with_the_logarithm() -> None:
-    """In the median of the runs; what comes later is the network's."""
+    """The share uses the median of the runs, and later logarithms belong to the network."""
     quiet = [("MatMul", 20), ("Log", 5), ("Conv", 50), ("Log", 25)]
     disturbed = [("MatMul", 2000), ("Log", 5), ("Conv", 50), ("Log", 25)]
     assert share_until_log(profile(quiet, disturbed, quiet)) == 0.25
 
 
 @pytest.mark.parametrize("run", [[("MatMul", 20), ("Conv", 50)], [("Conv", 20), ("Log", 5), ("MatMul", 50)]])
-def test_a_front_end_that_cannot_be_told_apart(run: list[tuple[str, int]]) -> None:
-    """No logarithm, or a convolution before it."""
+def test_a_front_end_that_cannot_be_separated(run: list[tuple[str, int]]) -> None:
+    """Without a logarithm, or after a convolution, there is no share."""
     assert share_until_log(profile(run)) is None
 
 
-def test_a_table_to_read(program: Program) -> None:
-    """A row for each model and the machine; a broken file is said, and does not stop it."""
+def test_the_tables(program: Program) -> None:
+    """The tables have a row for each model; an invalid file is reported and does not stop the others."""
     (program.models / "broken.onnx").write_bytes(b"no model")
     done = program.run("bench", "--seconds", "0.2")
     assert done.code == 65
@@ -100,8 +100,8 @@ def test_a_table_to_read(program: Program) -> None:
     assert "ONNX Runtime" in lines[15]
 
 
-def test_figures_for_a_script(program: Program) -> None:
-    """As JSON, with the settings that were given."""
+def test_figures_as_json(program: Program) -> None:
+    """JSON has all figures and the settings that were given."""
     done = program.run("bench", "tiny", "--seconds", "0.3", "--json", "--hop", "0.5", "--threads", "2")
     assert (done.code, done.err) == (0, "")
     report = json.loads(done.out)
@@ -115,8 +115,8 @@ def test_figures_for_a_script(program: Program) -> None:
     np.testing.assert_allclose(model["streams_per_core"], best * 0.5 / 2)
 
 
-def test_ctrl_c_ends_all_of_it(program: Program) -> None:
-    """Without a word, and with the processes that it started."""
+def test_ctrl_c_ends_all_processes(program: Program) -> None:
+    """Ctrl-C ends the program without a message, with the processes that it started."""
     process = program.start("bench", "tiny", "--seconds", "600")
     listed = Path(f"/proc/{process.pid}/task/{process.pid}/children")
     while not (children := listed.read_text().split()):

@@ -1,1 +1,1 @@
-"""Real parts that the tests run against."""
+"""Real parts for the tests to run against."""

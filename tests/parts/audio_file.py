@@ -16,7 +16,7 @@ def tone(seconds: float, rate: int, *pitches: float) -> Samples:
 
 
 def write_audio(path: Path, samples: Samples, rate: int, codec: str) -> Path:
-    """Encode float32[n, channels] into a file of the kind that its name ends in."""
+    """Encode float32[n, channels] into a file of the format that its suffix names."""
     layout = "stereo" if samples.shape[1] == 2 else "mono"
     with av.open(str(path), "w") as container:
         stream = container.add_stream(codec, rate=rate)

@@ -1,4 +1,4 @@
-"""A real Mosquitto on the loopback interface, with what breaks in a home: passwords, TLS, power cuts, black holes."""
+"""A real Mosquitto on the loopback interface, with passwords, TLS, power cuts and black holes."""
 
 import os
 import shutil
@@ -17,7 +17,7 @@ MOSQUITTO = shutil.which("mosquitto") or shutil.which("mosquitto", path="/usr/lo
 
 
 class Broker:
-    """Mosquitto with its files in `folder`. Keeps its ports over a restart; skips the test where it is missing.
+    """Mosquitto with its files in `folder`. Keeps its ports over a restart; skips the test if Mosquitto is missing.
 
     With `tls` it also listens on `tls_port`, with a certificate for 127.0.0.1 signed by the authority in `ca_file`;
     `client.crt` and `client.key` beside it are signed by the same authority. With `web` it takes
@@ -44,7 +44,7 @@ class Broker:
         self._process: subprocess.Popen[bytes] | None = None
         lines = ["log_dest stderr", "log_type all"]
         if os.geteuid() == 0:
-            lines.append("user root")  # else it becomes the user mosquitto, who cannot read our files
+            lines.append("user root")  # else it becomes the user mosquitto and cannot read these files
         lines += _passwords(folder, passwords) if passwords else ["allow_anonymous true"]
         if persistence:
             lines += ["persistence true", f"persistence_location {folder}/", "autosave_interval 1"]
@@ -62,7 +62,7 @@ class Broker:
         (folder / "mosquitto.conf").write_text("\n".join(lines) + "\n")
 
     def start(self) -> None:
-        """Start, or start again, and return once connections are accepted."""
+        """Start or restart it; return when connections are accepted."""
         with (self._folder / "log").open("ab") as log:
             command = [str(MOSQUITTO), "-c", str(self._folder / "mosquitto.conf")]
             self._process = subprocess.Popen(command, stdout=log, stderr=log)
@@ -77,30 +77,30 @@ class Broker:
         raise RuntimeError(f"mosquitto does not start:\n{(self._folder / 'log').read_text()}")
 
     def stop(self) -> None:
-        """End it regularly, if it runs."""
+        """Terminate it if it is running."""
         if self._process is not None:
             self.thaw()
             self._process.terminate()
             self._process.wait(10)
 
     def kill9(self) -> None:
-        """A power cut."""
+        """Kill it, as a power cut does."""
         assert self._process is not None
         self._process.kill()
         self._process.wait(10)
 
     def freeze(self) -> None:
-        """A black hole: connections stay up, nothing answers."""
+        """Stop the process, a black hole: connections stay open, nothing answers."""
         assert self._process is not None
         self._process.send_signal(signal.SIGSTOP)
 
     def thaw(self) -> None:
-        """Answer again."""
+        """Resume after `freeze`."""
         assert self._process is not None
         self._process.send_signal(signal.SIGCONT)
 
     def admit(self, *users: str) -> None:
-        """Let only these of the users in; whoever else is connected is put out."""
+        """Accept only these users, and disconnect the others."""
         lines = self._accounts.items()
         (self._folder / "passwords").write_text("".join(line for user, line in lines if user in users))
         if self._process is not None:
@@ -138,7 +138,7 @@ def _accounts(folder: Path) -> dict[str, str]:
 
 
 def _certificates(folder: Path) -> None:
-    """An authority of our own, and a server's and a client's certificate signed by it."""
+    """Make a certificate authority, and certificates of a server and a client that it signed."""
     key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"]
     usage = ["-addext", "basicConstraints=critical,CA:TRUE", "-addext", "keyUsage=critical,keyCertSign,cRLSign"]
     authority = ["req", "-x509", *key, "-days", "2", "-subj", "/CN=Test CA", *usage]

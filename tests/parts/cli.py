@@ -1,4 +1,4 @@
-"""Starts the program as a user does, in a home of its own."""
+"""Run the program as a user does, in a separate home directory."""
 
 import os
 import subprocess
@@ -9,9 +9,9 @@ from typing import Any
 
 ROOT = Path(__file__).parents[2]
 BUNDLED = ("convnext", "convnext-int8", "lean", "lean-int8")
-"""Models that come with the program."""
+"""Bundled models."""
 TIMEOUT = 60.0
-"""Seconds after which a program that should have ended is killed, and the test fails."""
+"""Seconds after which a program that has not ended is killed, and the test fails."""
 
 
 @dataclass(frozen=True)
@@ -29,9 +29,9 @@ class Program:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.models = folder / "home/.local/share/sound-monitor/models"
-        """Where the user's own models belong."""
+        """The folder of the user's models."""
         self.state = folder / "home/.local/state/sound-monitor"
-        """Where the program keeps its event log."""
+        """The folder of the event log."""
         self.models.mkdir(parents=True)
         ours = {name: value for name, value in os.environ.items() if not name.startswith(("XDG_", "PULSE_"))}
         self.environment = {
@@ -51,7 +51,7 @@ class Program:
         stderr: Any = subprocess.PIPE,
         **environment: str,
     ) -> subprocess.Popen[bytes]:
-        """Start a command, and go on."""
+        """Start a command without waiting for it."""
         return subprocess.Popen(
             [sys.executable, "-m", "monitor", *arguments],
             cwd=self.folder,
@@ -63,12 +63,12 @@ class Program:
         )
 
     def run(self, *arguments: str, given: bytes = b"", **environment: str) -> Ended:
-        """Run a command to its end, with `given` on its stdin. No traceback is ever shown to a user."""
+        """Run a command to its end, with `given` on its stdin. A traceback on stderr fails the test."""
         return ended(self.start(*arguments, stdin=subprocess.PIPE, **environment), given)
 
 
 def ended(process: subprocess.Popen[bytes], given: bytes | None = None) -> Ended:
-    """Wait for the end of a program, with all that it still said."""
+    """Wait for a program to end; return its exit code and remaining output."""
     try:
         out, err = process.communicate(given, timeout=TIMEOUT)
     except subprocess.TimeoutExpired:

@@ -1,4 +1,4 @@
-"""A checkpoint of 0.5 MB in the layout of CED's: a real network of one block, made and run in moments."""
+"""A checkpoint of 0.5 MB in CED's layout: a real network of one block."""
 
 from pathlib import Path
 
@@ -7,7 +7,7 @@ import torch
 from tests.zoo.seeded import state_dict
 
 SECOND = 16_000
-"""Samples a second."""
+"""Samples in a second."""
 WIDTH = 64
 SHAPES = {
     "encoder.init_bn.1.weight": (64,),
@@ -40,6 +40,6 @@ SHAPES = {
 
 
 def write_small_ced(path: Path, salt: int = 1) -> Path:
-    """Write it to `path`, under the key that published files use, and return that."""
+    """Write the checkpoint to `path`, under the key that published files use; return `path`."""
     torch.save({"model": state_dict(SHAPES, salt)}, path)
     return path

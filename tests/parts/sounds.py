@@ -1,4 +1,4 @@
-"""Recordings in which the tiny model hears something, and exactly when."""
+"""Recordings with sounds for the tiny model at exact times."""
 
 import wave
 from pathlib import Path
@@ -11,7 +11,7 @@ RATE = 16_000
 
 
 def room(seconds: float) -> Samples:
-    """float32[n] at 16 kHz: nobody there, -80 dBFS."""
+    """An empty room: noise at -80 dBFS, float32[n] at 16 kHz."""
     return (1e-4 * np.random.default_rng(0).standard_normal(round(seconds * RATE))).astype(np.float32)
 
 

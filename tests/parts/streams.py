@@ -1,4 +1,4 @@
-"""Servers of audio on the loopback interface: files and endless streams over HTTP, and a camera's RTSP."""
+"""Audio servers on the loopback interface: files and endless streams over HTTP, and a camera over RTSP."""
 
 import http.server
 import mimetypes
@@ -29,7 +29,7 @@ def serving(handler: type[socketserver.BaseRequestHandler]) -> Iterator[str]:
 def web(
     body: bytes, *, length: bool = True, hold: threading.Event | None = None
 ) -> type[http.server.BaseHTTPRequestHandler]:
-    """Answers every path with `body`. Without `length` it ends when the connection does, and not before `hold`."""
+    """Answers every path with `body`. Without `length` the body ends with the connection, after `hold`."""
 
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -49,13 +49,13 @@ def web(
                 pass  # the client has disconnected
 
         def log_message(self, *arguments: object) -> None:
-            """Keep quiet."""
+            """Log nothing."""
 
     return Handler
 
 
 def camera(samples: Samples, rate: int) -> type[socketserver.StreamRequestHandler]:
-    """An RTSP server that plays float32[n] once in real time, interleaved in its TCP connection, and hangs up."""
+    """An RTSP server that plays float32[n] once in real time, interleaved in its TCP connection, and closes it."""
     payload = (samples * 32767).astype(">i2").tobytes()
     sdp = (
         f"v=0\r\no=- 0 0 IN IP4 127.0.0.1\r\ns=camera\r\nt=0 0\r\nm=audio 0 RTP/AVP 96\r\na=rtpmap:96 L16/{rate}/1\r\n"

@@ -39,7 +39,7 @@ class VirtualMic:
         self.environment = {"PULSE_SERVER": f"unix:{self._socket}", **files}
 
     def start(self) -> None:
-        """Start the server with the microphone plugged in, and return once it answers."""
+        """Start the server with the microphone plugged in; return when it answers."""
         native = f"module-native-protocol-unix socket={self._socket} auth-anonymous=1"
         options = ["-n", "--daemonize=no", "--use-pid-file=no", "--exit-idle-time=-1", "--disable-shm=yes"]
         options += ["--realtime=no", "--high-priority=no", "-L", native]
@@ -55,7 +55,7 @@ class VirtualMic:
         self.replug()
 
     def stop(self) -> None:
-        """Kill the server, as when it crashes."""
+        """Kill the server, as a crash does."""
         if self._process is not None:
             self._process.kill()
             self._process.wait()
@@ -63,29 +63,29 @@ class VirtualMic:
             self._socket.unlink(missing_ok=True)
 
     def unplug(self) -> None:
-        """Take the microphone away; the server stays."""
+        """Remove the microphone; the server stays."""
         for module in ("module-remap-source", "module-null-sink"):
             self._control("unload-module", module).check_returncode()
 
     def replug(self) -> None:
-        """Bring the microphone back."""
+        """Add the microphone again."""
         for module in (SPEAKER, MICROPHONE):
             self._control("load-module", *module.split()).check_returncode()
         self._control("set-default-source", "microphone").check_returncode()
 
     def freeze(self) -> None:
-        """Let the server hang."""
+        """Stop the server process, so that it hangs."""
         assert self._process is not None
         self._process.send_signal(signal.SIGSTOP)
 
     def thaw(self) -> None:
-        """Let the server go on."""
+        """Resume the server after `freeze`."""
         assert self._process is not None
         self._process.send_signal(signal.SIGCONT)
 
     @property
     def recordings(self) -> int:
-        """How many programs record from it."""
+        """Return the number of programs that record from it."""
         return self._control("list", "short", "source-outputs").stdout.count(b"protocol-native")
 
     def play(self, samples: Samples, rate: int) -> None:

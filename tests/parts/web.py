@@ -1,4 +1,4 @@
-"""A web server on this machine, which can break off and knows how to go on."""
+"""A local web server that can break connections and resume downloads."""
 
 import re
 import threading
@@ -10,10 +10,10 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 @dataclass
 class Site:
-    """What the server gives, and what it was asked for."""
+    """The files of the server, and the requests that it received."""
 
     files: dict[str, bytes] = field(default_factory=dict)
-    """By path, like /model.pth."""
+    """Contents by path, such as /model.pth."""
     tag: str | None = '"first"'
     """The version of all files."""
     limit: int | None = None
@@ -26,7 +26,7 @@ class Site:
 
 @contextmanager
 def serving(site: Site) -> Iterator[Site]:
-    """Serve it, at `site.address`, until the end of the block."""
+    """Serve the site at `site.address` until the end of the block."""
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -56,11 +56,11 @@ def serving(site: Site) -> Iterator[Site]:
                 site.broken.add(self.path)
                 rest = rest[: site.limit]
                 self.close_connection = True
-            with suppress(ConnectionError):  # who asked may be gone
+            with suppress(ConnectionError):  # the client may be gone
                 self.wfile.write(rest)
 
         def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - its name in the library
-            """Say nothing."""
+            """Log nothing."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     site.address = f"http://127.0.0.1:{server.server_address[1]}"

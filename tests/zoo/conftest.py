@@ -1,4 +1,4 @@
-"""What the tests of the zoo share."""
+"""Settings that the tests of the zoo share."""
 
 from collections.abc import Iterator
 
@@ -8,7 +8,7 @@ import torch
 
 @pytest.fixture(autouse=True, scope="session")
 def one_thread() -> Iterator[None]:
-    """Small networks gain nothing from more, and threads that wait for each other lose much on a busy machine."""
+    """Run PyTorch on one thread: small networks gain nothing from more, which wait for each other on a busy machine."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     yield

@@ -1,6 +1,6 @@
-"""The PANNs written down once more from their description, in plain functions over a state dict in double precision.
+"""The PANNs written again from their description, as plain functions over a state dict in double precision.
 
-Nothing is folded, nothing shared with the package but the mel bank, whose own test stands elsewhere.
+Nothing is folded, and nothing is shared with the package except the mel bank, which has tests of its own.
 """
 
 import torch
@@ -100,7 +100,7 @@ def _upper_blocks(state: State, x: Tensor) -> Tensor:
 
 
 def _filter(state: State, layer: str, index: int, x: Tensor, shrink: int) -> Tensor:
-    """A 3x3 filter a channel, a pool, and the norm, which stands two places after the filter."""
+    """A 3x3 filter for each channel, a pool, and the norm, which is two places after the filter."""
     x = F.conv2d(x, state[f"{layer}.{index}.weight"], padding=1, groups=x.shape[1])
     return _norm(state, f"{layer}.{index + 2}", F.avg_pool2d(x, shrink))
 

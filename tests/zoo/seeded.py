@@ -1,4 +1,4 @@
-"""State dicts and sounds that anyone can make again, as the golden answers were made with them."""
+"""Reproducible state dicts and sounds, from which the golden answers were made."""
 
 import json
 import zlib
@@ -13,13 +13,13 @@ GOLDEN = Path(__file__).parent / "golden"
 
 
 def golden_keys(network: str) -> dict[str, tuple[int, ...]]:
-    """Shapes of all keys of the official state dict but the front end's."""
+    """Shapes of all keys of the official state dict except the front end's."""
     keys = json.loads((GOLDEN / f"{network}.keys.json").read_text())
     return {key: tuple(entry["shape"]) for key, entry in keys.items() if not entry.get("front")}
 
 
 def state_dict(shapes: Mapping[str, tuple[int, ...]], salt: int = 1) -> dict[str, torch.Tensor]:
-    """Weights that depend on each key's name and `salt` alone, of a size that keeps deep networks alive."""
+    """Weights that depend only on each key's name and `salt`, of a size that keeps deep networks alive."""
     return {key: torch.from_numpy(np.asarray(_value(key, shape, salt))) for key, shape in shapes.items()}
 
 

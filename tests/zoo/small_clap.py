@@ -1,4 +1,4 @@
-"""A CLAP of the published architecture, but small and untrained, in the files that transformers publishes."""
+"""A small untrained CLAP of the published architecture, in the files that transformers publishes."""
 
 from pathlib import Path
 
@@ -7,11 +7,11 @@ from tokenizers import Tokenizer, models, pre_tokenizers, processors, trainers
 from transformers import ClapConfig, ClapModel
 
 WORDS = ("a glass breaking", "the sound of a dog", "people talking", "silence")
-"""What the tokenizer is made of; other words it spells."""
+"""The tokenizer's words; it spells others."""
 
 
 def small_clap(seed: int = 0, **audio: object) -> ClapModel:
-    """Weights of a size that keeps both towers alive; every bias and every norm counts."""
+    """Make weights of a size that keeps both towers alive, in which every bias and every norm counts."""
     config = ClapConfig(
         text_config={
             "hidden_size": 32,
@@ -46,7 +46,7 @@ def small_clap(seed: int = 0, **audio: object) -> ClapModel:
 
 
 def publish(model: ClapModel, folder: Path) -> Path:
-    """Write the weights, the configuration and a tokenizer of RoBERTa's kind; returns the weights' file."""
+    """Write the weights, the configuration and a tokenizer like RoBERTa's; return the file of the weights."""
     model.save_pretrained(folder)
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)

@@ -47,7 +47,7 @@ SHAPES = {
 
 
 def small_model(spread: float = 1.0) -> onnx.ModelProto:
-    """The classifier with seeded weights; the scales of the channels between convolutions lie up to `spread` apart."""
+    """The classifier with seeded weights; the scales of the channels between convolutions differ by up to `spread`."""
     rng = np.random.default_rng(0)
     model = parser.parse_model(TEXT)
     for node in model.graph.node:

@@ -12,7 +12,7 @@ from monitor.zoo.catalogue import CHECKPOINTS, FAMILIES, load_family
 
 
 @pytest.mark.parametrize("name", CHECKPOINTS)
-def test_a_checkpoint_can_be_fetched_and_checked(name: str) -> None:
+def test_a_checkpoint_can_be_downloaded_and_verified(name: str) -> None:
     """It has a known family, a safe address, a plain file name, and a digest in a known form or none."""
     checkpoint = CHECKPOINTS[name]
     assert checkpoint.name == name
@@ -25,27 +25,27 @@ def test_a_checkpoint_can_be_fetched_and_checked(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", FAMILIES)
-def test_a_family_goes_by_its_name(name: str) -> None:
-    """What is loaded under a name is that family, and its numbers fit together."""
+def test_a_family_is_loaded_by_its_name(name: str) -> None:
+    """The family loaded under a name has that name, and its numbers are consistent."""
     family = load_family(name)
     assert family.name == name
     assert 0 < family.shortest <= family.window
     assert family.quantization.kind in ("static", "dynamic")
 
 
-def test_an_unknown_family_is_refused_with_what_there_is() -> None:
+def test_an_unknown_family_is_refused() -> None:
     """The message names the families."""
     with pytest.raises(ModelError, match=r"unknown model family 'vgg'; known: .* panns-cnn14"):
         load_family("vgg")
 
 
 def run_python(code: str) -> str:
-    """What a fresh interpreter prints."""
+    """Return what a fresh interpreter prints."""
     return subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout
 
 
 def test_without_torch_a_family_says_what_to_install() -> None:
-    """The catalogue itself loads; the family's error names the package and the extra."""
+    """Without torch the catalogue loads, and loading a family names the package and the command."""
     said = run_python(
         "import sys\n"
         "sys.modules['torch'] = None\n"
@@ -60,6 +60,6 @@ def test_without_torch_a_family_says_what_to_install() -> None:
 
 
 def test_the_catalogue_loads_no_torch() -> None:
-    """Listing what can be fetched stays fast."""
+    """The published models are listed without loading torch."""
     said = run_python("import sys, monitor.zoo.catalogue, monitor.zoo.families.audioset; print('torch' in sys.modules)")
     assert said == "False\n"

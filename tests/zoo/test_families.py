@@ -1,4 +1,4 @@
-"""Every family on the way that a user takes: a checkpoint is imported, and heard through by `analyze` and by `run`."""
+"""Every family as a user meets it: a checkpoint is imported, then used by `analyze` and by `run`."""
 
 import importlib
 import json
@@ -39,18 +39,18 @@ HOP = 0.5
 
 @dataclass(frozen=True)
 class Small:
-    """A checkpoint of a family that is made and run in moments."""
+    """A small checkpoint of a family."""
 
     write: Callable[[Path], Path]
-    """Puts the file into a folder."""
+    """Write the file into a folder."""
     network: Callable[[], nn.Module] | None = None
-    """Narrower than the family's own, which has one size only."""
+    """A narrower network, for a family that has only one size."""
     seconds: float | None = 1.0
-    """Of a window; None for families that have one length only."""
+    """Length of a window; None for a family with a fixed length."""
 
 
 def narrow(make: Callable[[], nn.Module]) -> Small:
-    """Of a family with one size."""
+    """A checkpoint of a family with only one size."""
 
     def write(folder: Path) -> Path:
         shapes = {key: tuple(value.shape) for key, value in make().state_dict().items()}
@@ -86,7 +86,7 @@ SMALL = {
 
 
 def family_of(name: str, small: Small, monkeypatch: pytest.MonkeyPatch) -> AnyFamily:
-    """The family; where it has one size only, with the small network in its place."""
+    """Return the family; one with only one size gets the small network."""
     family, make = load_family(name), small.network
     if make is None:
         return family
@@ -102,7 +102,7 @@ def family_of(name: str, small: Small, monkeypatch: pytest.MonkeyPatch) -> AnyFa
 
 
 def configure(program: Program, **detection: Any) -> None:
-    """A configuration for the small model; in words for the family that wants them."""
+    """Write a configuration for the small model, with prompts if the family requires them."""
     model: dict[str, Any] = {"name": "./small.onnx", "hop": HOP}
     if (program.folder / "small.text").exists():
         model["prompts"] = {"glass": ["a glass breaking"], "dog": ["the sound of a dog"]}
@@ -110,7 +110,7 @@ def configure(program: Program, **detection: Any) -> None:
 
 
 def write_burst(folder: Path, rate: int) -> NDArray[np.int16]:
-    """Put a loud second into a quiet room, as burst.wav and as raw samples in burst.pcm; returns these."""
+    """Write a quiet room with a loud second as burst.wav and as raw samples in burst.pcm; return the samples."""
     recording = write_wav(folder / "burst.wav", resample(bursts(3, 1.0, length=1.0), RATE, rate), rate)
     samples = recording.read_bytes()[44:]
     (folder / "burst.pcm").write_bytes(samples)
@@ -118,8 +118,8 @@ def write_burst(folder: Path, rate: int) -> NDArray[np.int16]:
 
 
 @pytest.mark.parametrize("name", FAMILIES)
-def test_a_family_is_imported_and_hears(name: str, program: Program, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What `analyze` gets of a sound is what the network itself answers, and `run` tells the same of it."""
+def test_a_family_is_imported_and_used(name: str, program: Program, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`analyze` gives the answers of the network itself, and `run` detects the same sound."""
     small, folder = SMALL[name], program.folder
     monkeypatch.chdir(folder)
     for variable, place in {"XDG_DATA_HOME": "home/.local/share", "XDG_CACHE_HOME": "home/.cache"}.items():

@@ -26,7 +26,7 @@ OPTIONS = {
 
 
 class TfliteFile:
-    """One graph in the making; tensors and operators are added in order."""
+    """A graph under construction; tensors and operators are added in order."""
 
     def __init__(self) -> None:
         self._graph = schema.SubGraphT()
@@ -35,14 +35,14 @@ class TfliteFile:
         self._codes: list[int] = []
 
     def tensor(self, shape: Sequence[int], kind: str = "float32") -> int:
-        """A tensor that is computed."""
+        """Add a tensor that is computed."""
         tensor = schema.TensorT()
         tensor.shape, tensor.type, tensor.buffer, tensor.name = list(shape), TYPES[kind], 0, b""
         self._graph.tensors.append(tensor)
         return len(self._graph.tensors) - 1
 
     def constant(self, values: Array, scale: Array | None = None, zero: Array | None = None, axis: int = 0) -> int:
-        """A constant; 8-bit ones with the scales and zero points that go with them."""
+        """Add a constant, an 8-bit one with its scales and zero points."""
         buffer = schema.BufferT()
         buffer.data = np.frombuffer(values.tobytes(), np.uint8)
         self._buffers.append(buffer)
@@ -57,7 +57,7 @@ class TfliteFile:
         return index
 
     def operator(self, code: int, inputs: Sequence[int], shape: Sequence[int], **options: Any) -> int:
-        """An operator; its output is returned."""
+        """Add an operator; return its output."""
         if code not in self._codes:
             self._codes.append(code)
         operator, output = schema.OperatorT(), self.tensor(shape)

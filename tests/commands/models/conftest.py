@@ -1,4 +1,4 @@
-"""The command line within the test's process, where the zoo is loaded only once."""
+"""The command line in the test's own process, which loads the zoo only once."""
 
 import shutil
 from collections.abc import Callable
@@ -15,12 +15,12 @@ Command = Callable[..., Ended]
 
 
 SMALL = ("import", "small.pth", "--family", "ced", "--window", "1", "--name", "small")
-"""Makes the model `small`."""
+"""Arguments that make the model `small`."""
 
 
 @pytest.fixture(scope="session")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with small.onnx and small-int8.onnx, made once of a checkpoint and a recording."""
+    """A folder with small.onnx and small-int8.onnx, made once from a checkpoint and a recording."""
     folder = tmp_path_factory.mktemp("made")
     checkpoint = write_small_ced(folder / "small.pth")
     recording = write_wav(folder / "burst.wav", bursts(3, 0.5, 1.5))
@@ -38,7 +38,7 @@ def models(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
-    """Runs `sound-monitor models` with these arguments in a folder that has small.pth and burst.wav."""
+    """Run `sound-monitor models` with arguments in a folder that has small.pth and burst.wav."""
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.chdir(tmp_path)
@@ -54,7 +54,7 @@ def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capt
 
 
 @pytest.fixture
-def at_hand(command: Command, made: Path, models: Path) -> Command:
-    """The same, and the models `small` and `small-int8` are at hand."""
+def available(command: Command, made: Path, models: Path) -> Command:
+    """Run `sound-monitor models` with the models `small` and `small-int8` available."""
     shutil.copytree(made, models)
     return command

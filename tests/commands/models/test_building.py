@@ -1,4 +1,4 @@
-"""How an 8-bit model is compared with the float one."""
+"""What the actions that make models print."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from tests.parts.tiny_model import write_tiny_model
 
 
 def test_a_model_with_classes_is_compared_by_its_scores(tmp_path: Path) -> None:
-    """In words for people."""
+    """The drift of the scores is described in words."""
     path = write_tiny_model(tmp_path / "loud.onnx")
     said = drift_text(compare_models(path, path, [np.full(15_600, 0.1, np.float32)] * 2))
     assert said == (
@@ -20,8 +20,8 @@ def test_a_model_with_classes_is_compared_by_its_scores(tmp_path: Path) -> None:
     )
 
 
-def test_a_model_that_is_told_in_words_is_compared_by_its_embeddings(tmp_path: Path) -> None:
-    """It has no scores before it is told."""
+def test_a_prompted_model_is_compared_by_its_embeddings(tmp_path: Path) -> None:
+    """A model without classes of its own has only embeddings to compare."""
     path = write_tiny_clap(tmp_path / "clicks.onnx")
     said = drift_text(compare_models(path, path, [np.full(WINDOW, 0.1, np.float32)] * 2))
     assert said == (

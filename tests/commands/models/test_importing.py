@@ -1,4 +1,4 @@
-"""`models import`."""
+"""`models import`: checkpoints on disk become models, or a plain error."""
 
 import sys
 from pathlib import Path
@@ -17,8 +17,8 @@ from tests.commands.models.conftest import SMALL, Command
 from tests.parts.small_ced import SECOND
 
 
-def test_a_checkpoint_becomes_a_model_at_hand(command: Command, models: Path, tmp_path: Path) -> None:
-    """It answers as the network does, describes itself, and stands in the list; nothing else is left."""
+def test_a_checkpoint_becomes_an_available_model(command: Command, models: Path, tmp_path: Path) -> None:
+    """The model answers as the network does, describes itself and is listed; no other file is left."""
     done = command(*SMALL)
     assert (done.code, done.err) == (0, "")
     assert done.out.startswith("data/sound-monitor/models/small.onnx: ")
@@ -31,20 +31,20 @@ def test_a_checkpoint_becomes_a_model_at_hand(command: Command, models: Path, tm
     assert "small " in command("list").out
 
 
-def test_an_8_bit_model_comes_beside_the_float_one(made: Path) -> None:
-    """And nothing else."""
+def test_an_8_bit_model_is_written_beside_the_float_one(made: Path) -> None:
+    """`--int8` writes two files and nothing else."""
     assert sorted(path.name for path in made.iterdir()) == ["small-int8.onnx", "small.onnx"]
 
 
 def test_half_precision(command: Command, tmp_path: Path) -> None:
-    """Its weights are float16, and verify measures it by that."""
+    """The weights are float16, and verify allows for that."""
     command(*SMALL, "--half", "--output", "half.onnx")
     kinds = {tensor.data_type for tensor in onnx.load(tmp_path / "half.onnx").graph.initializer}
     assert onnx.TensorProto.FLOAT16 in kinds
     assert command("verify", "./half.onnx", "--checkpoint", "small.pth").code == 0
 
 
-def test_another_familys_checkpoint(command: Command, tmp_path: Path) -> None:
+def test_a_checkpoint_of_another_family_is_refused(command: Command, tmp_path: Path) -> None:
     """A few of its keys are named, and nothing is written."""
     state = torch.load(tmp_path / "small.pth", weights_only=True)["model"]
     state["fc1.weight"] = state.pop("encoder.norm.weight")
@@ -65,28 +65,28 @@ def test_another_familys_checkpoint(command: Command, tmp_path: Path) -> None:
         (("--int8", "none.wav"), 69, "none.wav: No such file"),
     ],
 )
-def test_what_cannot_be_ordered(command: Command, arguments: tuple[str, ...], code: int, said: str) -> None:
-    """Is said before any work."""
+def test_invalid_options_are_refused(command: Command, arguments: tuple[str, ...], code: int, said: str) -> None:
+    """The mistake is reported before any work begins."""
     done = command("import", "small.pth", "--family", "ced", *arguments)
     assert (done.code, done.out) == (code, "")
     assert said in done.err
 
 
 def test_static_int8_needs_recordings(command: Command) -> None:
-    """They are asked for."""
+    """Without recordings the error asks for them."""
     done = command("import", "small.pth", "--family", "panns-cnn14", "--int8")
     assert done.code == 2
     assert "int8 of panns-cnn14 requires recordings: name some of your rooms after --int8" in done.err
 
 
 def test_a_fixed_window(command: Command) -> None:
-    """Is said with its length."""
+    """A window that the family cannot take is refused with the one that it takes."""
     done = command("import", "small.pth", "--family", "yamnet", "--window", "2")
     assert (done.code, done.err) == (2, "sound-monitor: yamnet takes windows of exactly 0.975 s\n")
 
 
 def test_ctrl_c_leaves_nothing_half_done(command: Command, models: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Neither a file nor a folder, and the model that was there stays."""
+    """Ctrl-C leaves no new file or folder, and the previous model stays."""
     models.mkdir(parents=True)
     (models / "small.onnx").write_bytes(b"as before")
 
@@ -100,7 +100,7 @@ def test_ctrl_c_leaves_nothing_half_done(command: Command, models: Path, monkeyp
 
 
 def test_without_torch(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What to install is said."""
+    """Without torch the error names the command that installs it."""
     monkeypatch.setitem(sys.modules, "torch", None)
     monkeypatch.delitem(sys.modules, "monitor.zoo.families.ced")
     done = command(*SMALL)

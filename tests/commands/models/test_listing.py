@@ -1,11 +1,11 @@
-"""`models`: what is at hand."""
+"""`models`: the available models and their classes."""
 
 from tests.parts.cli import BUNDLED, Program
 from tests.parts.tiny_model import write_tiny_model
 
 
 def test_models_are_listed(program: Program) -> None:
-    """The user's and those that came with the program, one a line, whole lines in a pipe."""
+    """The user's models and the bundled ones are listed, a whole line for each in a pipe."""
     done = program.run("models", COLUMNS="40")
     assert (done.code, done.err) == (0, "")
     rows = {line.split()[0]: line for line in done.out.splitlines()}
@@ -16,7 +16,7 @@ def test_models_are_listed(program: Program) -> None:
 
 
 def test_a_broken_file_does_not_hide_the_others(program: Program) -> None:
-    """It is named with what is wrong about it, and the exit code is 65."""
+    """An invalid file is reported with the reason, and the exit code is 65."""
     (program.models / "broken.onnx").write_bytes(b"no model")
     write_tiny_model(program.models / "mute.onnx", licence=None)
     done = program.run("models")
@@ -28,7 +28,7 @@ def test_a_broken_file_does_not_hide_the_others(program: Program) -> None:
 
 
 def test_a_users_model_replaces_ours(program: Program) -> None:
-    """Of the same name there is one, the user's."""
+    """The user's model replaces a bundled one of the same name."""
     write_tiny_model(program.models / "lean-int8.onnx")
     done = program.run("models")
     [row] = [line for line in done.out.splitlines() if line.startswith("lean-int8")]
@@ -36,13 +36,13 @@ def test_a_users_model_replaces_ours(program: Program) -> None:
 
 
 def test_the_classes_of_a_model(program: Program) -> None:
-    """One a line, in the order of its answers."""
+    """Classes are printed one on each line, in the order of the answers."""
     done = program.run("models", "--labels", "tiny")
     assert (done.code, done.out, done.err) == (0, "Loud\nQuiet\n", "")
 
 
 def test_an_unknown_model(program: Program) -> None:
-    """With those that there are."""
+    """The nearest name is suggested for an unknown model."""
     done = program.run("models", "--labels", "tinny")
     assert (done.code, done.out) == (65, "")
     assert done.err == "sound-monitor: unknown model 'tinny'; did you mean 'tiny'?\n"

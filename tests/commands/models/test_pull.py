@@ -17,7 +17,7 @@ from tests.parts.web import Site, serving
 
 @pytest.fixture
 def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
-    """Publishes a model called small, and lies about one called wrong."""
+    """Publishes a model called small, and one called wrong whose digest does not match."""
     content = write_small_ced(tmp_path / "published.pth").read_bytes()
     digest = hashlib.md5(content, usedforsecurity=False).hexdigest()
     with serving(Site({"/small.pth": content, "/wrong.pth": content, "/words.json": b"{}"})) as site:
@@ -40,7 +40,7 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
 
 @pytest.fixture
 def plans(monkeypatch: pytest.MonkeyPatch) -> list[tuple[BuildPlan, Path]]:
-    """What would be made of which checkpoint, which takes its time."""
+    """The models that would be made, with their checkpoints; making them takes too long here."""
     made: list[tuple[BuildPlan, Path]] = []
     for module in (pull, export):
         monkeypatch.setattr(module, "build_and_print", lambda plan, checkpoint: made.append((plan, checkpoint)))
@@ -50,7 +50,7 @@ def plans(monkeypatch: pytest.MonkeyPatch) -> list[tuple[BuildPlan, Path]]:
 def test_a_published_model_is_pulled(
     command: Command, site: Site, plans: list[tuple[BuildPlan, Path]], models: Path, tmp_path: Path
 ) -> None:
-    """Downloaded over a connection that breaks, and made under its publisher's licence; one download is enough."""
+    """A model is downloaded over a connection that breaks, once, and made under its publisher's licence."""
     site.limit = 100_000
     assert command("pull", "small", "--window", "1").code == 0
     assert site.ranges == [None, None, "bytes=100000-"]
@@ -66,7 +66,7 @@ def test_a_published_model_is_pulled(
 def test_export_takes_what_was_pulled(
     command: Command, site: Site, plans: list[tuple[BuildPlan, Path]], models: Path
 ) -> None:
-    """With another window and name; without it, it says how to get it."""
+    """A pulled checkpoint is exported with another window and name; without it the error says how to get it."""
     done = command("export", "small", "--window", "1", "--name", "short")
     assert done.code == 65
     assert "small.pth does not exist: download it with `sound-monitor models pull small`" in done.err
@@ -78,16 +78,16 @@ def test_export_takes_what_was_pulled(
     assert exported.spec.licence == pulled.spec.licence
 
 
-def test_a_file_that_is_not_the_published_one(command: Command, site: Site, tmp_path: Path) -> None:
-    """Is refused and thrown away."""
+def test_a_file_other_than_the_published_one_is_refused(command: Command, site: Site, tmp_path: Path) -> None:
+    """The download is refused and removed."""
     done = command("pull", "wrong")
     assert done.code == 65
     assert ": not the published file: its md5 is " in done.err
     assert [path.name for path in (tmp_path / "cache").rglob("*") if path.is_file()] == ["words.json"]
 
 
-def test_an_address_that_is_gone(command: Command, site: Site) -> None:
-    """Says so, and what else can be done."""
+def test_an_alternative_is_offered_for_a_missing_file(command: Command, site: Site) -> None:
+    """For a missing file the error suggests importing a copy."""
     done = command("pull", "gone")
     assert done.code == 69
     assert "the server answered 404 Not Found" in done.err
@@ -95,7 +95,7 @@ def test_an_address_that_is_gone(command: Command, site: Site) -> None:
 
 
 def test_an_unknown_name(command: Command, site: Site) -> None:
-    """The nearest is named, before the others are pulled."""
+    """The nearest name is suggested before anything is downloaded."""
     done = command("pull", "small", "wrnog")
     assert (done.code, done.err) == (
         2,
@@ -104,8 +104,8 @@ def test_an_unknown_name(command: Command, site: Site) -> None:
     assert site.ranges == []
 
 
-def test_what_can_be_had(command: Command) -> None:
-    """Without a name, all are listed; each is of a family that there is."""
+def test_published_models_are_listed(command: Command) -> None:
+    """Without a name all checkpoints are listed; each belongs to a known family."""
     done = command("pull")
     assert [line.split()[0] for line in done.out.splitlines()] == ["name", *CHECKPOINTS]
     assert {checkpoint.family for checkpoint in CHECKPOINTS.values()} == set(FAMILIES)

@@ -1,4 +1,4 @@
-"""Files of weights: those that are read, and those that are refused."""
+"""Files of weights that are read, and files that are refused."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -26,7 +26,7 @@ class Evil:
 
 
 SAMPLER = {"indexes": np.arange(5), "share": np.array([0.5], np.float32), "pointer": np.int64(4)}
-"""What training code keeps beside the weights."""
+"""Values that training code saves beside the weights."""
 
 
 def assert_is_state(state: dict[str, Tensor]) -> None:
@@ -42,20 +42,20 @@ def assert_is_state(state: dict[str, Tensor]) -> None:
     ids=["bare", "under model", "beside arrays"],
 )
 def test_reads_published_layouts(tmp_path: Path, content: object, zipped: bool) -> None:
-    """A state dict alone or under the key `model`, in both of PyTorch's formats."""
+    """Both formats of PyTorch are read, with a bare state dict or one under the key `model`."""
     torch.save(content, tmp_path / "weights.pth", _use_new_zipfile_serialization=zipped)
     assert_is_state(read_checkpoint(tmp_path / "weights.pth"))
 
 
 def test_reads_safetensors(tmp_path: Path) -> None:
-    """The format that holds tensors and nothing else."""
+    """The weights of a safetensors file are read."""
     save_file(STATE, tmp_path / "weights.safetensors")
     assert_is_state(read_checkpoint(tmp_path / "weights.safetensors"))
 
 
 @pytest.mark.parametrize("zipped", [True, False])
 def test_code_in_a_checkpoint_is_refused_and_not_run(tmp_path: Path, zipped: bool) -> None:
-    """What a file would do when unpickled does not happen."""
+    """Code in a pickled file does not run, and the file is refused."""
     content = {"model": STATE, "optimizer": Evil(tmp_path / "broken-in")}
     torch.save(content, tmp_path / "evil.pth", _use_new_zipfile_serialization=zipped)
     with pytest.raises(ModelError, match="code, which is never run"):
@@ -66,7 +66,7 @@ def test_code_in_a_checkpoint_is_refused_and_not_run(tmp_path: Path, zipped: boo
 @pytest.mark.parametrize("name", ["new.pth", "old.pth", "weights.safetensors"])
 @pytest.mark.parametrize("share", [0, 0.02, 0.5, 0.99])
 def test_a_truncated_file_is_refused(tmp_path: Path, name: str, share: float) -> None:
-    """Wherever the download broke off, the message says to repeat it."""
+    """For a download that broke off anywhere, the message says to repeat it."""
     state = {"weight": torch.zeros(1000)}
     path = tmp_path / name
     if name.endswith("safetensors"):
@@ -80,7 +80,7 @@ def test_a_truncated_file_is_refused(tmp_path: Path, name: str, share: float) ->
 
 @pytest.mark.parametrize("name", ["page.pth", "page.safetensors"])
 def test_another_kind_of_file_is_refused(tmp_path: Path, name: str) -> None:
-    """A web page instead of weights, as a broken link gives."""
+    """A web page instead of weights is refused."""
     (tmp_path / name).write_text("<!doctype html><title>Not found</title>" * 10)
     with pytest.raises(ModelError, match="download it again"):
         read_checkpoint(tmp_path / name)
@@ -88,20 +88,20 @@ def test_another_kind_of_file_is_refused(tmp_path: Path, name: str) -> None:
 
 @pytest.mark.parametrize("content", [torch.zeros(3), {}, {"epoch": 3}, [STATE], {"model": {"layers": 3}}], ids=str)
 def test_a_file_without_a_state_dict_is_refused(tmp_path: Path, content: object) -> None:
-    """Tensors must have names, and there must be nothing but tensors."""
+    """A file with values other than named tensors is refused."""
     torch.save(content, tmp_path / "weights.pth")
     with pytest.raises(ModelError, match="no state dict"):
         read_checkpoint(tmp_path / "weights.pth")
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
-    """Before anything tries to open it."""
+    """A missing file is named in the error."""
     with pytest.raises(ModelError, match=r"nowhere\.pth: no such file"):
         read_checkpoint(tmp_path / "nowhere.pth")
 
 
 def test_loads_every_key() -> None:
-    """Weights arrive; what is to be ignored is; the counters of batch norms may be left out."""
+    """All weights are loaded, ignored prefixes are skipped, and the counters of batch norms may be missing."""
     network = nn.Sequential(nn.Linear(3, 2), nn.BatchNorm1d(2))
     state = {key: torch.ones_like(value) for key, value in network.state_dict().items() if "num_batches" not in key}
     load_strict(network, {**state, "stft.window": torch.zeros(4)}, ignore_prefixes=["stft."])
@@ -119,6 +119,6 @@ def test_loads_every_key() -> None:
     ],
 )
 def test_another_networks_state_is_refused(state: dict[str, Tensor], message: str) -> None:
-    """The message names what is missing, unexpected, or of another shape, and no more than a few of them."""
+    """The message names a few of the keys that are missing, unexpected, or of another shape."""
     with pytest.raises(ModelError, match=message):
         load_strict(nn.Linear(3, 2), state)

@@ -1,4 +1,4 @@
-"""How far two models' answers are from each other."""
+"""How far the answers of two models are from each other."""
 
 from pathlib import Path
 

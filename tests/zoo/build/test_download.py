@@ -1,4 +1,4 @@
-"""Getting a file over HTTP."""
+"""Downloads over HTTP: whole, resumed, verified or refused."""
 
 import hashlib
 import re
@@ -26,12 +26,12 @@ def site() -> Iterator[Site]:
 
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No waiting between two attempts."""
+    """No waiting between attempts."""
     monkeypatch.setattr("time.sleep", lambda _: None)
 
 
 def get(site: Site, target: Path, size: int | None = len(CONTENT), digest: str | None = DIGEST) -> list[int]:
-    """Download; returns what the progress said."""
+    """Download; return the byte counts that were reported."""
     said: list[int] = []
 
     def progress(done: int, total: int | None) -> None:
@@ -43,7 +43,7 @@ def get(site: Site, target: Path, size: int | None = len(CONTENT), digest: str |
 
 
 def test_a_file_comes_whole_and_alone(site: Site, tmp_path: Path) -> None:
-    """Into a folder that is made for it; the progress ends at its size."""
+    """The file is written to a new folder, and the progress ends at its size."""
     target = tmp_path / "cache" / "model.pth"
     said = get(site, target)
     assert target.read_bytes() == CONTENT
@@ -52,16 +52,16 @@ def test_a_file_comes_whole_and_alone(site: Site, tmp_path: Path) -> None:
     assert said == sorted(said)
 
 
-def test_a_broken_connection_is_gone_on_with(site: Site, tmp_path: Path) -> None:
-    """From the byte at which it broke, in the same call."""
+def test_a_broken_connection_is_resumed(site: Site, tmp_path: Path) -> None:
+    """A download resumes at the byte at which its connection broke."""
     site.limit = 300_000
     get(site, tmp_path / "model.pth")
     assert (tmp_path / "model.pth").read_bytes() == CONTENT
     assert site.ranges == [None, "bytes=300000-"]
 
 
-def test_an_interrupted_download_goes_on_later(site: Site, tmp_path: Path) -> None:
-    """What Ctrl-C left is not fetched again."""
+def test_an_interrupted_download_resumes_later(site: Site, tmp_path: Path) -> None:
+    """After Ctrl-C the next download requests only the rest."""
 
     def interrupt(done: int, _: int | None) -> None:
         if done > 400_000:
@@ -77,7 +77,7 @@ def test_an_interrupted_download_goes_on_later(site: Site, tmp_path: Path) -> No
 
 @pytest.mark.parametrize("tag", ['"second"', None])
 def test_another_version_is_not_mixed_with_the_first(site: Site, tmp_path: Path, tag: str | None) -> None:
-    """Nor is one that cannot be told from it: it is fetched from the start."""
+    """A part of another or unknown version of the file is downloaded again from the start."""
     (tmp_path / "model.pth.part").write_bytes(b"old" * 1000)
     (tmp_path / "model.pth.version").write_text('"first"')
     site.tag = tag
@@ -85,8 +85,8 @@ def test_another_version_is_not_mixed_with_the_first(site: Site, tmp_path: Path,
     assert (tmp_path / "model.pth").read_bytes() == CONTENT
 
 
-def test_more_than_there_is_is_no_beginning_of_it(site: Site, tmp_path: Path) -> None:
-    """What the server calls too long is thrown away."""
+def test_a_part_longer_than_the_file_is_discarded(site: Site, tmp_path: Path) -> None:
+    """A part for which the server has no rest is discarded."""
     (tmp_path / "model.pth.part").write_bytes(bytes(len(CONTENT)))
     (tmp_path / "model.pth.version").write_text('"first"')
     get(site, tmp_path / "model.pth")
@@ -104,22 +104,22 @@ def test_more_than_there_is_is_no_beginning_of_it(site: Site, tmp_path: Path) ->
 def test_another_file_than_was_published_is_refused(
     site: Site, tmp_path: Path, size: int | None, digest: str | None, said: str
 ) -> None:
-    """And nothing of it stays."""
+    """A file with another digest or size is refused, and nothing of it is left."""
     with pytest.raises(ModelError, match=said):
         get(site, tmp_path / "model.pth", size, digest)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_file_that_is_gone(site: Site, tmp_path: Path) -> None:
-    """The server's own words; not asked again."""
+def test_a_missing_file_is_requested_once(site: Site, tmp_path: Path) -> None:
+    """The server's answer is reported, and the request is not repeated."""
     site.files.clear()
     with pytest.raises(DownloadError, match=re.escape("/model.pth: the server answered 404 Not Found")):
         get(site, tmp_path / "model.pth")
     assert len(site.ranges) == 1
 
 
-def test_no_server_there(tmp_path: Path) -> None:
-    """The reason is named."""
+def test_a_refused_connection_is_explained(tmp_path: Path) -> None:
+    """The error names the reason."""
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))  # bound, not listening
         site = Site(address=f"http://127.0.0.1:{taken.getsockname()[1]}")
@@ -127,16 +127,16 @@ def test_no_server_there(tmp_path: Path) -> None:
             get(site, tmp_path / "model.pth")
 
 
-def test_a_disk_with_no_room(site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Is said before anything is written; nothing stays."""
+def test_a_full_disk_is_reported_before_writing(site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Too little space is reported before anything is written."""
     monkeypatch.setattr("shutil.disk_usage", lambda _: type("Usage", (), {"free": 1000}))
     with pytest.raises(StorageError, match=r"model\.pth\.part: 1 MB required, more than the disk has left"):
         get(site, tmp_path / "model.pth")
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_disk_that_fills_up(site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What was written is given back."""
+def test_a_disk_that_fills_up_is_cleared(site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The part that was written is removed."""
     monkeypatch.setattr(module, "_copy", lambda *_: Path("/dev/full").write_bytes(b"more"))
     with pytest.raises(StorageError, match="No space left on device"):
         get(site, tmp_path / "model.pth")

@@ -1,4 +1,4 @@
-"""Cross-layer equalisation leaves the function as it is and brings the channels together."""
+"""Cross-layer equalisation keeps the function and evens out the channels."""
 
 from pathlib import Path
 
@@ -30,7 +30,7 @@ def spans(model: onnx.ModelProto, name: str) -> Samples:
 
 
 def test_pairs() -> None:
-    """Convolutions in a row are pairs; one that a residual or a clip follows is not."""
+    """Consecutive convolutions are pairs; one that a residual or a clip follows is not."""
     found = list(pairs(small_model().graph))
 
     assert found == [
@@ -51,7 +51,7 @@ def test_same_answers(tmp_path: Path) -> None:
 
 
 def test_all_channels_before_a_depthwise_convolution_peak_alike() -> None:
-    """A channel that was a hundred times quieter is a hundred times as loud, and the next filter as much smaller."""
+    """A channel that was a hundred times quieter becomes a hundred times louder, and the next filter smaller."""
     model = small_model()
     before = {name: spans(model, name) for name in ("stem.weight", "stem.bias", "deep.weight")}
     equalize(model, PEAKS | {"deep_relu": np.ones(8, np.float32)})
@@ -63,7 +63,7 @@ def test_all_channels_before_a_depthwise_convolution_peak_alike() -> None:
 
 
 def test_mixed_channels_meet_half_way() -> None:
-    """Where the next convolution mixes channels, its weights take half of the difference."""
+    """If the next convolution mixes channels, its weights take half of the difference."""
     model = small_model()
     even = np.tile(np.array([1, -1, 1, -1, 1, 1, 1, 1], np.float32), (8, 1))[..., None, None]
     tensor(model, "point.weight").CopyFrom(numpy_helper.from_array(even, "point.weight"))
@@ -75,7 +75,7 @@ def test_mixed_channels_meet_half_way() -> None:
 
 @pytest.mark.parametrize("peaks", [np.zeros(8), np.append(np.ones(7), 0)], ids=["all", "one"])
 def test_dead_channels(peaks: Samples, tmp_path: Path) -> None:
-    """Channels that were never heard, with weights of zero, leave numbers behind, and the same answers."""
+    """Dead channels with weights of zero give finite numbers and the same answers."""
     model = small_model()
     weights = np.array(numpy_helper.to_array(tensor(model, "point.weight")))
     weights[:, 7] = 0

@@ -1,4 +1,4 @@
-"""Export: a file that describes itself and answers as the network does, or no file."""
+"""Export: a self-describing file that answers as the network does, or no file."""
 
 import json
 from pathlib import Path
@@ -47,7 +47,7 @@ class Tiny(nn.Module):
 
 @pytest.fixture(scope="module")
 def network() -> Tiny:
-    """The tiny network, as ready to answer as a published one."""
+    """The tiny network in eval mode."""
     return Tiny().eval()
 
 
@@ -60,7 +60,7 @@ def exported(tmp_path_factory: pytest.TempPathFactory, network: Tiny) -> Path:
 
 
 def test_the_file_runs_in_the_monitor(exported: Path) -> None:
-    """The card says what was said, and the try-out on opening passes."""
+    """The card repeats the metadata, and the trial run on opening passes."""
     model = open_model(ModelConfig(name=str(exported)))
     card = model.card
     assert (card.name, card.family, card.sample_rate, card.window) == ("tiny", "test", RATE, WINDOW)
@@ -71,7 +71,7 @@ def test_the_file_runs_in_the_monitor(exported: Path) -> None:
 @pytest.mark.parametrize("batch", [1, 2, 3, 5])
 @pytest.mark.parametrize("samples", [SHORTEST, SHORTEST + 1, WINDOW, 3 * WINDOW + 77])
 def test_the_file_takes_any_batch_and_length(exported: Path, network: Tiny, batch: int, samples: int) -> None:
-    """Each row gets the answer that the network gives it alone, a silent one among them."""
+    """Each row, also a silent one, gets the answer that the network gives it alone."""
     waveforms = sounds(batch, samples)
     answer, _ = onnxruntime.InferenceSession(str(exported)).run(None, {"waveform": waveforms})
     with torch.no_grad():
@@ -79,8 +79,8 @@ def test_the_file_takes_any_batch_and_length(exported: Path, network: Tiny, batc
     assert answer == pytest.approx(np.stack(alone), abs=1e-5)
 
 
-def test_nodes_go_by_their_modules(exported: Path) -> None:
-    """Quantisation finds layers by the names of the modules that they come from."""
+def test_nodes_are_named_by_their_modules(exported: Path) -> None:
+    """Quantisation finds layers by the names of their modules."""
     names = [node.name for node in onnx.load(exported).graph.node]
     assert len(set(names)) == len(names)
     assert sum(name.startswith("block.0.Conv_") for name in names) == 1
@@ -88,22 +88,22 @@ def test_nodes_go_by_their_modules(exported: Path) -> None:
 
 
 def test_the_file_carries_no_traces_of_the_machine(exported: Path) -> None:
-    """No paths of source files, no module names of packages."""
+    """The file contains no paths of source files or module names of packages."""
     content = exported.read_bytes()
     assert b".py" not in content
     assert str(Path.home()).encode() not in content
 
 
-def test_metadata_holds_the_training_where_there_is_any(exported: Path) -> None:
-    """As JSON; a published network has none."""
+def test_metadata_has_the_training_if_there_was_any(exported: Path) -> None:
+    """The training is JSON; a published network has none."""
     metadata = {entry.key: entry.value for entry in onnx.load(exported).metadata_props}
     assert json.loads(metadata["training"]) == {"hours": 8}
     bare = metadata_for("n", family="f", sample_rate=1, window=1, labels=(), licence="l", source="s")
     assert "training" not in bare
 
 
-def test_another_networks_answers_are_told_apart(exported: Path) -> None:
-    """The comparison that the export rests on sees a difference in one bias."""
+def test_another_network_is_detected(exported: Path) -> None:
+    """The comparison that the export relies on detects a difference in one bias."""
     other = Tiny().eval()
     with torch.no_grad():
         other.head.bias.add_(0.01)
@@ -111,8 +111,8 @@ def test_another_networks_answers_are_told_apart(exported: Path) -> None:
 
 
 @pytest.mark.parametrize("difference", [0.1, float("nan")])
-def test_a_file_that_answers_otherwise_is_not_left(tmp_path: Path, exported: Path, difference: float) -> None:
-    """What was there before stays, and nothing is left beside it."""
+def test_a_file_that_answers_differently_is_not_left(tmp_path: Path, exported: Path, difference: float) -> None:
+    """The previous file stays, and nothing is left beside it."""
     path = tmp_path / "tiny.onnx"
     path.write_text("before")
     with pytest.raises(ModelError, match="its answers differ from the network"):
@@ -124,7 +124,7 @@ def test_a_file_that_answers_otherwise_is_not_left(tmp_path: Path, exported: Pat
 def test_half_precision_keeps_the_front_end_wide(
     tmp_path: Path, network: Tiny, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """Weights take half the room, and the answers stay near; what the exporter says stands in nobody's terminal."""
+    """Weights take half the space, the answers stay close, and the exporter prints nothing."""
     assert 0 < export_network(network, tmp_path / "half.onnx", METADATA, window=WINDOW, half=True) < 0.01
     kinds = {tensor.name: tensor.data_type for tensor in onnx.load(tmp_path / "half.onnx").graph.initializer}
     half, full = onnx.TensorProto.FLOAT16, onnx.TensorProto.FLOAT

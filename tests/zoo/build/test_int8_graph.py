@@ -1,11 +1,11 @@
-"""What of a graph becomes int8."""
+"""The parts of a graph that become int8."""
 
 from monitor.zoo.build.int8_graph import nodes_to_quantize
 from tests.zoo.small_graph import small_model
 
 
 def test_layers_and_what_stays_between() -> None:
-    """Every layer behind the front end is chosen, and what follows convolutions; not what works on float."""
+    """Every layer after the front end is chosen, and what follows convolutions, but nothing that works on float."""
     names = nodes_to_quantize(small_model(), ("frontend",))
 
     assert names == [
@@ -17,7 +17,7 @@ def test_layers_and_what_stays_between() -> None:
 
 
 def test_a_sum_with_float_is_float() -> None:
-    """What is added to float answers is not rounded for it."""
+    """A sum with a float operand is not rounded."""
     names = nodes_to_quantize(small_model(), ("frontend", "left"))
 
     assert "node_point_relu" in names
@@ -26,6 +26,6 @@ def test_a_sum_with_float_is_float() -> None:
 
 
 def test_a_module_is_not_its_namesake() -> None:
-    """A module is named whole: to keep `lef` does not keep `left`."""
+    """A kept module is matched by its whole name: to keep `lef` does not keep `left`."""
     assert "node_left" in nodes_to_quantize(small_model(), ("frontend", "lef"))
     assert "node_left" not in nodes_to_quantize(small_model(), ("frontend", "left"))

@@ -1,4 +1,4 @@
-"""Int8 models: what they hold, how they answer, and what cannot be quantised."""
+"""Int8 models: their content, their answers, and models that cannot be quantised."""
 
 from pathlib import Path
 
@@ -53,7 +53,7 @@ def int8(small: Path) -> Path:
 
 
 def test_answers_stay_near(small: Path, int8: Path) -> None:
-    """A static int8 model answers as the float model does but for its rounding."""
+    """A static int8 model answers as the float model does except for rounding."""
     found = drift(small, int8, sounds(32, seed=2))
 
     assert 0 < found.mean <= found.largest < 0.05
@@ -78,14 +78,14 @@ def test_activations_are_inside(int8: Path) -> None:
 
 
 def test_logits_are_not_rounded(int8: Path) -> None:
-    """The head's answers go to the sigmoid in float."""
+    """The head's answers reach the sigmoid in float."""
     names = operators(int8)
 
     assert names[names.index("Gemm") + 1] == "Sigmoid"
 
 
 def test_weights_are_signed_by_channel(int8: Path) -> None:
-    """Convolution weights are int8 with a scale a channel, activations uint8 with one scale."""
+    """Convolution weights are int8 with a scale for each channel, activations uint8 with one scale."""
     tensors = {tensor.name: tensor for tensor in onnx.load(int8).graph.initializer}
 
     assert tensors["stem.weight_quantized"].data_type == onnx.TensorProto.INT8
@@ -95,7 +95,7 @@ def test_weights_are_signed_by_channel(int8: Path) -> None:
 
 
 def test_rows_do_not_depend_on_their_batch(int8: Path) -> None:
-    """Each row of a batch of a static model gets, bit by bit, the answer that it gets alone."""
+    """Each row of a batch of a static model gets exactly the answer that it gets alone."""
     waveforms = np.concatenate([sounds(4), np.zeros((1, WINDOW), np.float32)])
     alone = [run(int8, row[None]) for row in waveforms]
 
@@ -114,7 +114,7 @@ def test_embedding_is_not_rounded(int8: Path) -> None:
 
 
 def test_metadata_is_kept(small: Path, int8: Path) -> None:
-    """The file describes itself as before, under a name that says int8."""
+    """The file keeps its metadata, with int8 in its name."""
     assert {entry.key: entry.value for entry in onnx.load(int8).metadata_props} == METADATA | {"name": "small-int8"}
 
 
@@ -134,7 +134,7 @@ def test_modules_stay_float(small: Path, tmp_path: Path) -> None:
 
 
 def test_equalised(tmp_path: Path) -> None:
-    """Channels that lie far apart ruin static int8, unless they are equalised first."""
+    """Very different channels ruin static int8 unless they are equalised first."""
     small = save(small_model(spread=100), tmp_path)
     found = []
     for equalise in (False, True):
@@ -146,7 +146,7 @@ def test_equalised(tmp_path: Path) -> None:
 
 
 def test_dynamic(tmp_path: Path) -> None:
-    """Dynamic int8 is for matrix products, needs no sound, and says that it takes one window at a time."""
+    """Dynamic int8 covers matrix products, requires no sound, and limits a batch to one window."""
     model = small_model()
     matrix = onnx.helper.make_node("MatMul", ["embedding", "square"], ["turned"], "node_turned")
     weight = np.random.default_rng(3).normal(size=(8, 8)).astype(np.float32)
@@ -175,7 +175,7 @@ def test_no_sound(small: Path, waveforms: list[Samples], tmp_path: Path) -> None
 
 
 def test_window_of_another_size(small: Path, tmp_path: Path) -> None:
-    """Sounds of another window than the model's are refused with both sizes."""
+    """Sounds of another size than the model's window are refused with both sizes."""
     with pytest.raises(ModelError, match="windows of 640 samples, not 100"):
         quantize(small, tmp_path / "int8.onnx", [np.ones(100, np.float32)], STATIC)
 
@@ -196,7 +196,7 @@ def test_half_precision(tmp_path: Path) -> None:
 
 
 def test_outside_weights(tmp_path: Path) -> None:
-    """A file that points to weights elsewhere is refused, and what it points to is not read."""
+    """A file with weights in another file is refused, and the other file is not read."""
     model = small_model()
     weight = next(tensor for tensor in model.graph.initializer if tensor.name == "stem.weight")
     onnx.external_data_helper.set_external_data(weight, "/etc/hostname")
@@ -215,7 +215,7 @@ def test_nothing_to_quantise(small: Path, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("content", [b"", b"not a model"])
 def test_not_a_model(content: bytes, tmp_path: Path) -> None:
-    """A file that is no model is refused."""
+    """A file that is not a model is refused."""
     path = tmp_path / "junk.onnx"
     path.write_bytes(content)
 
@@ -224,6 +224,6 @@ def test_not_a_model(content: bytes, tmp_path: Path) -> None:
 
 
 def test_no_file(tmp_path: Path) -> None:
-    """A file that is not there is named."""
+    """A missing file is named."""
     with pytest.raises(ModelError, match="does not exist"):
         quantize(tmp_path / "absent.onnx", tmp_path / "int8.onnx", sounds(4), STATIC)

@@ -1,4 +1,4 @@
-"""Layers read out of TensorFlow Lite files, and files that are none."""
+"""Layers read from TensorFlow Lite files, and files that are refused."""
 
 from pathlib import Path
 
@@ -17,7 +17,7 @@ BIAS = RNG.normal(size=4).astype(np.float32)
 
 
 def test_float_weights(tmp_path: Path) -> None:
-    """Float weights and biases come as they are stored."""
+    """Float weights and biases are read as they are stored."""
     file = TfliteFile()
     image = file.tensor((1, 8, 8, 4))
     file.operator(BuiltinOperator.DEPTHWISE_CONV_2D, [image, file.constant(FLOAT), file.constant(BIAS)], (1, 8, 8, 4))
@@ -29,7 +29,7 @@ def test_float_weights(tmp_path: Path) -> None:
 
 
 def test_one_scale(tmp_path: Path) -> None:
-    """8-bit weights with one scale stand for scale times their distance from the zero point; no bias is zero."""
+    """8-bit weights with one scale mean scale times the distance from the zero point; a missing bias is zero."""
     file = TfliteFile()
     weight = file.constant(INT8, np.array([0.25]), np.array([-3]))
     file.operator(BuiltinOperator.CONV_2D, [file.tensor((1, 8, 8, 2)), weight, -1], (1, 8, 8, 4))
@@ -52,7 +52,7 @@ def test_scale_of_each_channel(tmp_path: Path) -> None:
 
 
 def test_weights_behind_an_operator(tmp_path: Path) -> None:
-    """Weights that the file has dequantised by an operator of its own are found through it; others are passed by."""
+    """Weights that the file dequantises by an operator are found through it; other operators are ignored."""
     file = TfliteFile()
     stored = file.constant(INT8, np.array([0.25]))
     weight = file.operator(BuiltinOperator.DEQUANTIZE, [stored], INT8.shape)
@@ -63,14 +63,14 @@ def test_weights_behind_an_operator(tmp_path: Path) -> None:
 
 
 def test_no_file(tmp_path: Path) -> None:
-    """A file that is not there is named."""
+    """A missing file is named."""
     with pytest.raises(ModelError, match=r"absent\.tflite: cannot be read"):
         read_layers(tmp_path / "absent.tflite")
 
 
 @pytest.mark.parametrize("content", [b"", b"\x08\x03PK not one"])
 def test_another_kind_of_file(content: bytes, tmp_path: Path) -> None:
-    """A file without the mark of TensorFlow Lite is refused."""
+    """A file without TensorFlow Lite's identifier is refused."""
     path = tmp_path / "other.tflite"
     path.write_bytes(content)
 
@@ -79,7 +79,7 @@ def test_another_kind_of_file(content: bytes, tmp_path: Path) -> None:
 
 
 def test_damaged_file(tmp_path: Path) -> None:
-    """A file that ends early, anywhere, or whose bytes are overwritten, gives layers or a plain error."""
+    """A truncated or overwritten file gives layers or a plain error."""
     file = TfliteFile()
     weight = file.constant(INT8, np.array([0.25]))
     file.operator(BuiltinOperator.CONV_2D, [file.tensor((1, 8, 8, 2)), weight, file.constant(BIAS)], (1, 8, 8, 4))

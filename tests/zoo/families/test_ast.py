@@ -1,4 +1,4 @@
-"""AST: its published weights in each layout, its answers, and the file made of it."""
+"""AST: its published weights in each layout, its answers, and its model file."""
 
 from pathlib import Path
 
@@ -44,7 +44,7 @@ def official(salt: int) -> ASTForAudioClassification:
 
 
 def answers_of(network: ASTForAudioClassification, waveforms: Samples) -> tuple[Tensor, Tensor]:
-    """What transformers' class answers behind transformers' front end."""
+    """The answers of transformers' class with transformers' front end."""
     features = ASTFeatureExtractor()(list(waveforms), sampling_rate=RATE, return_tensors="pt").input_values
     with torch.no_grad():
         embedding = network.audio_spectrogram_transformer(features).pooler_output
@@ -109,7 +109,7 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @EMPTY_BANDS
 @pytest.mark.parametrize("salt", [1, 2])
 def test_answers_are_those_of_transformers(salt: int) -> None:
-    """Front end included, at the published length, with sounds that lead to different answers."""
+    """The front end is included, at the published length, with sounds that lead to different answers."""
     network, waveforms = official(salt), clips(2, FAMILY.window, salt)
     wanted = answers_of(network, waveforms)
     with torch.no_grad():
@@ -120,7 +120,7 @@ def test_answers_are_those_of_transformers(salt: int) -> None:
 
 
 def test_every_published_layout_is_read(tmp_path: Path) -> None:
-    """transformers' files, whose keys are older than its classes, and the authors' own file."""
+    """transformers' files, whose keys are older than its classes, and the authors' file are read."""
     network = official(1)
     network.save_pretrained(tmp_path)
     torch.save(authors(network.state_dict()), tmp_path / "authors.pth")
@@ -133,7 +133,7 @@ def test_every_published_layout_is_read(tmp_path: Path) -> None:
 
 
 def test_a_key_too_few_or_too_many_or_of_another_shape_is_named() -> None:
-    """Also a head for other classes, and a file that holds no transformer at all."""
+    """A head for other classes and a file without a transformer are refused as well."""
     state = official(1).state_dict()
     norm = "audio_spectrogram_transformer.layernorm.bias"
     with pytest.raises(ModelError, match=r"lacks norm\.bias and also holds extra\.weight"):
@@ -142,12 +142,12 @@ def test_a_key_too_few_or_too_many_or_of_another_shape_is_named() -> None:
         )
     with pytest.raises(ModelError, match=r"mlp_head\.1\.bias is \[50\], not \[527\]"):
         FAMILY.build({**state, "classifier.dense.bias": torch.zeros(50)}, SECOND)
-    with pytest.raises(ModelError, match="holds no transformer known here"):
+    with pytest.raises(ModelError, match="contains no known transformer"):
         FAMILY.build({"conv.weight": torch.zeros(8, 1, 3, 3)}, SECOND)
 
 
 def test_a_position_table_is_cut_from_the_middle_or_stretched() -> None:
-    """As the authors do for windows of other lengths; the tokens' own rows stay."""
+    """The authors' rule for windows of other lengths; the tokens' own rows stay."""
     grid = torch.arange(ROWS)[:, None] * 1000.0 + torch.arange(COLUMNS)
     table = torch.cat((torch.tensor([-1.0, -2.0]), grid.flatten()))[None, :, None]
     assert torch.equal(positions(table, COLUMNS), table)
@@ -162,7 +162,7 @@ def test_a_position_table_is_cut_from_the_middle_or_stretched() -> None:
 
 @pytest.mark.parametrize("samples", [FAMILY.shortest, SECOND, FAMILY.window + SECOND])
 def test_other_lengths_are_answered(samples: int) -> None:
-    """From one column of patches on, and longer than published."""
+    """The network answers from one column of patches up, and beyond the published length."""
     with torch.no_grad():
         probabilities, embedding = FAMILY.build(official(1).state_dict(), samples)(torch.from_numpy(clips(2, samples)))
     assert (probabilities.shape, embedding.shape) == ((2, 527), (2, 128))
@@ -170,7 +170,7 @@ def test_other_lengths_are_answered(samples: int) -> None:
 
 
 def test_a_row_of_a_batch_gets_the_answer_that_it_gets_alone(exported: Path) -> None:
-    """In the exported file, a silent row among them."""
+    """Each row of the exported file, also a silent one, gets the network's answer for it alone."""
     session, network = NativeModel(exported), FAMILY.build(official(1).state_dict(), SECOND)
     waveforms = clips(5, SECOND)
     with torch.no_grad():
@@ -180,7 +180,7 @@ def test_a_row_of_a_batch_gets_the_answer_that_it_gets_alone(exported: Path) -> 
 
 
 def test_int8_takes_one_row_at_a_time_and_keeps_the_front_end_in_float(exported: Path, tmp_path: Path) -> None:
-    """Its ranges are those of what it is given, so that neighbours in one run would change each other."""
+    """Dynamic ranges depend on the input, so rows in one run would affect each other."""
     int8, waveforms = tmp_path / "int8.onnx", clips(5, SECOND)
     quantize(exported, int8, [], FAMILY.quantization)
     session = NativeModel(int8)

@@ -3,8 +3,8 @@
 from monitor.zoo.families.audioset import labels
 
 
-def test_labels_stand_in_the_official_order() -> None:
-    """527 names, each once; these are where the published networks answer them."""
+def test_labels_are_in_the_official_order() -> None:
+    """There are 527 unique names, in the order of the published networks' answers."""
     names = labels()
     assert len(set(names)) == len(names) == 527
     expected = {

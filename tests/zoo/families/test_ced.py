@@ -1,4 +1,4 @@
-"""CED: its published weights in both layouts, its answers, and the file made of it."""
+"""CED: its published weights in both layouts, its answers, and its model file."""
 
 from pathlib import Path
 
@@ -64,7 +64,7 @@ def _layer(name: str, *shape: int) -> dict[str, tuple[int, ...]]:
 
 
 def plain(weights: Weights, waveform: Tensor) -> tuple[Tensor, Tensor]:
-    """What the authors' code answers to float32[samples], from its published weights, without the network's code."""
+    """The answer of the authors' code to float32[samples], from published weights, without the network's code."""
     spectrum = torch.stft(waveform, 512, HOP, window=torch.hann_window(512), return_complex=True, pad_mode="reflect")
     bank = torch.from_numpy(htk_bank(RATE, 512, 64, 0, 8000)).T
     mel = 10 * torch.log10((bank @ spectrum.abs().square()).clamp(min=1e-10))
@@ -103,7 +103,7 @@ def _block(weights: Weights, block: str) -> nn.Module:
 
 
 def clips(count: int, samples: int, salt: int = 1) -> Samples:
-    """float32[count, samples]: seeded sounds, the second of them silence, the third too loud for its quiet end."""
+    """float32[count, samples]: seeded sounds, the second of them silence, the third with an end far below its peak."""
     sounds = np.stack([clip(salt + row, max(samples, SECOND), RATE)[:samples] for row in range(count)])
     sounds[1:2] = 0
     sounds[2:3, samples // 2 :] *= 1e-6
@@ -131,7 +131,7 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize("salt", [1, 2])
 @pytest.mark.parametrize("samples", [FAMILY.shortest, 33_333, FAMILY.window, LONGEST * HOP - 1])
 def test_answers_are_those_of_the_plain_computation(salt: int, samples: int) -> None:
-    """For each row what it gets alone, at any length that the position table reaches."""
+    """Each row gets the answer that it gets alone, at any length that the position table covers."""
     weights, waveforms = published(salt), torch.from_numpy(clips(3, samples, salt))
     with torch.no_grad():
         probabilities, embedding = FAMILY.build(weights, samples)(waveforms)
@@ -143,7 +143,7 @@ def test_answers_are_those_of_the_plain_computation(salt: int, samples: int) -> 
 
 
 def test_the_keys_of_transformers_files_are_read() -> None:
-    """They differ from the authors' by a prefix, one number, and constants that are left out."""
+    """They differ from the authors' keys by a prefix, one number, and missing constants."""
     weights = published()
     saved = {
         ("" if key.startswith("outputlayer.") else "encoder.") + key.replace("init_bn.1.", "init_bn."): value
@@ -156,7 +156,7 @@ def test_the_keys_of_transformers_files_are_read() -> None:
 
 
 def test_a_key_too_few_or_too_many_or_of_another_shape_is_named() -> None:
-    """Also a file that holds no transformer, and one with heads of another width."""
+    """A file without a transformer, and one with heads of another width, are refused as well."""
     weights = published()
     with pytest.raises(ModelError, match=r"lacks norm\.bias and also holds cls_token"):
         FAMILY.build(
@@ -169,14 +169,14 @@ def test_a_key_too_few_or_too_many_or_of_another_shape_is_named() -> None:
 
 
 def test_a_window_longer_than_the_position_table_is_refused() -> None:
-    """With the longest one that is taken."""
+    """The error gives the longest window."""
     with pytest.raises(ModelError, match=r"up to 10\.12 s, not 12\.00 s"):
         FAMILY.build(published(), 12 * SECOND)
 
 
 @pytest.mark.parametrize("samples", [FAMILY.shortest, 2 * SECOND, 33_333, LONGEST * HOP - 1])
 def test_a_row_of_a_batch_gets_the_answer_that_it_gets_alone(exported: Path, samples: int) -> None:
-    """In the exported file, at any length, a silent row among them."""
+    """Each row of the exported file, also a silent one, gets the network's answer for it alone, at any length."""
     session, network = onnxruntime.InferenceSession(exported), FAMILY.build(published(), samples)
     waveforms = clips(5, samples)
     with torch.no_grad():
@@ -187,7 +187,7 @@ def test_a_row_of_a_batch_gets_the_answer_that_it_gets_alone(exported: Path, sam
 
 
 def test_int8_takes_one_row_at_a_time_and_keeps_the_front_end_in_float(exported: Path, tmp_path: Path) -> None:
-    """Its ranges are those of what it is given, so that neighbours in one run would change each other."""
+    """Dynamic ranges depend on the input, so rows in one run would affect each other."""
     int8, waveforms = tmp_path / "int8.onnx", clips(5, 2 * SECOND)
     quantize(exported, int8, [], FAMILY.quantization)
     session = NativeModel(int8)

@@ -1,4 +1,4 @@
-"""Both towers of CLAP, against transformers."""
+"""Both towers of CLAP, compared with transformers."""
 
 import re
 from pathlib import Path
@@ -27,27 +27,27 @@ from tests.zoo.small_clap import publish, small_clap
 
 PARITY = 1e-4
 HEADS = 4
-"""Of the small text tower."""
+"""Heads of attention in the small text tower."""
 SHORT = 2 * RATE
 PROMPTS: dict[str, tuple[str, ...]] = {"glass": ("a glass breaking",)}
 
 
 @pytest.fixture(autouse=True)
 def _cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A cache of its own."""
+    """Use a separate cache."""
     monkeypatch.delenv("CACHE_DIRECTORY", raising=False)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
 
 
 @pytest.fixture(scope="module")
 def published() -> ClapModel:
-    """As its authors' code has it."""
+    """The small network in transformers' class."""
     return small_clap()
 
 
 @pytest.fixture(scope="module")
 def exported(published: ClapModel, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Model files for windows of two seconds, made of published files."""
+    """Model files for windows of two seconds, made from published files."""
     folder = tmp_path_factory.mktemp("clap")
     target = folder / "made" / "small.onnx"
     assert export_towers(publish(published, folder), target, FAMILY.spec("clap", SHORT)) < PARITY
@@ -55,7 +55,7 @@ def exported(published: ClapModel, tmp_path_factory: pytest.TempPathFactory) -> 
 
 
 def heard(model: ClapModel, waveforms: Samples) -> Samples:
-    """Transformers' embeddings, feature extractor and all, each row alone."""
+    """Transformers' embeddings, with its feature extractor, each row alone."""
     extractor = ClapFeatureExtractor(frequency_min=50, truncation="rand_trunc")  # as published for the unfused models
     rows = [extractor(row, sampling_rate=RATE, return_tensors="pt")["input_features"].float() for row in waveforms]
     with torch.no_grad():
@@ -71,11 +71,11 @@ def read(model: ClapModel, tokens: Tensor) -> Tensor:
 
 @pytest.mark.parametrize("window", [WINDOW, 70_000, 5 * RATE + 1])
 def test_the_audio_tower_answers_as_published(published: ClapModel, window: int) -> None:
-    """Front end and all, as it is and folded; a sound below ten seconds is repeated as often as it fits whole."""
+    """The front end is included, folded or not; a sound below ten seconds is repeated as often as it fits."""
     network = build_audio(published.state_dict(), window)
     waveforms = sounds(3, window)
     wanted = heard(published, waveforms)
-    assert wanted.std(axis=0).max() > 0.01, "the sounds should be told apart"
+    assert wanted.std(axis=0).max() > 0.01, "the sounds should give different embeddings"
     with torch.no_grad():
         for tower in (network, fold_audio(network)):
             (embedding,) = tower(torch.from_numpy(waveforms))
@@ -83,7 +83,7 @@ def test_the_audio_tower_answers_as_published(published: ClapModel, window: int)
 
 
 def test_the_file_answers_as_published_in_any_batch(published: ClapModel, exported: Path) -> None:
-    """Each row as alone, silent rows among them."""
+    """Each row, also a silent one, gets the answer that it gets alone."""
     waveforms = sounds(5, SHORT)
     wanted = heard(published, waveforms)
     session = onnxruntime.InferenceSession(str(exported), providers=["CPUExecutionProvider"])
@@ -94,7 +94,7 @@ def test_the_file_answers_as_published_in_any_batch(published: ClapModel, export
 
 @pytest.mark.parametrize("length", [2, 3, 17, 38])
 def test_the_text_tower_answers_as_published(published: ClapModel, exported: Path, length: int) -> None:
-    """Itself and its file, for sentences of any length that it takes."""
+    """The tower and its file answer alike, for sentences of any length."""
     tokens = torch.randint(2, 300, (1, length), generator=torch.Generator().manual_seed(length))
     wanted = read(published, tokens)
     with torch.no_grad():
@@ -105,7 +105,7 @@ def test_the_text_tower_answers_as_published(published: ClapModel, exported: Pat
 
 
 def test_sounds_are_compared_with_words_as_published(published: ClapModel, exported: Path) -> None:
-    """The probability of one description against one of the background is transformers' own."""
+    """The probability of a description against the background is that of transformers."""
     model = open_model(ModelConfig(name=str(exported), prompts=PROMPTS, background=("people talking",)))
     waveforms = sounds(3, SHORT)
     tokenizer = Tokenizer.from_file(str(exported.with_suffix(".tokenizer.json")))
@@ -115,15 +115,15 @@ def test_sounds_are_compared_with_words_as_published(published: ClapModel, expor
     np.testing.assert_allclose(model.run(waveforms)[0], logits.softmax(1)[:, :1].detach(), atol=PARITY)
 
 
-def test_the_model_says_what_it_is(exported: Path) -> None:
-    """To those who run it: the window that was asked for, and whose work it is."""
+def test_the_model_describes_itself(exported: Path) -> None:
+    """The card has the requested window, the licence and the source."""
     card = open_model(ModelConfig(name=str(exported), prompts=PROMPTS)).card
     assert (card.name, card.family, card.sample_rate, card.window) == ("clap", "clap", RATE, SHORT)
     assert (card.licence, card.source) == (FAMILY.licence, FAMILY.source)
 
 
 def test_int8_runs_one_by_one(exported: Path, tmp_path: Path) -> None:
-    """It finds its text tower, and stays near the float model."""
+    """The int8 model finds its text tower, and its embeddings stay near the float model's."""
     int8 = exported.with_name("small-int8.onnx")
     quantize(exported, int8, [], FAMILY.quantization)
     assert open_model(ModelConfig(name=str(int8), prompts=PROMPTS)).card.max_batch == 1
@@ -134,18 +134,18 @@ def test_int8_runs_one_by_one(exported: Path, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("window", [SHORTEST - 1, WINDOW + 1])
 def test_a_window_that_it_cannot_take_is_refused(published: ClapModel, window: int) -> None:
-    """With those that it can."""
+    """The error gives the windows that CLAP takes."""
     with pytest.raises(ModelError, match="CLAP takes 1 to 10 s"):
         build_audio(published.state_dict(), window)
 
 
 TABLES = ("relative_position_index", "position_ids", "token_type_ids", "num_batches_tracked")
-"""Numbers that are counted: files of some versions have them, of others not."""
+"""Ends of keys of computed numbers, which only files of some versions contain."""
 
 
 @pytest.mark.parametrize("tower", ["audio", "text"])
-def test_every_published_key_must_be_there(published: ClapModel, tower: str) -> None:
-    """And no other."""
+def test_every_published_key_is_required(published: ClapModel, tower: str) -> None:
+    """A missing or additional key is refused."""
     state = published.state_dict()
 
     def build(state: StateDict) -> object:
@@ -159,28 +159,28 @@ def test_every_published_key_must_be_there(published: ClapModel, tower: str) -> 
         build(state | {f"{tower}_projection.surplus": torch.zeros(1)})
 
 
-def test_tables_that_are_counted_may_be_left_out(published: ClapModel) -> None:
-    """As in files of newer or older versions of transformers."""
+def test_computed_tables_may_be_missing(published: ClapModel) -> None:
+    """Files of newer and older versions of transformers are read."""
     state = {key: value for key, value in published.state_dict().items() if not key.endswith(TABLES)}
     build_audio(state, WINDOW)
     build_text(state, HEADS)
 
 
 def test_a_checkpoint_of_another_kind_is_refused(published: ClapModel) -> None:
-    """With the ones that are taken."""
+    """The error names the checkpoints that are supported."""
     state = published.state_dict()
     theirs = {f"module.{key}": value for key, value in state.items()}
-    with pytest.raises(ModelError, match=r"it holds module\.logit_scale_a; LAION's and Microsoft's own files"):
+    with pytest.raises(ModelError, match=r"it has module\.logit_scale_a; LAION's and Microsoft's own files"):
         build_audio(theirs, WINDOW)
     with pytest.raises(ModelError, match=r"it lacks text_model\."):
         build_audio({key: value for key, value in state.items() if not key.startswith("text_model")}, WINDOW)
     fused = small_clap(enable_fusion=True, fusion_type="channel_map")
-    with pytest.raises(ModelError, match="take the unfused one"):
+    with pytest.raises(ModelError, match="use the unfused one"):
         build_audio(fused.state_dict(), WINDOW)
 
 
-def test_the_heads_of_the_text_tower_are_its_configurations(published: ClapModel) -> None:
-    """The weights do not tell them: without its configuration a tower has RoBERTa's, of 64 values."""
+def test_the_heads_of_the_text_tower_come_from_its_configuration(published: ClapModel) -> None:
+    """The weights do not show them: without its configuration a tower gets RoBERTa's, of 64 values."""
     tokens = torch.tensor([[0, 7, 8, 9, 2]])
     state = published.state_dict()
     with torch.no_grad():
@@ -190,7 +190,7 @@ def test_the_heads_of_the_text_tower_are_its_configurations(published: ClapModel
 
 
 def test_a_checkpoint_without_its_tokenizer_is_refused(published: ClapModel, tmp_path: Path) -> None:
-    """Before the long work begins; it says what to put where."""
+    """The error comes before the long work, and says what to put where."""
     checkpoint = tmp_path / "model.safetensors"
     save_file({key: value.contiguous() for key, value in published.state_dict().items()}, checkpoint)
     with pytest.raises(ModelError, match=rf"{re.escape(str(tmp_path))}/tokenizer\.json: .*put it into the same folder"):

@@ -1,4 +1,4 @@
-"""ConvNeXt-Tiny: its published weights, its answers, and the file made of it."""
+"""ConvNeXt-Tiny: its published weights, its answers, and its model file."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -29,7 +29,7 @@ Weights = Mapping[str, Tensor]
 
 
 def small(salt: int = 1) -> ConvNeXt:
-    """A network of the same shape in all but size."""
+    """A small network of the same shape."""
     network = ConvNeXt(DEPTHS, WIDTHS, CLASSES)
     network.load_state_dict(state_dict({key: tuple(w.shape) for key, w in network.state_dict().items()}, salt))
     return network.eval()
@@ -47,7 +47,7 @@ def run(session: onnxruntime.InferenceSession, waveforms: Samples) -> tuple[Samp
 
 
 def plain(weights: Weights, waveform: Tensor) -> tuple[Tensor, Tensor]:
-    """What the network answers, step by step from its published weights, without any of its code."""
+    """The network's answer, step by step from published weights, without any of its code."""
     bank = torch.from_numpy(slaney_bank(RATE, 1024, BANDS, 50, 14_000))
     spectrum = torch.stft(waveform, 1024, HOP, window=torch.hann_window(1024), return_complex=True, pad_mode="reflect")
     mel = 10 * torch.log10((spectrum.abs().square().transpose(1, 2) @ bank).clamp(min=1e-10))
@@ -100,7 +100,7 @@ def tiny(published: dict[str, Tensor]) -> nn.Module:
 
 @pytest.fixture(scope="module")
 def golden() -> Samples:
-    """What the authors' code answers to two clips with the golden weights: float32[2, 527]."""
+    """The answer of the authors' code to two clips with the golden weights: float32[2, 527]."""
     scores: Samples = np.load(GOLDEN / "convnext_tiny.1.npz")["probabilities"]
     return scores
 
@@ -115,7 +115,7 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_the_published_weights_give_the_golden_answers(published: dict[str, Tensor], golden: Samples) -> None:
-    """As the authors' code answers, in full size."""
+    """The network in full size answers as the authors' code."""
     with torch.no_grad():
         network = FAMILY.build(published, FAMILY.window)
         probabilities, embedding = network(torch.from_numpy(np.stack([clip(1), clip(2)])))
@@ -124,7 +124,7 @@ def test_the_published_weights_give_the_golden_answers(published: dict[str, Tens
 
 
 def test_the_folded_network_exported_gives_the_golden_answers(tiny: nn.Module, golden: Samples) -> None:
-    """In full size through ONNX Runtime."""
+    """The exported network in full size answers as the authors' code in ONNX Runtime."""
     model = to_onnx(tiny, FAMILY.window, FAMILY.shortest)
     probabilities, _ = run(onnxruntime.InferenceSession(model.SerializeToString()), np.stack([clip(1), clip(2)]))
     np.testing.assert_allclose(probabilities, golden, rtol=0, atol=5e-6)
@@ -133,7 +133,7 @@ def test_the_folded_network_exported_gives_the_golden_answers(tiny: nn.Module, g
 @pytest.mark.parametrize("salt", [2, 3])
 @pytest.mark.parametrize("samples", [SECOND, SECOND + 1, 57_777])
 def test_answers_are_those_of_the_plain_computation(salt: int, samples: int) -> None:
-    """With other weights and lengths, folded or not; folding leaves the network that it is given as it was."""
+    """Other weights and lengths, folded or not, agree; folding leaves the original network unchanged."""
     network, waveforms = small(salt), torch.from_numpy(clips(3, samples, salt))
     with torch.no_grad():
         expected = plain(network.state_dict(), waveforms)
@@ -147,7 +147,7 @@ def test_answers_are_those_of_the_plain_computation(salt: int, samples: int) -> 
 
 @pytest.mark.parametrize("samples", [SECOND, 57_777, 3 * SECOND])
 def test_a_row_of_a_batch_gets_the_answer_that_it_gets_alone(exported: Path, samples: int) -> None:
-    """In the exported file, at any length, a silent row among them."""
+    """Each row of the exported file, also a silent one, gets the network's answer for it alone, at any length."""
     session, network = onnxruntime.InferenceSession(exported), small()
     waveforms = clips(5, samples)
     with torch.no_grad():
@@ -158,7 +158,7 @@ def test_a_row_of_a_batch_gets_the_answer_that_it_gets_alone(exported: Path, sam
 
 
 def test_a_key_too_few_or_too_many_or_of_another_shape_is_named(published: dict[str, Tensor]) -> None:
-    """Constants of the published front end are passed over."""
+    """Constants of the published front end are ignored."""
     FAMILY.build({**published, "logmel_extractor.melW": torch.zeros(513, 224)}, FAMILY.window)
     kept = {key: value for key, value in published.items() if key != "stages.3.2.gamma"}
     with pytest.raises(ModelError, match=r"lacks stages\.3\.2\.gamma and also holds head\.weight"):
@@ -168,7 +168,7 @@ def test_a_key_too_few_or_too_many_or_of_another_shape_is_named(published: dict[
 
 
 def test_int8_keeps_the_stem_and_the_head_in_float(exported: Path, tmp_path: Path) -> None:
-    """They cost little and would lose most; all other layers become int8."""
+    """The stem and the head cost little and would lose most; all other layers become int8."""
     int8, sounds = tmp_path / "int8.onnx", list(clips(4, 2 * SECOND)[[0, 2, 3]])
     quantize(exported, int8, sounds, FAMILY.quantization)
     made_of_int8 = {

@@ -1,4 +1,4 @@
-"""The PANNs: what their authors' code answers, from the published weights, for any batch and length."""
+"""The PANNs answer as their authors' code, from the published weights, for any batch and length."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -32,7 +32,7 @@ OFFICIAL = {
 
 @dataclass(frozen=True)
 class Small:
-    """A narrow network of a family, and the same written down independently."""
+    """A narrow network of a family, and the same written independently."""
 
     make: Callable[[], Panns]
     truth: Callable[[published.State, Tensor], published.Answer]
@@ -64,7 +64,7 @@ def loaded(small: Small, salt: int) -> tuple[Panns, published.State]:
 @pytest.mark.parametrize("name", OFFICIAL)
 @torch.no_grad()
 def test_a_full_size_network_gives_the_official_answer(name: str) -> None:
-    """From the keys of the official state dict, nothing missing and nothing left over, before and after folding."""
+    """The keys of the official state dict match exactly, and the answers agree before and after folding."""
     golden = np.load(GOLDEN / f"{OFFICIAL[name]}.1.npz")
     family = load_family(name)
     network = family.build(state_dict(golden_keys(OFFICIAL[name])), family.window)
@@ -79,7 +79,7 @@ def test_a_full_size_network_gives_the_official_answer(name: str) -> None:
 @pytest.mark.parametrize("salt", [2, 3])
 @torch.no_grad()
 def test_a_narrow_network_answers_as_the_description_says(name: str, salt: int) -> None:
-    """Other weights than the golden ones; the pools leave a remainder at this length."""
+    """Weights other than the golden ones agree, also at a length at which the pools leave a remainder."""
     network, state = loaded(SMALL[name], salt)
     waveforms = torch.from_numpy(sounds(5, 320 * 66))
     expected, features = SMALL[name].truth(state, waveforms)
@@ -91,7 +91,7 @@ def test_a_narrow_network_answers_as_the_description_says(name: str, salt: int) 
 
 @pytest.mark.parametrize("name", SMALL)
 def test_the_file_answers_each_row_as_if_alone(name: str, tmp_path: Path) -> None:
-    """At any batch, silence among the rows, and from the shortest window on where the family allows it."""
+    """Any batch agrees, also with silent rows, and from the shortest window up if the family allows it."""
     network, state = loaded(SMALL[name], 4)
     window = 320 * 34
     variable = name != "wavegram"
@@ -110,7 +110,7 @@ def test_the_file_answers_each_row_as_if_alone(name: str, tmp_path: Path) -> Non
 
 @pytest.mark.parametrize("name", SMALL)
 def test_folding_leaves_the_exact_network_alone(name: str) -> None:
-    """The answer of the exact one is what the folded one's is judged by."""
+    """The exact network is the reference for the folded one."""
     network, _ = loaded(SMALL[name], 5)
     before = {key: value.clone() for key, value in network.state_dict().items()}
     folded = fold_panns(network)
@@ -119,8 +119,8 @@ def test_folding_leaves_the_exact_network_alone(name: str) -> None:
     assert not any(isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d) for module in folded.modules())
 
 
-def test_the_published_front_end_is_passed_over() -> None:
-    """The constants of the log-mel stand in the published files among the weights."""
+def test_the_published_front_end_is_ignored() -> None:
+    """The published files contain constants of the log-mel among the weights."""
     network, state = loaded(SMALL["cnn14"], 6)
     constants = {
         "spectrogram_extractor.stft.conv_real.weight": torch.zeros(513, 1, 1024),
@@ -131,7 +131,7 @@ def test_the_published_front_end_is_passed_over() -> None:
 
 
 def test_the_namesake_for_another_rate_is_refused() -> None:
-    """Its weights have the same names and shapes; its front end has not."""
+    """Its weights have the same names and shapes, but its front end differs."""
     _, state = loaded(SMALL["cnn14"], 6)
     namesake = {**state, "spectrogram_extractor.stft.conv_real.weight": torch.zeros(257, 1, 512)}
     with pytest.raises(ModelError, match="only the networks for 32000 Hz"):
@@ -139,12 +139,12 @@ def test_the_namesake_for_another_rate_is_refused() -> None:
 
 
 def test_the_checkpoint_of_another_family_is_refused() -> None:
-    """The message names keys of both."""
+    """The message names keys of both families."""
     with pytest.raises(ModelError, match=r"lacks conv_block1\.conv1\.weight.* also holds features\.0\.0\.weight"):
         load_family("panns-cnn14").build(state_dict(golden_keys("MobileNetV1")), 320_000)
 
 
-def test_a_window_that_the_wavegram_cannot_be_drawn_of_is_refused() -> None:
-    """Before any weight is looked at."""
+def test_a_window_that_does_not_fit_the_wavegram_is_refused() -> None:
+    """The window is checked before any weight is read."""
     with pytest.raises(ModelError, match=r"multiples of 640 \(20 ms"):
         load_family("panns-wavegram-logmel-cnn14").build({}, 32_000 - 320)

@@ -1,4 +1,4 @@
-"""YAMNet from a TensorFlow Lite file: the same network, its labels, and files of others."""
+"""YAMNet from a TensorFlow Lite file: the same network, its labels, and files of other networks."""
 
 from pathlib import Path
 
@@ -71,7 +71,7 @@ def write_yamnet(path: Path, blocks: tuple[tuple[int, int], ...] = BLOCKS) -> Pa
 
 @pytest.fixture(scope="module")
 def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The file as its publisher would offer it."""
+    """A file in the publisher's format."""
     return write_yamnet(tmp_path_factory.mktemp("yamnet") / "yamnet.tflite")
 
 
@@ -95,7 +95,7 @@ def log_mel(waveform: Array) -> Array:
 
 
 def test_front_end() -> None:
-    """The features are those that YAMNet was trained on, silence too."""
+    """The features are those that YAMNet was trained on, for silence as well."""
     rng = np.random.default_rng(0)
     waveforms = np.stack([rng.uniform(-1, 1, WINDOW), 0.01 * rng.normal(size=WINDOW), np.zeros(WINDOW)])
     given = YamnetLogMel()(torch.from_numpy(waveforms.astype(np.float32))).numpy()
@@ -122,12 +122,12 @@ def test_answers_of_litert(published: Path, network: Yamnet) -> None:
 
 
 def test_export(network: Yamnet, tmp_path: Path) -> None:
-    """The exported file answers as the network does, in batches too."""
+    """The exported file answers as the network does, in batches as well."""
     assert export_network(network, tmp_path / "yamnet.onnx", {"name": "yamnet"}, window=WINDOW) < 1e-4
 
 
 def test_labels() -> None:
-    """521 of AudioSet's classes, in its order."""
+    """The labels are 521 of AudioSet's classes, in its order."""
     everything = audioset.labels()
 
     assert len(FAMILY.labels()) == 521
@@ -144,13 +144,13 @@ def test_another_network(tmp_path: Path) -> None:
 
 
 def test_another_width(tmp_path: Path) -> None:
-    """A file of the same layers with other channels is refused, and the first that differs is named."""
+    """A file of the same layers with other channels is refused, and the first different one is named."""
     path = write_yamnet(tmp_path / "wide.tflite", ((128, 1), *BLOCKS[1:]))
     with pytest.raises(ModelError, match=r"layers\.2\.weight"):
         FAMILY.build(FAMILY.read(path), WINDOW)
 
 
 def test_another_window(published: Path) -> None:
-    """A window of another length is refused with the one that it takes."""
+    """A window of another length is refused with the required one."""
     with pytest.raises(ModelError, match="15600 samples, not of 16000"):
         FAMILY.build(FAMILY.read(published), 16_000)

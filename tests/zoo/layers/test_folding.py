@@ -1,4 +1,4 @@
-"""Layers that take over a neighbour's work."""
+"""Layers that are merged into a neighbour."""
 
 import pytest
 import torch
@@ -21,7 +21,7 @@ def shuffled(network: nn.Module) -> nn.Module:
 @pytest.mark.parametrize(("height", "width"), [(8, 8), (9, 6), (2, 3), (33, 17)])
 @pytest.mark.parametrize("groups", [1, 4])
 def test_a_pool_becomes_a_stride(height: int, width: int, groups: int) -> None:
-    """Exact for even and odd sizes, edges included, and for a filter a channel."""
+    """Merging is exact for even and odd sizes, edges included, and for a filter in each channel."""
     torch.manual_seed(0)
     conv, pool = nn.Conv2d(4, 8, 3, padding=1, groups=groups, bias=False), nn.AvgPool2d(2)
     x = torch.randn(2, 4, height, width)
@@ -30,7 +30,7 @@ def test_a_pool_becomes_a_stride(height: int, width: int, groups: int) -> None:
 
 
 def test_a_sequence_keeps_only_convolutions_and_activations() -> None:
-    """Pools and norms behind convolutions are gone, and the answer is the same."""
+    """Pools and norms after convolutions are gone, and the answer is the same."""
     layers = nn.Sequential(
         nn.Conv2d(1, 4, 3, padding=1, bias=False),
         nn.AvgPool2d(2),

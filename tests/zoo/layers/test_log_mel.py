@@ -1,4 +1,4 @@
-"""The log-mel in the graph against the textbook's, in double precision."""
+"""The log-mel in the graph, compared with the textbook computation in double precision."""
 
 import numpy as np
 import pytest
@@ -10,7 +10,7 @@ from monitor.zoo.layers.mel import Bank, slaney_bank, used_bins
 
 
 def hann(length: int, *, periodic: bool) -> NDArray[np.float64]:
-    """The window, whose last value is its first where it is not periodic."""
+    """The window; its last value equals its first if it is not periodic."""
     return np.hanning(length + periodic)[:length]
 
 
@@ -37,7 +37,7 @@ def noise(samples: int) -> NDArray[np.float32]:
 @pytest.mark.parametrize("samples", [513, 1000, 9920, 9921, 10239, 32_000])
 @pytest.mark.parametrize(("rate", "hop", "bands"), [(32_000, 320, 64), (32_000, 320, 224), (48_000, 480, 64)])
 def test_decibels_are_the_textbooks_at_any_length(rate: int, hop: int, bands: int, samples: int) -> None:
-    """Frames are centred and mirrored at the ends; one more than there are whole hops."""
+    """Frames are centred and mirrored at the ends; there is one more than there are whole hops."""
     waveform = noise(samples)
     answer = decibel_mel(rate, hop, bands)(torch.from_numpy(waveform)).numpy()
     bank = slaney_bank(rate, 1024, bands, 50, 14_000)
@@ -50,7 +50,7 @@ def test_decibels_are_the_textbooks_at_any_length(rate: int, hop: int, bands: in
 @pytest.mark.parametrize("periodic", [True, False])
 @pytest.mark.parametrize(("length", "size", "hop"), [(400, 512, 160), (512, 512, 160), (1024, 1024, 320), (64, 64, 64)])
 def test_a_window_shorter_than_the_transform_folds_once(length: int, size: int, hop: int, periodic: bool) -> None:
-    """Frames that are not centred, under a periodic or a symmetric window."""
+    """Frames need not be centred, and the window may be periodic or symmetric."""
     waveform, window = noise(5000), hann(length, periodic=periodic)
     bank = slaney_bank(16_000, size, 12, 100, 7000)
     spectrum = Spectrum(window, size, hop, used_bins(bank))
@@ -59,10 +59,10 @@ def test_a_window_shorter_than_the_transform_folds_once(length: int, size: int, 
 
 
 def test_silence_is_the_floor() -> None:
-    """-100 dB, not minus infinity."""
+    """Silence gives -100 dB, not minus infinity."""
     assert decibel_mel(32_000, 320, 64)(torch.zeros(1, 3200)).numpy() == pytest.approx(-100, abs=1e-4)
 
 
-def test_the_front_end_is_no_part_of_the_published_state() -> None:
-    """A strict loader must find the official keys and nothing else."""
+def test_the_front_end_is_not_part_of_the_published_state() -> None:
+    """A strict loader finds the official keys and nothing else."""
     assert decibel_mel(32_000, 320, 64).state_dict() == {}

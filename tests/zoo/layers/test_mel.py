@@ -1,4 +1,4 @@
-"""Mel filter banks, by what defines them."""
+"""Mel filter banks, by their definitions."""
 
 import math
 from collections.abc import Callable
@@ -36,7 +36,7 @@ def test_slaney_bands_have_one_area() -> None:
 
 
 @pytest.mark.parametrize("make", [htk_bank, kaldi_bank])
-def test_neighbouring_htk_bands_share_a_bin_out(make: Callable[[int, int, int, float, float], Bank]) -> None:
+def test_neighbouring_htk_bands_share_a_bin(make: Callable[[int, int, int, float, float], Bank]) -> None:
     """Between the first and the last centre the weights of a bin add up to one."""
     bank = make(16_000, 512, 40, 20, 8000)
     inner = bank[bank[:, 0].argmax() + 1 : bank[:, -1].argmax()]
@@ -44,7 +44,7 @@ def test_neighbouring_htk_bands_share_a_bin_out(make: Callable[[int, int, int, f
 
 
 def test_kaldi_slopes_are_straight_in_mel_and_torchaudio_slopes_in_hertz() -> None:
-    """Halfway in mel up a wide slope Kaldi's weight is a half, and that of the other, halfway in hertz."""
+    """Halfway up a wide slope the weight is a half: in mel for Kaldi, in hertz for torchaudio."""
     mels = np.linspace(0, 1127 * math.log1p(8000 / 700), 4)
     edges = 700 * np.expm1(mels / 1127)
     halfway_mel = 700 * math.expm1((mels[1] + mels[2]) / 2 / 1127)
@@ -56,5 +56,5 @@ def test_kaldi_slopes_are_straight_in_mel_and_torchaudio_slopes_in_hertz() -> No
 
 
 def test_only_bins_with_a_weight_are_used() -> None:
-    """Of 513 bins those between 50 and 14,000 Hz, without the edges themselves."""
+    """Of 513 bins only those between 50 and 14,000 Hz are used, without the edges."""
     assert used_bins(slaney_bank(RATE, SIZE, 64, 50, 14_000)).tolist() == list(range(2, 448))
