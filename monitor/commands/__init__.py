@@ -28,11 +28,19 @@ sound-monitor listens to a room and reports the sounds it detects, such as a smo
   sound-monitor models                list the models
 
 `sound-monitor --help` lists all commands, `sound-monitor COMMAND --help` explains one.
+README.md and docs/ in the source explain the rest.
 """
 
 EXIT_CODES = """\
-exit codes: 0 success, 2 invalid usage, 65 invalid model file, 69 source, broker or download unavailable, 74 event log
-  not accessible or disk full, 78 invalid configuration, 130 interrupted by Ctrl-C, 141 the reader of the output is gone
+exit codes:
+    0  success
+    2  invalid usage
+   65  invalid model file
+   69  source, broker or download unavailable
+   74  event log not accessible, or disk full
+   78  invalid configuration
+  130  interrupted by Ctrl-C
+  141  the reader of the output is gone
 """
 
 
