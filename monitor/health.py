@@ -9,6 +9,9 @@ from monitor.audio.source import Source
 from monitor.classify.classifier import Classifier
 from monitor.messages import BrokerState, Health
 
+LOAD_SPAN = 1.0
+"""Least seconds over which the load is measured: a report may follow another at once."""
+
 
 class HealthReporter:
     """Makes `Health` messages; the publisher reports the broker's state."""
@@ -19,7 +22,7 @@ class HealthReporter:
         """`dropped` returns how many messages slow consumers have lost."""
         self._node, self._sources, self._classifier, self._dropped = node, sources, classifier, dropped
         self._started = self._before = time.monotonic()
-        self._busy = 0.0
+        self._busy = self._load = 0.0
         self._broker, self._broker_detail = BrokerState.DISABLED, ""
 
     def broker_changed(self, state: BrokerState, detail: str) -> None:
@@ -27,10 +30,11 @@ class HealthReporter:
         self._broker, self._broker_detail = state, detail
 
     def report(self) -> Health:
-        """The state now; `load` covers the time since the last report."""
+        """The state now; `load` covers at least the last `LOAD_SPAN`."""
         now, busy = time.monotonic(), self._classifier.busy
-        load = (busy - self._busy) / max(1e-3, now - self._before)
-        self._before, self._busy = now, busy
+        if now - self._before >= LOAD_SPAN:
+            self._load = (busy - self._busy) / (now - self._before)
+            self._before, self._busy = now, busy
         return Health(
             at=datetime.now(UTC),
             node=self._node,
@@ -38,7 +42,7 @@ class HealthReporter:
             uptime=round(now - self._started, 3),
             model=self._classifier.card.name,
             provider=self._classifier.provider,
-            load=round(load, 4),
+            load=round(self._load, 4),
             inference_p50=round(self._classifier.percentile(0.5), 6),
             inference_p95=round(self._classifier.percentile(0.95), 6),
             broker=self._broker,

@@ -118,13 +118,15 @@ class SourceState(StrEnum):
     """Whether a source receives sound."""
 
     OPENING = "opening"
+    """No sample has arrived yet."""
     LISTENING = "listening"
+    """Samples arrive."""
     PAUSED = "paused"
     """Paused by a command: a microphone is closed; samples from a file or pipe are dropped."""
     DEAF = "deaf"
     """Samples arrive, but without sound: all zero or stuck."""
     LOST = "lost"
-    """The device or stream is gone; the monitor tries to reopen it."""
+    """The device or stream is gone, or delivers nothing; the monitor reopens it."""
     ENDED = "ended"
     """The file or pipe has ended."""
 

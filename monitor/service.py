@@ -68,6 +68,8 @@ class Service:
         tracks = {source.name: SourceTrack(source.name, node, card, rules, hop) for source in self._sources}
         self._pipeline = Pipeline(self._sources, self._classifier, tracks, self._log, self._hub)
         self._health = HealthReporter(node, self._sources, self._classifier, lambda: self._hub.dropped)
+        for source in self._sources:
+            source.on_change = self._publish_health
         self._publisher: Publisher | None = None
         if config.mqtt.host is not None:
             self._settings_file.restore(self._settings)
@@ -172,6 +174,9 @@ class Service:
     async def _apply_settings(self) -> None:
         self._pipeline.apply(self._settings)
         await self._settings_file.save(self._settings.choices)
+
+    def _publish_health(self) -> None:
+        self._hub.publish(self._health.report())
 
     async def _report(self) -> None:
         dropped = 0

@@ -40,6 +40,11 @@ class Ended:
     """For a person; set when the source is lost."""
 
 
+def nothing_for(capture: Capture, seconds: float) -> str:
+    """Return the reason of a capture that has been silent for so long, for a person."""
+    return f"{capture.device} has delivered nothing for {seconds:g} s"
+
+
 class Clock:
     """Maps seconds within one epoch to UTC, although audio arrives late and in blocks and a device's clock drifts.
 
@@ -113,7 +118,7 @@ class Epoch:
         if capture.ring.written != self._written or not capture.live:
             self._written, self._moved = capture.ring.written, now
         elif now - self._moved > stall_timeout:
-            return Ended(Cause.LOST, f"{capture.device} has delivered nothing for {stall_timeout:g} s")
+            return Ended(Cause.LOST, nothing_for(capture, stall_timeout))
         return None
 
     def drain(self) -> None:

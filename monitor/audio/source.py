@@ -1,17 +1,19 @@
 """Keep one source open for as long as the program runs, and hand out its windows.
 
-A capture's own thread only writes the ring; everything else runs on the event loop. Each opening begins a new epoch,
-and each loss or pause ends one: audio is never spliced across a gap.
+A capture's own thread only writes the ring; everything else runs on the event loop. The first samples after an opening
+begin a new epoch, and each loss or pause ends one: audio is never spliced across a gap. A source is listening only
+while samples arrive, whatever its driver says.
 """
 
 import asyncio
 import contextlib
 import logging
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from monitor.audio.capture import Capture, Opener, open_capture
-from monitor.audio.epoch import Cause, Ended, Epoch
+from monitor.audio.epoch import Cause, Ended, Epoch, nothing_for
 from monitor.audio.windows import Grid
 from monitor.config.schema import AudioConfig
 from monitor.errors import DriverHangsError, SourceError
@@ -21,6 +23,8 @@ log = logging.getLogger(__name__)
 
 TICK = 0.25
 """Seconds between two checks that the device still delivers."""
+ARRIVAL = 0.05
+"""Seconds between two checks for the first samples."""
 POLL_MIN = 0.01
 """Shortest sleep before looking for the next window, seconds: a late block must not cause a busy loop."""
 HANGS = 5
@@ -28,6 +32,10 @@ HANGS = 5
 the source fails and the supervisor of this process has to act."""
 RETRY_MIN = 0.5
 """Seconds before a source that was open is opened again; each failed attempt doubles the wait."""
+PATIENCE_MIN, PATIENCE_MAX = 5.0, 60.0
+"""Seconds for which an open source may deliver nothing before it is opened again; each time doubles them."""
+PROVEN = 5.0
+"""Seconds of audio after which a source works, and the next loss is a new one."""
 
 
 class Backoff:
@@ -37,6 +45,8 @@ class Backoff:
         """`longest` is the longest wait, seconds."""
         self.wait = RETRY_MIN
         """Seconds before the next attempt."""
+        self.patience = PATIENCE_MIN
+        """Seconds to wait for the first samples of an open source."""
         self._longest, self._hangs = longest, 0
 
     @property
@@ -44,14 +54,23 @@ class Backoff:
         """Whether the driver has left too many attempts in a row unanswered."""
         return self._hangs >= HANGS
 
-    def opened(self) -> None:
-        """Start again with the shortest wait."""
-        self.wait, self._hangs = RETRY_MIN, 0
-
     def failed(self, error: SourceError) -> None:
         """Double the wait after an attempt that failed with `error`."""
         self.wait = min(2 * self.wait, self._longest)
         self._hangs = self._hangs + 1 if isinstance(error, DriverHangsError) else 0
+
+    def silent(self) -> None:
+        """Double the patience after an opening that delivered nothing, and open again soon."""
+        self.patience = min(2 * self.patience, PATIENCE_MAX)
+        self.wait, self._hangs = RETRY_MIN, 0
+
+    def lost(self, captured: float) -> None:
+        """Start again with the shortest wait if the source has delivered enough seconds, otherwise double the wait."""
+        if captured >= PROVEN:
+            self.wait, self.patience = RETRY_MIN, PATIENCE_MIN
+        else:
+            self.wait = min(2 * self.wait, self._longest)
+        self._hangs = 0
 
 
 @dataclass(slots=True)
@@ -88,6 +107,8 @@ class Source:
         self._paused = False
         self._nudge = asyncio.Event()
         self._state, self._reason, self._device = SourceState.OPENING, "", name
+        self.on_change: Callable[[], None] = lambda: None
+        """Called when the state or its reason has changed; must not block."""
         self._past = _Totals()
         self.lag = 0.0
         """Seconds between the last sample of the newest window and its scores; set by the pipeline."""
@@ -120,24 +141,22 @@ class Source:
         try:
             while not self._stopping.is_set():
                 if self._paused:
-                    self._state, self._reason = SourceState.PAUSED, ""
+                    self._enter(SourceState.PAUSED)
                     await self._rest()
                     continue
-                if self._state is SourceState.PAUSED:
-                    self._state = SourceState.OPENING
                 ended = await self._listen(backoff)
                 if ended.cause is Cause.FINISHED:
                     break
                 if ended.cause is Cause.PAUSED:
                     continue
                 if not self.restarts or backoff.hopeless:
-                    self.failure, self._reason = SourceError(ended.reason), ended.reason
+                    self.failure = SourceError(ended.reason)
                     break
                 self._lost(ended.reason)
                 await self._rest(backoff.wait)
         finally:
-            self._state = SourceState.ENDED
             self.done = True
+            self._enter(SourceState.ENDED, str(self.failure or ""))
 
     def poll(self, most: int) -> list[Window | EpochEnd]:
         """Return at most `most` windows that are due, and the end of their epoch after its last one."""
@@ -183,6 +202,8 @@ class Source:
 
     async def _listen(self, backoff: Backoff) -> Ended:
         """Open the source once; return when it is over and handed out."""
+        if self._state is SourceState.PAUSED:
+            self._enter(SourceState.OPENING)
         self._nudge.clear()
         try:
             capture = await open_capture(self._opener, self._nudge if self.restarts else self._stopping)
@@ -191,22 +212,57 @@ class Source:
             return Ended(Cause.LOST, str(error))
         if capture is None:
             return Ended(Cause.FINISHED if self._stopping.is_set() else Cause.PAUSED)
-        backoff.opened()
-        self._past.reopened += self._state is SourceState.LOST and self._epochs > 0
         self._device = capture.device
-        log.info("%s: listening to %s at %d Hz", self.name, capture.device, capture.rate)
-        ended = await self._run_epoch(capture, 0)
-        while ended.cause is Cause.PAUSED and not self.restarts:
-            ended = await self._run_epoch(capture, await self._discard(capture))
+        try:
+            ended = await self._use(capture, 0, backoff)
+            while ended.cause is Cause.PAUSED and not self.restarts:
+                ended = await self._use(capture, await self._discard(capture), backoff)
+        finally:
+            await asyncio.to_thread(capture.close)
         return ended
 
-    async def _run_epoch(self, capture: Capture, begin: int) -> Ended:
+    async def _use(self, capture: Capture, begin: int, backoff: Backoff) -> Ended:
+        """Wait for the first samples from this frame of the capture on, then run an epoch."""
+        if (ended := await self._first_samples(capture, begin, backoff)) is None:
+            log.info("%s: listening to %s at %d Hz", self.name, capture.device, capture.rate)
+            self._past.reopened += self._state is SourceState.LOST and self._epochs > 0
+            self._enter(SourceState.LISTENING)
+            ended = await self._run_epoch(capture, begin, backoff)
+        if ended.cause is Cause.PAUSED:
+            self._enter(SourceState.PAUSED)
+        return ended
+
+    async def _first_samples(self, capture: Capture, begin: int, backoff: Backoff) -> Ended | None:
+        """Wait for samples; return why none will come. A live source that delivers none is lost while it waits."""
+        opened = time.monotonic()
+        while not self._stopping.is_set():
+            finished, failure = capture.finished, capture.failure
+            if capture.ring.written > begin:
+                return None
+            if failure is not None:
+                backoff.lost(0)
+                return Ended(Cause.LOST, str(failure))
+            if finished:
+                return Ended(Cause.FINISHED)
+            if self._paused:
+                return Ended(Cause.PAUSED)
+            if self._state is SourceState.PAUSED:
+                self._enter(SourceState.OPENING)
+            if capture.live and time.monotonic() - opened > self._config.stall_timeout:
+                reason = nothing_for(capture, self._config.stall_timeout)
+                if not self.restarts or time.monotonic() - opened > backoff.patience:
+                    backoff.silent()
+                    return Ended(Cause.LOST, reason)
+                self._lost(reason)
+            await self._rest(ARRIVAL)
+        return Ended(Cause.FINISHED)
+
+    async def _run_epoch(self, capture: Capture, begin: int, backoff: Backoff) -> Ended:
         """Run one epoch, from this frame of the capture on; return when it is over and handed out."""
         epoch = Epoch(self.name, self._epochs, capture, begin, self._grid)
         self._epochs += 1
         self._handed_out.clear()
         self._epoch = epoch
-        self._state, self._reason = SourceState.LISTENING, ""
         stays_open = False
         try:
             ended = await self._watch(epoch)
@@ -215,10 +271,10 @@ class Source:
             if not stays_open:
                 await asyncio.to_thread(capture.close)
             epoch.close()
-        if ended.cause is Cause.PAUSED:
-            self._state = SourceState.PAUSED
-        elif ended.cause is Cause.LOST and self.restarts:
-            self._lost(ended.reason)
+        if ended.cause is Cause.LOST:
+            backoff.lost(epoch.captured)
+            if self.restarts:
+                self._lost(ended.reason)
         await self._handed_out.wait()
         return ended
 
@@ -244,17 +300,22 @@ class Source:
     def _check_deafness(self, stuck: float) -> None:
         deaf = self._room and stuck >= self._config.deaf_after
         if deaf and self._state is SourceState.LISTENING:
-            self._state = SourceState.DEAF
-            self._reason = f"nothing but digital silence for {self._config.deaf_after:g} s: muted or unplugged?"
-            log.warning("%s is deaf: %s", self.name, self._reason)
+            reason = f"nothing but digital silence for {self._config.deaf_after:g} s: muted or unplugged?"
+            log.warning("%s is deaf: %s", self.name, reason)
+            self._enter(SourceState.DEAF, reason)
         elif not deaf and self._state is SourceState.DEAF:
-            self._state, self._reason = SourceState.LISTENING, ""
             log.info("%s is no longer deaf", self.name)
+            self._enter(SourceState.LISTENING)
 
     def _lost(self, reason: str) -> None:
         if self._reason != reason:
             log.warning("%s is lost: %s; trying again until it is back", self.name, reason)
-        self._state, self._reason = SourceState.LOST, reason
+        self._enter(SourceState.LOST, reason)
+
+    def _enter(self, state: SourceState, reason: str = "") -> None:
+        if (state, reason) != (self._state, self._reason):
+            self._state, self._reason = state, reason
+            self.on_change()
 
     async def _rest(self, seconds: float | None = None) -> None:
         """Sleep until the time is up, or `stop` or `pause` is called."""

@@ -13,7 +13,7 @@ import pytest
 
 from monitor.audio import source as source_module
 from monitor.audio.capture import Capture
-from monitor.audio.source import HANGS, RETRY_MIN, Backoff, Source
+from monitor.audio.source import HANGS, PATIENCE_MAX, PATIENCE_MIN, PROVEN, RETRY_MIN, Backoff, Source
 from monitor.audio.windows import Grid
 from monitor.config.schema import AudioConfig
 from monitor.errors import DriverHangsError, SourceError
@@ -69,7 +69,6 @@ async def test_hands_out_windows_of_what_was_captured() -> None:
     """Windows on the grid come first, then the end of the epoch with its true length."""
     capture, audio = FakeCapture(), noise(320)
     async with listening(lambda: capture) as source:
-        await until(lambda: source.health().state is SourceState.LISTENING)
         capture.play(audio)
         windows = await collect(source, lambda items: len(items) == 5)
         for k, window in enumerate(windows):
@@ -118,40 +117,94 @@ async def test_a_stalled_device_is_opened_again_as_a_new_epoch() -> None:
         assert health.captured == pytest.approx(0.23)
 
 
+async def test_a_device_that_delivers_nothing_stays_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A source that opens without samples is lost over all its openings: the state changes once each way."""
+    monkeypatch.setattr(source_module, "PATIENCE_MIN", 0.3)
+    captures: list[FakeCapture] = []
+    states: list[SourceState] = []
+
+    def opener() -> Capture:
+        captures.append(FakeCapture())
+        return captures[-1]
+
+    async with listening(opener) as source:
+        source.on_change = lambda: states.append(source.health().state)
+        await until(lambda: len(captures) == 1)
+        assert source.health().state is SourceState.OPENING
+        captures[0].play(noise(100))
+        await until(lambda: source.health().state is SourceState.LISTENING)
+        await collect(source, lambda _: len(captures) == 4)
+        assert all(capture.closed for capture in captures[:-1])
+        assert "delivered nothing for 0.5 s" in source.health().reason
+        captures[-1].play(noise(100))
+        await until(lambda: source.health().state is SourceState.LISTENING)
+        assert states == [SourceState.LISTENING, SourceState.LOST, SourceState.LISTENING]
+        assert source.health().reopened == 1
+
+
+async def test_a_device_that_never_delivered_is_not_listening() -> None:
+    """Without a first sample a source is opening, then lost while it stays open."""
+    capture, states = FakeCapture(), []
+    async with listening(lambda: capture) as source:
+        source.on_change = lambda: states.append(source.health().state)
+        await until(lambda: source.health().state is SourceState.LOST)
+        assert not capture.closed
+        capture.play(noise(10))
+        await until(lambda: source.health().state is SourceState.LISTENING)
+        assert states == [SourceState.LOST, SourceState.LISTENING]
+
+
 async def test_keeps_trying_to_open_a_missing_device(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A missing microphone causes one warning, and is used when it appears."""
     monkeypatch.setattr(source_module, "RETRY_MIN", 0.05)
-    attempts = 0
+    attempts, capture = 0, FakeCapture()
 
     def opener() -> Capture:
         nonlocal attempts
         attempts += 1
         if attempts < 3:
             raise SourceError("no such microphone")
-        return FakeCapture()
+        return capture
 
     async with listening(opener) as source:
         await until(lambda: source.health().state is SourceState.LOST)
         assert source.health().reason == "no such microphone"
+        capture.play(noise(10))
         await until(lambda: source.health().state is SourceState.LISTENING)
     assert sum("no such microphone" in record.message for record in caplog.records) == 1
 
 
 def test_the_wait_doubles_up_to_its_limit() -> None:
-    """Each failed attempt doubles the wait; an opened source starts again with the shortest one."""
+    """Each failed attempt and each short piece of audio doubles the wait; enough audio sets the shortest one."""
     backoff, waits = Backoff(longest=3.0), []
-    for _ in range(4):
+    for _ in range(3):
         backoff.failed(SourceError("away"))
         waits.append(backoff.wait)
-    assert waits == [2 * RETRY_MIN, 4 * RETRY_MIN, 3.0, 3.0]
-    backoff.opened()
+    assert waits == [2 * RETRY_MIN, 4 * RETRY_MIN, 3.0]
+    backoff.lost(PROVEN - 1)
+    assert backoff.wait == 3.0
+    backoff.lost(PROVEN)
     assert backoff.wait == RETRY_MIN
+    backoff.lost(PROVEN - 1)
+    assert backoff.wait == 2 * RETRY_MIN
+
+
+def test_the_patience_doubles_up_to_its_limit() -> None:
+    """Each opening without samples is given twice the time; enough audio sets the shortest one."""
+    backoff = Backoff(longest=3.0)
+    backoff.failed(SourceError("away"))
+    for _ in range(10):
+        backoff.silent()
+    assert (backoff.patience, backoff.wait) == (PATIENCE_MAX, RETRY_MIN)
+    backoff.lost(PROVEN)
+    assert backoff.patience == PATIENCE_MIN
 
 
 @pytest.mark.parametrize(
-    "answer", [lambda backoff: backoff.opened(), lambda backoff: backoff.failed(SourceError("away"))]
+    "answer",
+    [Backoff.silent, lambda backoff: backoff.lost(0), lambda backoff: backoff.failed(SourceError("away"))],
 )
 def test_only_unanswered_attempts_in_a_row_are_hopeless(answer: Callable[[Backoff], None]) -> None:
     """Any answer of the driver starts the count again."""
@@ -225,7 +278,6 @@ async def test_digital_silence_is_deafness_in_a_room_only() -> None:
     for room, expected in ((True, SourceState.DEAF), (False, SourceState.LISTENING)):
         capture = FakeCapture()
         async with listening(partial(_same, capture), room=room, stall_timeout=5.0) as source:
-            await until(lambda: source.health().state is SourceState.LISTENING)
             capture.play(np.zeros(1500, np.float32))
             await collect(source, lambda items: bool(items))
             await asyncio.sleep(0.6)
@@ -255,8 +307,9 @@ async def test_a_slow_reader_of_a_live_source_skips_to_the_newest() -> None:
     """A reader more than a second behind loses whole windows, and they are counted."""
     capture = FakeCapture()
     async with listening(lambda: capture) as source:
+        capture.play(noise(10))
         await until(lambda: source.health().state is SourceState.LISTENING)
-        capture.play(noise(3000))
+        capture.play(noise(2990))
         (window,) = await collect(source, lambda items: bool(items))
         assert isinstance(window, Window)
         assert window.end == 3000
@@ -288,8 +341,9 @@ async def test_a_paused_microphone_is_closed_and_opened_again_on_resume() -> Non
         return captures[-1]
 
     async with listening(opener) as source:
-        await until(lambda: source.health().state is SourceState.LISTENING)
+        await until(lambda: len(captures) == 1)
         captures[0].play(noise(120))
+        await until(lambda: source.health().state is SourceState.LISTENING)
         source.pause(True)
         items = await collect(source, lambda items: any(isinstance(item, EpochEnd) for item in items))
         assert [(type(item), item.epoch) for item in items] == [(Window, 0), (Window, 0), (EpochEnd, 0)]
@@ -299,12 +353,12 @@ async def test_a_paused_microphone_is_closed_and_opened_again_on_resume() -> Non
         assert (health.state, health.reason, health.reopened) == (SourceState.PAUSED, "", 0)
         assert len(captures) == 1
         source.pause(False)
-        await until(lambda: source.health().state is SourceState.LISTENING)
+        await until(lambda: len(captures) == 2)
         captures[1].play(noise(100))
         (window,) = await collect(source, lambda items: bool(items))
         assert window.epoch == 1
         health = source.health()
-        assert (health.reopened, health.windows_done) == (0, 3)
+        assert (health.reopened, health.windows_done, health.state) == (0, 3, SourceState.LISTENING)
         assert health.captured == pytest.approx(0.22)
 
 
@@ -355,6 +409,7 @@ async def test_a_missing_or_slow_microphone_can_be_paused() -> None:
         release.set()
         await until(lambda: capture.closed)
         source.pause(False)
+        capture.play(noise(10))
         await until(lambda: source.health().state is SourceState.LISTENING)
 
 
@@ -362,8 +417,8 @@ async def test_audio_of_a_file_or_pipe_during_a_pause_is_discarded() -> None:
     """A file or pipe stays open and its writer is not blocked; a new epoch begins after the pause."""
     capture, after = FakeCapture(live=False), noise(150)
     async with listening(lambda: capture, restarts=False) as source:
-        await until(lambda: source.health().state is SourceState.LISTENING)
         capture.play(noise(100))
+        await until(lambda: source.health().state is SourceState.LISTENING)
         source.pause(True)
         await collect(source, lambda items: any(isinstance(item, EpochEnd) for item in items))
         assert source.health().state is SourceState.PAUSED
@@ -372,7 +427,7 @@ async def test_audio_of_a_file_or_pipe_during_a_pause_is_discarded() -> None:
         assert source.poll(16) == []
         assert not capture.closed
         source.pause(False)
-        await until(lambda: source.health().state is SourceState.LISTENING)
+        await until(lambda: source.health().state is SourceState.OPENING)
         capture.play(after)
         capture.finished = True
         items = await collect(source, lambda items: any(isinstance(item, EpochEnd) for item in items))
@@ -388,6 +443,7 @@ async def test_a_file_may_end_while_paused() -> None:
     """A file that ends during a pause ends its source."""
     capture = FakeCapture()
     async with listening(lambda: capture, restarts=False) as source:
+        capture.play(noise(10))
         await until(lambda: source.health().state is SourceState.LISTENING)
         source.pause(True)
         await collect(source, lambda _: source.health().state is SourceState.PAUSED)
