@@ -92,8 +92,10 @@ def test_relative_links_resolve(page: Path) -> None:
 
 @pytest.mark.parametrize("page", GUIDES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_paths_in_code_spans_exist(page: Path) -> None:
-    """Each path of the repository that a page names is there, also when it is no link."""
+    """Each path and each module of the repository that a page names is there, also when it is no link."""
     paths = re.findall(r"`((?:\.github|docs|models|monitor|script|systemd|tests)/[\w./-]*)`", page.read_text())
+    modules = re.findall(r"python -m ((?:models|monitor|tests)\.[\w.]+\b)", page.read_text())
+    paths += [f"{module.replace('.', '/')}.py" for module in modules]
     assert [path for path in paths if not (ROOT / path).exists()] == []
 
 
