@@ -1,4 +1,4 @@
-"""The error tree: every failure that a user can do something about, with the exit code it ends the program with.
+"""The error tree: every failure that a user can do something about, with the exit code of the program.
 
 A message says what is wrong and what to do about it; the command line prints it without a traceback.
 """
@@ -7,47 +7,47 @@ from collections.abc import Iterable
 
 
 class MonitorError(Exception):
-    """Base of all errors that are reported to the user as one plain message."""
+    """Base of all errors that the user gets as one plain message."""
 
     exit_code = 1
 
 
 class UsageError(MonitorError):
-    """The command line asks for something that makes no sense."""
+    """The command line is invalid."""
 
     exit_code = 2
 
 
 class ConfigError(MonitorError):
-    """The configuration is wrong; the message names the place in the file."""
+    """The configuration is invalid; the message names the place in the file."""
 
     exit_code = 78  # EX_CONFIG
 
 
 class SourceError(MonitorError):
-    """An audio source cannot be opened, or was lost."""
+    """An audio source cannot be opened, or is lost."""
 
     exit_code = 69  # EX_UNAVAILABLE
 
 
 class DriverHangsError(SourceError):
-    """The driver of a source does not answer; this may last until the program is started afresh."""
+    """The driver of a source does not respond, perhaps until the program is restarted."""
 
 
 class ModelError(MonitorError):
-    """A model file is missing, damaged, or does not describe itself."""
+    """A model file is missing, damaged, or lacks its description."""
 
     exit_code = 65  # EX_DATAERR
 
 
 class BrokerError(MonitorError):
-    """The MQTT broker refuses us or cannot be reached."""
+    """The MQTT broker cannot be reached, or refuses the connection."""
 
     exit_code = 69  # EX_UNAVAILABLE
 
 
 class DownloadError(MonitorError):
-    """A file cannot be had from its publisher."""
+    """A file cannot be downloaded."""
 
     exit_code = 69  # EX_UNAVAILABLE
 

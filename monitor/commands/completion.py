@@ -2,9 +2,8 @@
 
 from dataclasses import dataclass
 
-from monitor.commands import command_line
+from monitor.commands import Parser, command_line
 from monitor.commands.options import CommandOptions, option
-from monitor.commands.parser import Parser
 
 SHELLS = ("bash", "zsh", "fish")
 FILES = {"FILE", "AUDIO", "OUT.onnx", "NAME|PATH", "MODEL"}

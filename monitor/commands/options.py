@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
-from monitor.commands.parser import CommandTable, Parser
+from monitor.commands import CommandTable, Parser
 from monitor.errors import UsageError
 
 if TYPE_CHECKING:

@@ -5,10 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from monitor.commands import command_line
+from monitor.commands import Parser, command_line
 from monitor.commands.analyze import Options
 from monitor.commands.options import CommandOptions, configuration, count, option
-from monitor.commands.parser import Parser
 from monitor.config.schema import Config
 from monitor.errors import UsageError
 from tests.parts.cli import Program

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
+from monitor.commands import CommandTable
 from monitor.commands.options import CommandOptions, option
-from monitor.commands.parser import CommandTable
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
