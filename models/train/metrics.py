@@ -7,10 +7,15 @@ import torch
 from numpy.typing import NDArray
 from torch.nn import functional
 
-from monitor.zoo.build.compare import average_precision as average_precision
-
 Samples = NDArray[np.float32]
 Flags = NDArray[np.bool_]
+
+
+def average_precision(scores: Samples, positive: Flags) -> float:
+    """Area under precision over recall of one class's scores [windows], at least one of them positive."""
+    hits = positive[np.argsort(-scores, kind="stable")]
+    precision = np.cumsum(hits) / np.arange(1, len(hits) + 1)
+    return float(precision[hits].mean())
 
 
 def agreement(scores: Samples, taught: Samples, least: int = 5) -> float:

@@ -18,18 +18,18 @@ if TYPE_CHECKING:
 
 FAMILIES: Mapping[str, str] = MappingProxyType(
     {
-        "convnext-tiny": "monitor.zoo.families.convnext",
-        "panns-cnn14": "monitor.zoo.families.cnn14",
-        "panns-wavegram-logmel-cnn14": "monitor.zoo.families.wavegram",
-        "panns-mobilenetv1": "monitor.zoo.families.mobilenetv1",
-        "panns-mobilenetv2": "monitor.zoo.families.mobilenetv2",
-        "ast": "monitor.zoo.families.ast",
-        "clap": "monitor.zoo.families.clap",
-        "ced": "monitor.zoo.families.ced",
-        "yamnet": "monitor.zoo.families.yamnet",
+        "convnext-tiny": "monitor.zoo.families.convnext:FAMILY",
+        "panns-cnn14": "monitor.zoo.families.cnn14:CNN14",
+        "panns-wavegram-logmel-cnn14": "monitor.zoo.families.cnn14:WAVEGRAM",
+        "panns-mobilenetv1": "monitor.zoo.families.mobilenet:MOBILENET_V1",
+        "panns-mobilenetv2": "monitor.zoo.families.mobilenet:MOBILENET_V2",
+        "ast": "monitor.zoo.families.ast:FAMILY",
+        "clap": "monitor.zoo.families.clap:FAMILY",
+        "ced": "monitor.zoo.families.ced:FAMILY",
+        "yamnet": "monitor.zoo.families.yamnet:FAMILY",
     }
 )
-"""The module of each family; it defines FAMILY."""
+"""The module that defines each family, and its name there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +72,8 @@ def load_family(name: str) -> AnyFamily:
     """Return the family of this name. Raises `ModelError` if it is unknown or a package that it needs is missing."""
     if name not in FAMILIES:
         raise ModelError(f"unknown model family {name!r}; {suggestion(name, FAMILIES)}")
-    family: AnyFamily = load_zoo_module(FAMILIES[name], "importing models").FAMILY
+    module, _, attribute = FAMILIES[name].partition(":")
+    family: AnyFamily = getattr(load_zoo_module(module, "importing models"), attribute)
     return family
 
 

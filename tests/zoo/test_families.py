@@ -20,11 +20,9 @@ from monitor.__main__ import main
 from monitor.zoo.build.checkpoint import load_strict
 from monitor.zoo.build.export import network_answers
 from monitor.zoo.catalogue import FAMILIES, load_family
-from monitor.zoo.families.cnn14 import Cnn14
+from monitor.zoo.families.cnn14 import Cnn14, WavegramLogmelCnn14
 from monitor.zoo.families.convnext import ConvNeXt
-from monitor.zoo.families.mobilenetv1 import MobileNetV1
-from monitor.zoo.families.mobilenetv2 import MobileNetV2
-from monitor.zoo.families.wavegram import WavegramLogmelCnn14
+from monitor.zoo.families.mobilenet import MobileNetV1, MobileNetV2
 from monitor.zoo.family import AnyFamily, StateDict
 from tests.parts.cli import Program
 from tests.parts.small_ced import write_small_ced
@@ -97,7 +95,8 @@ def family_of(name: str, small: Small, monkeypatch: pytest.MonkeyPatch) -> AnyFa
         return network.eval()
 
     family = replace(family, build=build)
-    monkeypatch.setattr(importlib.import_module(FAMILIES[name]), "FAMILY", family)
+    module, _, attribute = FAMILIES[name].partition(":")
+    monkeypatch.setattr(importlib.import_module(module), attribute, family)
     return family
 
 

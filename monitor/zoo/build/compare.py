@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from monitor.errors import ModelError
 from monitor.messages import Samples
@@ -87,13 +86,6 @@ def _likeness(wanted: Samples, given: Samples) -> Likeness:
     lengths = np.linalg.norm(wanted, axis=1) * np.linalg.norm(given, axis=1)
     cosines = (wanted * given).sum(axis=1) / lengths
     return Likeness(windows=len(wanted), mean=float(cosines.mean()), least=float(cosines.min()))
-
-
-def average_precision(scores: Samples, positive: NDArray[np.bool_]) -> float:
-    """Area under precision over recall of one class's scores [windows], at least one of them positive."""
-    hits = positive[np.argsort(-scores, kind="stable")]
-    precision = np.cumsum(hits) / np.arange(1, len(hits) + 1)
-    return float(precision[hits].mean())
 
 
 def _open(path: Path) -> ort.InferenceSession:

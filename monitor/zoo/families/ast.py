@@ -12,8 +12,7 @@ from torch.nn import functional as F  # noqa: N812 - its usual name
 from monitor.zoo.build.checkpoint import load_strict
 from monitor.zoo.families.audioset import labels
 from monitor.zoo.family import Family, StateDict
-from monitor.zoo.layers.kaldi import KaldiSpectrum
-from monitor.zoo.layers.log_mel import LogMel
+from monitor.zoo.layers.log_mel import KaldiSpectrum, LogMel
 from monitor.zoo.layers.mel import kaldi_bank, used_bins
 from monitor.zoo.layers.vit import Size, ViTBlock, size_of, split_qkv
 from monitor.zoo.metadata import Quantization

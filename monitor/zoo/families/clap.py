@@ -18,9 +18,18 @@ from monitor.errors import ModelError
 from monitor.files import sha256, written_whole
 from monitor.zoo.build.checkpoint import read_checkpoint
 from monitor.zoo.build.export import export_network
-from monitor.zoo.families.clap_audio import RATE, SHORTEST, WINDOW, ClapAudioTower, build_audio, fold_audio
 from monitor.zoo.families.clap_state import scale_of
-from monitor.zoo.families.clap_text import build_text, export_text, longest
+from monitor.zoo.families.clap_towers import (
+    RATE,
+    SHORTEST,
+    WINDOW,
+    ClapAudioTower,
+    build_audio,
+    build_text,
+    export_text,
+    fold_audio,
+    longest,
+)
 from monitor.zoo.family import Exported, Family, ModelSpec
 from monitor.zoo.metadata import Quantization
 

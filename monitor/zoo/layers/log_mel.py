@@ -22,6 +22,9 @@ Bins = NDArray[np.int64]
 DECIBELS = 10 / math.log(10)
 """Factor from the natural logarithm of a power to decibels."""
 
+EMPHASIS = 0.97
+"""Share of the previous sample that Kaldi subtracts."""
+
 
 class Frames:
     """Cuts pieces of all frames of a waveform at once."""
@@ -95,6 +98,25 @@ class Spectrum(nn.Module):
         """float32[batch, samples] to both halves of each frame, from the middle outwards: float32[batch, frames, n]."""
         grid, turned = self.frames.grid(waveform)
         return self.frames.back(turned, self.last, self.middle), self.frames.ahead(grid, self.middle, self.middle)
+
+
+class KaldiSpectrum(Spectrum):
+    """Power of some bins in frames without their mean, high frequencies emphasised, under a symmetric Hann window.
+
+    Kaldi subtracts each frame's mean, then 0.97 times the previous sample from each sample, then applies the window.
+    All of that is linear: the differences are taken once for the whole waveform, after which 0.03 of a frame's mean
+    remain to be subtracted. A frame's first sample has no predecessor, but the symmetric window gives it no weight.
+    """
+
+    def __init__(self, length: int, size: int, hop: int, bins: Bins) -> None:
+        """`length`: samples a frame, even; `size`: points of the transform; `hop`: samples between frames' starts."""
+        super().__init__(np.hanning(length), size, hop, bins)
+
+    def halves(self, waveform: Tensor) -> tuple[Tensor, Tensor]:
+        """float32[batch, samples] to both halves of each frame, from the middle outwards: float32[batch, frames, n]."""
+        first, second = super().halves(waveform - EMPHASIS * F.pad(waveform, (1, 0))[:, :-1])
+        mean = F.avg_pool1d(waveform[:, None], self.frames.size, self.frames.hop).transpose(1, 2)
+        return first - (1 - EMPHASIS) * mean, second - (1 - EMPHASIS) * mean
 
 
 class HannSpectrum(nn.Module):

@@ -7,7 +7,7 @@ import onnx
 import pytest
 
 from monitor.errors import ModelError
-from monitor.zoo.build.compare import Drift, Likeness, alone, average_precision, compare_models, largest_difference
+from monitor.zoo.build.compare import Drift, Likeness, alone, compare_models, largest_difference
 from monitor.zoo.build.quantize import quantize
 from monitor.zoo.metadata import Quantization
 from tests.zoo.small_graph import save, small_model, sounds
@@ -58,10 +58,3 @@ def test_rows_are_run_on_their_own() -> None:
     """A model that averages its batch gives each row its own value; outputs that it lacks are left out."""
     answers = alone(lambda rows: (np.full((len(rows), 1), rows.mean(), np.float32), None), np.eye(2, dtype=np.float32))
     assert [answer.tolist() for answer in answers] == [[[0.5], [0.5]]]
-
-
-def test_average_precision() -> None:
-    """Two of four are positive, ranked first and third: the mean of 1/1 and 2/3."""
-    scores = np.array([0.9, 0.8, 0.7, 0.1], np.float32)
-
-    assert average_precision(scores, np.array([True, False, True, False])) == pytest.approx((1 + 2 / 3) / 2)

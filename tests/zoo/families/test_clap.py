@@ -20,8 +20,7 @@ from monitor.zoo.build.compare import Likeness, compare_models
 from monitor.zoo.build.export import sounds
 from monitor.zoo.build.quantize import quantize
 from monitor.zoo.families.clap import FAMILY, export_towers
-from monitor.zoo.families.clap_audio import RATE, SHORTEST, WINDOW, build_audio, fold_audio
-from monitor.zoo.families.clap_text import build_text
+from monitor.zoo.families.clap_towers import RATE, SHORTEST, WINDOW, build_audio, build_text, fold_audio
 from monitor.zoo.family import StateDict
 from tests.zoo.small_clap import publish, small_clap
 

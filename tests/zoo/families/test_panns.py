@@ -13,11 +13,9 @@ from torch import Tensor, nn
 from monitor.errors import ModelError
 from monitor.zoo.build.export import export_network, sounds
 from monitor.zoo.catalogue import load_family
-from monitor.zoo.families.cnn14 import Cnn14
-from monitor.zoo.families.mobilenetv1 import MobileNetV1
-from monitor.zoo.families.mobilenetv2 import MobileNetV2
+from monitor.zoo.families.cnn14 import Cnn14, WavegramLogmelCnn14
+from monitor.zoo.families.mobilenet import MobileNetV1, MobileNetV2
 from monitor.zoo.families.panns import SHORTEST, Panns, fold_panns, load_panns
-from monitor.zoo.families.wavegram import WavegramLogmelCnn14
 from monitor.zoo.metadata import metadata_for
 from tests.zoo import published
 from tests.zoo.seeded import GOLDEN, clip, golden_keys, state_dict

@@ -1,16 +1,84 @@
-"""MobileNetV2 of the PANNs: narrow maps between blocks that widen, filter and narrow again."""
+"""The MobileNets of the PANNs, on depthwise 3x3 and pointwise convolutions.
+
+V1 alternates the two; V2 has narrow maps between blocks that widen, filter and narrow again.
+"""
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 from torch import Tensor, nn
 
 from monitor.zoo.families.panns import Panns, panns_family
 from monitor.zoo.layers.folding import fold_sequence
+from monitor.zoo.metadata import Quantization
+
+SeparableStage = tuple[int, int]
+"""Channels out, and the factor that both axes shrink by."""
+
+STAGES_V1: tuple[SeparableStage, ...] = (
+    (32, 2),
+    (64, 1),
+    (128, 2),
+    (128, 1),
+    (256, 2),
+    (256, 1),
+    (512, 2),
+    (512, 1),
+    (512, 1),
+    (512, 1),
+    (512, 1),
+    (512, 1),
+    (1024, 2),
+    (1024, 1),
+)
+
+
+def plain_layer(width: int, shrink: int) -> nn.Sequential:
+    """Make a convolution of the log-mel to `width` channels, and a pool by `shrink`."""
+    conv = nn.Conv2d(1, width, 3, padding=1, bias=False)
+    return nn.Sequential(conv, nn.AvgPool2d(shrink), nn.BatchNorm2d(width), nn.ReLU())
+
+
+def separable_layer(channels: int, width: int, shrink: int) -> nn.Sequential:
+    """Make a filter for each of `channels`, a pool by `shrink`, and a pointwise mixture to `width` channels."""
+    return nn.Sequential(
+        nn.Conv2d(channels, channels, 3, padding=1, groups=channels, bias=False),
+        nn.AvgPool2d(shrink),
+        nn.BatchNorm2d(channels),
+        nn.ReLU(),
+        nn.Conv2d(channels, width, 1, bias=False),
+        nn.BatchNorm2d(width),
+        nn.ReLU(),
+    )
+
+
+class MobileNetV1(Panns):
+    """A plain convolution, then separable ones."""
+
+    def __init__(self, stages: Sequence[SeparableStage] = STAGES_V1) -> None:
+        """`stages`: the first is the plain convolution's; the embedding has as many values as the last has channels."""
+        last, _ = stages[-1]
+        super().__init__(last, last)
+        layers = [plain_layer(*stages[0])]
+        for (channels, _), (width, shrink) in pairwise(stages):
+            layers.append(separable_layer(channels, width, shrink))
+        self.features = nn.Sequential(*layers)
+
+    def extract(self, mel: Tensor) -> Tensor:
+        """See `Panns.extract`."""
+        features: Tensor = self.features(mel)
+        return features
+
+    def fold(self) -> None:
+        """See `Panns.fold`."""
+        super().fold()
+        self.features = nn.Sequential(*map(fold_sequence, self.features))
+
 
 BottleneckStage = tuple[int, int, int, int]
 """Factor of the width inside, channels out, blocks, and the factor by which the first block shrinks both axes."""
 
-STAGES: tuple[BottleneckStage, ...] = (
+STAGES_V2: tuple[BottleneckStage, ...] = (
     (1, 16, 1, 1),
     (6, 24, 2, 2),
     (6, 32, 3, 2),
@@ -56,7 +124,7 @@ class MobileNetV2(Panns):
     """A convolution, stages of bottlenecks, and a pointwise convolution."""
 
     def __init__(
-        self, first: int = FIRST, stages: Sequence[BottleneckStage] = STAGES, last: int = LAST, dims: int = DIMS
+        self, first: int = FIRST, stages: Sequence[BottleneckStage] = STAGES_V2, last: int = LAST, dims: int = DIMS
     ) -> None:
         """`first` and `last`: channels before and after the `stages`; `dims` of the embedding."""
         super().__init__(last, dims)
@@ -85,4 +153,6 @@ class MobileNetV2(Panns):
                 self.features[number] = fold_sequence(layer)
 
 
-FAMILY = panns_family("panns-mobilenetv2", MobileNetV2, 0.383)
+MOBILENET_V1 = panns_family("panns-mobilenetv1", MobileNetV1, 0.389, Quantization(equalise=True))
+
+MOBILENET_V2 = panns_family("panns-mobilenetv2", MobileNetV2, 0.383)
