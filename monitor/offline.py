@@ -17,6 +17,7 @@ from monitor.audio.resample import Resampler
 from monitor.audio.spec import parse_spec
 from monitor.audio.windows import Grid, Windower
 from monitor.classify.classifier import Classifier
+from monitor.detect.rules import used_cadences
 from monitor.detect.tracker import Tracker
 from monitor.errors import ConfigError, SourceError
 from monitor.messages import ModelCard, Phase, Rule, Samples, Scores, Transition, Window
@@ -91,7 +92,8 @@ async def analyze(
     card = classifier.card
     grid = Grid(card.sample_rate, card.window, max(1, round(hop * card.sample_rate)))
     audio = _open_input(path)
-    tracker, book = Tracker(rules, grid.rate, grid.hop), _Book(path, card.name, grid.rate)
+    tracker = Tracker(rules, grid.rate, grid.hop, used_cadences(rules, card.labels))
+    book = _Book(path, card.name, grid.rate)
     kept: list[tuple[int, Scores]] = []
     windower = Windower(path, 0, grid, _file_time)
     windows = _windows(audio, windower, grid.rate)

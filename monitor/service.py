@@ -18,7 +18,7 @@ from monitor.config.paths import event_log_path, settings_path
 from monitor.config.schema import Config
 from monitor.control.settings import Settings
 from monitor.control.store import SettingsFile
-from monitor.detect.rules import resolve
+from monitor.detect.rules import class_names, resolve
 from monitor.events.log import EventLog
 from monitor.health import HealthReporter
 from monitor.hub import Hub, LocalFeed
@@ -74,7 +74,8 @@ class Service:
         if config.mqtt.host is not None:
             self._settings_file.restore(self._settings)
             self._pipeline.apply(self._settings)
-            sounds = {rule.label: [card.labels[index] for index in rule.classes] for rule in rules}
+            names = class_names(card.labels)
+            sounds = {rule.label: [names[index] for index in rule.classes] for rule in rules}
             self._publisher = publisher_for(
                 config.mqtt,
                 node,

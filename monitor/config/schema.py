@@ -134,7 +134,11 @@ class RuleConfig(Section, frozen=True):
 
 
 DEFAULT_RULES = (
-    RuleConfig(label="Smoke alarm", classes=("Smoke alarm", "Smoke detector, smoke alarm", "Fire alarm")),
+    RuleConfig(
+        label="Smoke alarm",
+        classes=("Smoke alarm", "Smoke detector, smoke alarm", "Fire alarm", "Smoke alarm pattern (T3)"),
+    ),
+    RuleConfig(label="CO alarm", classes=("Carbon monoxide alarm pattern (T4)",)),
     RuleConfig(label="Siren", classes=("Emergency siren", "Siren", "Civil defense siren", "Police car (siren)")),
     RuleConfig(label="Alarm", classes=("Alarm sounding", "Alarm clock ringing", "Alarm", "Alarm clock")),
     RuleConfig(label="Glass breaking", classes=("Glass breaking", "Shatter", "Breaking"), preset="impulsive"),

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from msgspec import structs
 
 from monitor.config.schema import DEFAULT_RULES, Preset, RuleConfig
+from monitor.detect.cadence import CADENCES, Cadence
 from monitor.errors import ConfigError
 from monitor.messages import Rule
 
@@ -68,16 +69,28 @@ PRESETS: dict[Preset, Defaults] = {
 def resolve(rules: Sequence[RuleConfig], labels: Sequence[str], window: float, hop: float) -> tuple[Rule, ...]:
     """Fill in presets and class indices for a model with these `labels`; `window` and `hop` in seconds.
 
-    Raises `ConfigError` for an unknown class, for contradictory thresholds, and for a rule that the preset's shortest
-    sound could never satisfy. Of the default rules, only those with classes of the model are kept; if there are none,
-    each label of the model gets a rule.
+    The cadences of alarms are classes beside the model's. Raises `ConfigError` for an unknown class, for contradictory
+    thresholds, and for a rule that the preset's shortest sound could never satisfy. Of the default rules, only those
+    with known classes are kept; if the model has none of them, each of its labels gets a rule.
     """
+    names = class_names(labels)
     if tuple(rules) == DEFAULT_RULES:
-        known = [rule for rule in rules if any(name in labels for name in rule.classes)]
-        rules = [
-            structs.replace(rule, classes=tuple(name for name in rule.classes if name in labels)) for rule in known
-        ] or [RuleConfig(label=label) for label in labels]
-    return tuple(_resolve(rule, labels, window, hop) for rule in rules)
+        known = [structs.replace(rule, classes=tuple(name for name in rule.classes if name in names)) for rule in rules]
+        if any(name in labels for rule in known for name in rule.classes):
+            rules = [rule for rule in known if rule.classes]
+        else:
+            rules = [RuleConfig(label=label) for label in labels]
+    return tuple(_resolve(rule, names, window, hop) for rule in rules)
+
+
+def class_names(labels: Sequence[str]) -> tuple[str, ...]:
+    """Return the names of all classes that a rule's indices mean: the model's labels, then the cadences."""
+    return (*labels, *(cadence.label for cadence in CADENCES))
+
+
+def used_cadences(rules: Sequence[Rule], labels: Sequence[str]) -> tuple[Cadence, ...]:
+    """Return the cadences, if any of the rules for a model with these `labels` uses one."""
+    return CADENCES if any(index >= len(labels) for rule in rules for index in rule.classes) else ()
 
 
 def _resolve(config: RuleConfig, labels: Sequence[str], window: float, hop: float) -> Rule:

@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from monitor.detect.cadence import Cadence
+from monitor.detect.cadence_detector import CadenceDetector
 from monitor.detect.onset import find_onset
 from monitor.messages import Phase, Rule, Samples, Scores, Transition, Window
 
@@ -34,9 +36,10 @@ class _State:
 class Tracker:
     """Applies all rules to one source, over any number of epochs."""
 
-    def __init__(self, rules: Sequence[Rule], rate: int, hop: int) -> None:
-        """`rate` in Hz, `hop` in samples."""
+    def __init__(self, rules: Sequence[Rule], rate: int, hop: int, cadences: Sequence[Cadence] = ()) -> None:
+        """`rate` in Hz, `hop` in samples. `cadences`: classes of the rules that follow those of the model."""
         self._rate, self._hop = rate, hop
+        self._cadences = CadenceDetector(cadences, rate) if cadences else None
         self._end: int | None = None
         self._window = 0
         self._set_rules(rules)
@@ -74,12 +77,16 @@ class Tracker:
         self._end, self._window = window.end, len(window.samples)
         if not self._rules:
             return []
-        raw: Samples = np.maximum.reduceat(scores.probabilities[self._classes], self._firsts)
+        probabilities = scores.probabilities
+        if self._cadences is not None:
+            probabilities = np.concatenate((probabilities, self._cadences.follow(window)))
+        raw: Samples = np.maximum.reduceat(probabilities[self._classes], self._firsts)
         smoothed = self._smoother.update(raw, elapsed / self._rate)
         changes: list[Transition] = []
         for i in self._awake(raw):
             rule, state = self._rules[i], self._states[i]
-            change = self._step(rule, state, float(raw[i]), float(smoothed[i]), window)
+            alarm = self._alarm(rule, probabilities, len(scores.probabilities))
+            change = self._step(rule, state, float(raw[i]), float(smoothed[i]), window, alarm)
             if change is not None:
                 changes.append(change)
         return changes
@@ -92,6 +99,8 @@ class Tracker:
             if state.active
         ]
         self._begin_epoch()
+        if self._cadences is not None:
+            self._cadences.reset()
         return changes
 
     def _set_rules(self, rules: Sequence[Rule]) -> None:
@@ -110,14 +119,32 @@ class Tracker:
         loud = raw >= self._on
         return [i for i, state in enumerate(self._states) if loud[i] or state.start is not None]
 
-    def _step(self, rule: Rule, state: _State, raw: float, smoothed: float, window: Window) -> Transition | None:
+    def _alarm(self, rule: Rule, probabilities: Samples, model: int) -> tuple[int, int] | None:
+        """Return the first and last sample of an alarm that a cadence alone finds.
+
+        `probabilities`: of the `model`'s classes, then of the cadences.
+        """
+        if self._cadences is None or any(probabilities[index] >= rule.off for index in rule.classes if index < model):
+            return None
+        found = [index - model for index in rule.classes if index >= model and probabilities[index] >= rule.off]
+        return self._cadences.span(found[0]) if found else None
+
+    def _step(
+        self,
+        rule: Rule,
+        state: _State,
+        raw: float,
+        smoothed: float,
+        window: Window,
+        alarm: tuple[int, int] | None,
+    ) -> Transition | None:
         end = window.end
         if raw >= rule.on:
             if state.start is None:
-                state.start = self._onset(window)
+                state.start = alarm[0] if alarm else self._onset(window)
             state.votes.append(end)
         if raw >= rule.off:
-            state.loud_until = end
+            state.loud_until = alarm[1] + len(window.samples) // 2 if alarm else end
         state.peak = max(state.peak, raw)
         if state.active:
             if smoothed >= rule.off or end - state.loud_until < rule.hold * self._rate:

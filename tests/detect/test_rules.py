@@ -73,9 +73,9 @@ def test_votes_of_a_preset_fit_the_number_of_windows(hop: float, votes: int) -> 
 
 
 def test_default_rules_fit_any_model() -> None:
-    """Default rules with classes of the model are kept; if there are none, each label gets a rule."""
+    """Those with known classes are kept, alarm patterns included; if the model has none, each label gets a rule."""
     resolved = resolve(DEFAULT_RULES, LABELS, 0.975, 0.25)
-    assert [rule.label for rule in resolved] == ["Siren", "Glass breaking", "Dog"]
+    assert [rule.label for rule in resolved] == ["Smoke alarm", "CO alarm", "Siren", "Glass breaking", "Dog"]
     assert [rule.label for rule in resolve(DEFAULT_RULES, ("My doorbell",), 0.975, 0.25)] == ["My doorbell"]
 
 

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from monitor.detect.cadence import CADENCES
 from monitor.detect.tracker import Tracker
 from monitor.messages import Phase, Rule, Scores, Transition, Window
 
@@ -218,3 +219,21 @@ def test_a_changed_threshold_applies_from_now_on() -> None:
 def test_no_rules_no_transitions() -> None:
     """A tracker without rules returns nothing."""
     assert feed(Tracker([], RATE, HOP), [1.0]) == []
+
+
+def test_an_alarm_that_its_cadence_alone_finds_starts_with_its_first_beep() -> None:
+    """It is confirmed seconds later, and ends with the last group, not when the next one is overdue."""
+    rate, hop, window, start, groups = 16_000, 4_000, 16_000, 1.5, 3
+    cadence = CADENCES[0]
+    time = np.arange(25 * rate) / rate - start
+    on = (time >= 0) & (time < groups * 4) & (time % 4 < 3) & (time % 1 < 0.5)
+    samples = (0.1 * on * np.sin(2 * np.pi * 3100 * time)).astype(np.float32)
+    rule = replace(WEAK, label="Smoke alarm", classes=(0, 1), off=0.25)
+    tracker, changes = Tracker([rule], rate, hop, [cadence]), []
+    for at in range(0, len(samples) - window, hop):
+        window_ = Window("hall", 0, at, rate, samples[at : at + window], datetime.now(UTC))
+        changes += tracker.update(window_, Scores(np.zeros(1, np.float32), None))
+    started, ended = changes
+    assert started.start / rate == pytest.approx(start, abs=0.3)
+    assert ended.end is not None
+    assert ended.end / rate == pytest.approx(start + (groups - 1) * cadence.period + cadence.length, abs=0.3)
