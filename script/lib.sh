@@ -48,14 +48,18 @@ apt_update() {
 origin() { printf '%s %s' "$("$venv/bin/python" -IS -c 'import sys; print(sys.implementation.cache_tag)' 2>/dev/null)" "$root"; }
 wanted() { printf '%s %s' "$(origin)" "$(cat "$root/pyproject.toml" "$root/constraints.txt" | cksum)"; }
 
-# is_ready EXTRA: the environment holds the project with the packages of that extra (dev includes the others).
+# is_ready PART: the environment holds the project and what this part needs: run, test, train, or dev for all of them.
 is_ready() {
     [ -f "$stamp" ] || return 1
     read -r installed <"$stamp"
-    [ "$installed" = "$(wanted) $1" ] || [ "$installed" = "$(wanted) dev" ]
+    case $installed in
+        "$(wanted) $1" | "$(wanted) dev") ;;
+        "$(wanted) "?*) [ "$1" = run ] ;;
+        *) return 1 ;;
+    esac
 }
 
-# set_up EXTRA: install the project, editable, with the pinned packages of that extra.
+# set_up PART: install the project, editable, with the pinned packages that this part needs.
 set_up() {
     previous=$(cat "$stamp" 2>/dev/null || :)
     rm -f "$stamp" # written again when all is there: an environment without it is made anew
@@ -63,9 +67,11 @@ set_up() {
         "$(origin) "*) say "Updating $venv ..." ;;
         *) say "Setting up $venv; this happens once and takes a minute ..." && make_environment ;;
     esac
+    extras=
+    [ "$1" = run ] || extras="[$1]"
     # The constraints also hold for what builds the package, under the name that each version of pip knows.
     (cd "$root" && PIP_CONSTRAINT=constraints.txt PIP_BUILD_CONSTRAINT=constraints.txt PIP_DISABLE_PIP_VERSION_CHECK=1 \
-        PIP_ROOT_USER_ACTION=ignore "$venv/bin/python" -m pip install --no-input --editable ".[$1]" >&2) ||
+        PIP_ROOT_USER_ACTION=ignore "$venv/bin/python" -m pip install --no-input --editable ".$extras" >&2) ||
         die "cannot install the Python packages; is the network there? The next call tries again."
     printf '%s %s\n' "$(wanted)" "$1" >"$stamp"
 }

@@ -27,7 +27,7 @@ def checkout(tmp_path: Path) -> Path:
     (programs / "python").symlink_to(sys.executable)
     (programs / "sound-monitor").write_text(PROGRAM)
     (programs / "sound-monitor").chmod(0o755)
-    shell(root, 'echo "$(wanted) cpu" >"$stamp"')
+    shell(root, 'echo "$(wanted) run" >"$stamp"')
     return root
 
 
@@ -60,11 +60,15 @@ def test_it_works_through_a_link(checkout: Path, tmp_path: Path) -> None:
 
 
 def test_a_complete_environment_is_left_alone(checkout: Path) -> None:
-    """Complete for listening is not complete for testing, but the other way round it is."""
-    assert shell(checkout, "is_ready cpu") == 0
+    """Complete for listening is not complete for testing, but the other way round it is; `dev` is complete for all."""
+    assert shell(checkout, "is_ready run") == 0
+    assert shell(checkout, "is_ready test") == 1
+    shell(checkout, 'echo "$(wanted) test" >"$stamp"')
+    assert shell(checkout, "is_ready run && is_ready test") == 0
     assert shell(checkout, "is_ready dev") == 1
+    assert shell(checkout, "is_ready train") == 1
     shell(checkout, 'echo "$(wanted) dev" >"$stamp"')
-    assert shell(checkout, "is_ready cpu") == 0
+    assert shell(checkout, "is_ready run && is_ready test && is_ready train && is_ready dev") == 0
 
 
 @pytest.mark.parametrize(
@@ -80,9 +84,9 @@ def test_a_complete_environment_is_left_alone(checkout: Path) -> None:
 def test_a_stale_or_broken_environment_is_noticed(checkout: Path, harm: str) -> None:
     """Other requirements, a Python that is gone, an installation that did not come to its end."""
     shell(checkout, harm)
-    assert shell(checkout, "is_ready cpu") == 1
+    assert shell(checkout, "is_ready run") == 1
 
 
 def test_a_moved_environment_is_noticed(checkout: Path) -> None:
     """Its programs name the place they were made for."""
-    assert shell(checkout.rename(checkout.with_name("moved")), "is_ready cpu") == 1
+    assert shell(checkout.rename(checkout.with_name("moved")), "is_ready run") == 1

@@ -8,7 +8,6 @@ import pytest
 
 from monitor.__main__ import main
 from tests.parts.cli import Ended
-from tests.parts.small_ced import write_small_ced
 from tests.parts.sounds import bursts, write_wav
 
 Command = Callable[..., Ended]
@@ -18,11 +17,18 @@ SMALL = ("import", "small.pth", "--family", "ced", "--window", "1", "--name", "s
 """Arguments that make the model `small`."""
 
 
+def small_ced(path: Path) -> Path:
+    """Write a small checkpoint. Only a test that asks for one needs torch."""
+    from tests.parts.small_ced import write_small_ced
+
+    return write_small_ced(path)
+
+
 @pytest.fixture(scope="session")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with small.onnx and small-int8.onnx, made once from a checkpoint and a recording."""
     folder = tmp_path_factory.mktemp("made")
-    checkpoint = write_small_ced(folder / "small.pth")
+    checkpoint = small_ced(folder / "small.pth")
     recording = write_wav(folder / "burst.wav", bursts(3, 0.5, 1.5))
     output = folder / "out" / "small.onnx"
     arguments = ["--family", "ced", "--window", "1", "--output", str(output), "--int8", str(recording)]
@@ -42,7 +48,7 @@ def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capt
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.chdir(tmp_path)
-    write_small_ced(tmp_path / "small.pth")
+    small_ced(tmp_path / "small.pth")
     write_wav(tmp_path / "burst.wav", bursts(3, 0.5, 1.5))
 
     def run(*arguments: str) -> Ended:
