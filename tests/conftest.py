@@ -1,5 +1,6 @@
 """Fixtures that tests of several parts share, and which tests are left out."""
 
+from collections.abc import Generator
 from pathlib import Path
 
 import pytest
@@ -35,8 +36,12 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
     return left_out.needs(collection_path, config.stash[ABSENT]) or None
 
 
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    """Say what was left out."""
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter, config: pytest.Config
+) -> Generator[None, None, None]:
+    """Say what was left out, below all else."""
+    yield
     tests, files = left_out.count(_paths(config), config.stash[ABSENT])
     if tests:
         terminalreporter.write_line(
