@@ -32,7 +32,8 @@ class Pane:
     def tmux(self, *arguments: str) -> str:
         """Run a tmux command against this pane's own server."""
         command = ["tmux", "-S", str(self._socket), *arguments]
-        environment = os.environ | {"LC_ALL": "C.UTF-8"}
+        ours = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "LINES")}
+        environment = ours | {"LC_ALL": "C.UTF-8"}  # the size is the pane's; pytest-xdist sets its own
         return subprocess.run(command, cwd=ROOT, env=environment, check=True, capture_output=True, text=True).stdout
 
     @property
