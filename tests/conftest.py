@@ -1,5 +1,6 @@
 """Fixtures that tests of several parts share, and which tests are left out."""
 
+import signal
 from collections.abc import Generator
 from pathlib import Path
 
@@ -20,7 +21,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Look once for the packages."""
+    """Look once for the packages; and let the programs that tests start hear Ctrl-C."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # a shell's background job, and what it starts in turn
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     config.stash[ABSENT] = left_out.PACKAGES if config.getoption("--light") else left_out.missing()
 
 
