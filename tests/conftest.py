@@ -4,10 +4,14 @@ import signal
 from collections.abc import Generator
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from tests.parts import left_out
 from tests.parts.cli import Program
+
+hypothesis.settings.register_profile("busy", deadline=None)  # how long an example takes is the machine's matter
+hypothesis.settings.load_profile("busy")
 
 ABSENT = pytest.StashKey[frozenset[str]]()
 """The packages of the zoo and of training that are missing, or left out on request."""

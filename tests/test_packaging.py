@@ -123,7 +123,7 @@ def test_the_wheel_starts_outside_the_checkout(wheel_file: Path, tmp_path: Path)
 def test_the_sdist_gives_the_same_wheel(wheel: set[str], tmp_path: Path) -> None:
     """Whoever builds from the sdist gets every file that the wheel of the checkout has, and it starts."""
     archive = build("sdist", ROOT, tmp_path / "sdist")
-    shutil.unpack_archive(archive, tmp_path, filter="data")
+    subprocess.run(["tar", "-xzf", archive, "-C", tmp_path], check=True)
     built = build("wheel", tmp_path / archive.name.removesuffix(".tar.gz"), tmp_path / "wheel")
     assert set(zipfile.ZipFile(built).namelist()) == wheel
     starts(installed(built, tmp_path))
