@@ -233,6 +233,16 @@ def test_the_readme_names_the_default_rules() -> None:
     assert " ".join(names.split()).split(", ") == [rule.label for rule in DEFAULT_RULES]
 
 
+def test_the_readme_s_rules_are_default_rules() -> None:
+    """Each rule to copy is a default rule, but for another threshold."""
+    blocks = [
+        parse_config(block.text) for block in CONFIGURATIONS if block.page == "README.md" and "rules:" in block.text
+    ]
+    rules = [msgspec.structs.replace(rule, on=None) for config in blocks for rule in config.detection.rules]
+    assert [rule.label for rule in rules if rule not in DEFAULT_RULES] == []
+    assert rules != []
+
+
 def test_the_model_format_is_complete() -> None:
     """`docs/models.md` lists each key that a model file must have, and each that a foreign card may have."""
     listed = rows("docs/models.md")
