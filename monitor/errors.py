@@ -30,10 +30,6 @@ class SourceError(MonitorError):
     exit_code = 69  # EX_UNAVAILABLE
 
 
-class DriverHangsError(SourceError):
-    """The driver of a source does not respond, perhaps until the program is restarted."""
-
-
 class ModelError(MonitorError):
     """A model file is missing, damaged, or lacks its description."""
 

@@ -144,7 +144,7 @@ class Service:
         log.info("model %s on %s", self._classifier.card.name, self._classifier.provider)
         async with asyncio.TaskGroup() as tasks:
             for source in self._sources:
-                tasks.create_task(self._listen(source), name=f"listen to {source.name}")
+                tasks.create_task(source.run(), name=f"listen to {source.name}")
             if self._publisher is not None:
                 tasks.create_task(self._publisher.run(), name="publish")
             if display is not None:
@@ -158,12 +158,6 @@ class Service:
             self._hub.publish(health)
             self._hub.close()
             log.log(logging.INFO if health.uptime >= SUMMARY_AFTER else logging.DEBUG, _summary(health))
-
-    async def _listen(self, source: Source) -> None:
-        """A file that fails ends alone; a microphone or stream that fails ends the monitor, to be restarted."""
-        await source.run()
-        if source.failure is not None and source.restarts:
-            self.stop()
 
     async def _show(self, display: Display, feed: Feed) -> None:
         """The monitor ends with its display."""
@@ -234,7 +228,8 @@ def _sources(config: Config, grid: Grid) -> list[Source]:
 
 def _summary(health: Health) -> str:
     """The run in one line: what was analysed, and at what cost."""
-    used = resource.getrusage(resource.RUSAGE_SELF)
+    used, recorders = resource.getrusage(resource.RUSAGE_SELF), resource.getrusage(resource.RUSAGE_CHILDREN)
+    cpu = used.ru_utime + used.ru_stime + recorders.ru_utime + recorders.ru_stime
     sources = health.sources
     return (
         f"listened for {health.uptime:.0f} s to {len(sources)} source{'s' * (len(sources) != 1)}: "
@@ -244,6 +239,6 @@ def _summary(health: Health) -> str:
         f"{sum(source.overflows for source in sources)} overflows; "
         f"inference p50 {1000 * health.inference_p50:.2f} ms, p95 {1000 * health.inference_p95:.2f} ms, "
         f"lag {1000 * max(source.lag for source in sources):.0f} ms; "
-        f"CPU {100 * (used.ru_utime + used.ru_stime) / max(health.uptime, 1e-3):.1f} % of a core, "
+        f"CPU {100 * cpu / max(health.uptime, 1e-3):.1f} % of a core, "
         f"peak memory {used.ru_maxrss / 1024:.0f} MB"
     )

@@ -4,7 +4,6 @@ import contextlib
 import logging
 import os
 import queue
-import re
 import select
 import tempfile
 import threading
@@ -19,11 +18,6 @@ log = logging.getLogger(__name__)
 
 SHOWN_AFTERWARDS = 8192
 """Most bytes of the collected stderr that `stderr_aside` shows at the end."""
-
-PORTAUDIO_NOISE = re.compile(rb"ALSA lib |Expression '|jack|cannot connect to server|connect\(2\)|\s*$", re.IGNORECASE)
-
-_swapping = threading.Lock()
-"""Held while descriptor 2 is replaced; a concurrent swap would restore the wrong file."""
 
 
 class LineOutlet:
@@ -96,41 +90,20 @@ class OutletHandler(logging.Handler):
 
 
 @contextlib.contextmanager
-def quiet() -> Iterator[None]:
-    """Collect what is printed on descriptor 2; log the lines of audio libraries, and pass the rest on to stderr."""
-    with _swapping, tempfile.TemporaryFile() as caught:
-        stderr = os.dup(2)
-        os.dup2(caught.fileno(), 2)
-        try:
-            yield
-        finally:
-            os.dup2(stderr, 2)
-            os.close(stderr)
-            caught.seek(0)
-            for line in caught:
-                if PORTAUDIO_NOISE.match(line):
-                    log.debug("%s", line.decode(errors="replace").strip())
-                else:
-                    os.write(2, line)
-
-
-@contextlib.contextmanager
 def stderr_aside(log_file: Path | None) -> Iterator[None]:
     """Send what is printed on descriptor 2 to `log_file`; without one, show the end of it afterwards.
 
-    PortAudio and ALSA print there at any time, which would spoil the display. A descriptor that is not a terminal stays
-    as it is. Raises `StorageError`.
+    C libraries print there at any time, which would spoil the display. A descriptor that is not a terminal stays as it
+    is. Raises `StorageError`.
     """
     with _open_log(log_file) as collected:
-        with _swapping:
-            terminal = os.dup(2)
-            if os.isatty(terminal):
-                os.dup2(collected.fileno(), 2)
+        terminal = os.dup(2)
+        if os.isatty(terminal):
+            os.dup2(collected.fileno(), 2)
         try:
             yield
         finally:
-            with _swapping:
-                os.dup2(terminal, 2)
+            os.dup2(terminal, 2)
             os.close(terminal)
             if log_file is None:
                 collected.seek(max(0, collected.seek(0, os.SEEK_END) - SHOWN_AFTERWARDS))

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from monitor.errors import StorageError
-from monitor.stdio import LineOutlet, OutletHandler, quiet, stderr_aside
+from monitor.stdio import LineOutlet, OutletHandler, stderr_aside
 
 
 @dataclass
@@ -158,26 +158,6 @@ def test_log_records_go_through_an_outlet(pipe: Pipe) -> None:
     outlet.flush(10)
     os.close(pipe.writer)
     assert pipe.read_all() == ["WARNING: the kitchen is deaf", "WARNING: done"]
-
-
-def test_noise_goes_to_the_log_and_the_rest_to_stderr(
-    capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
-) -> None:
-    """Lines of audio libraries are logged for debugging; all others arrive on stderr."""
-    caplog.set_level(logging.DEBUG)
-    with quiet():
-        os.write(2, b"ALSA lib pcm.c:1: Unknown PCM\nExpression 'ret' failed\nWARNING: disk full\nJackShm: no\n\n")
-    os.write(2, b"after\n")
-    assert capfd.readouterr().err == "WARNING: disk full\nafter\n"
-    assert "Unknown PCM" in caplog.text
-
-
-def test_stderr_comes_back_after_an_error(capfd: pytest.CaptureFixture[str]) -> None:
-    """An exception in the block restores stderr."""
-    with pytest.raises(ValueError, match="no"), quiet():
-        raise ValueError("no")
-    os.write(2, b"after\n")
-    assert capfd.readouterr().err == "after\n"
 
 
 def test_a_log_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:

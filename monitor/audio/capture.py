@@ -1,4 +1,4 @@
-"""An open input: a thread that fills a ring until it ends, is lost, or is closed."""
+"""An open input: a thread or process that fills a ring until it ends, is lost, or is closed."""
 
 import asyncio
 import threading
@@ -10,7 +10,7 @@ from monitor.errors import SourceError
 
 
 class Capture(Protocol):
-    """An open input. A thread of its own (PortAudio's, or a `Feeder`'s) writes `ring`."""
+    """An open input. Another process (of a `Microphone`) or thread (of a `Feeder`) writes `ring`."""
 
     @property
     def ring(self) -> SampleRing:

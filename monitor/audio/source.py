@@ -16,7 +16,7 @@ from monitor.audio.capture import Capture, Opener, open_capture
 from monitor.audio.epoch import Cause, Ended, Epoch, nothing_for
 from monitor.audio.windows import Grid
 from monitor.config.schema import AudioConfig
-from monitor.errors import DriverHangsError, SourceError
+from monitor.errors import SourceError
 from monitor.messages import EpochEnd, SourceHealth, SourceState, Window
 
 log = logging.getLogger(__name__)
@@ -27,9 +27,6 @@ ARRIVAL = 0.05
 """Seconds between two checks for the first samples."""
 POLL_MIN = 0.01
 """Shortest sleep before looking for the next window, seconds: a late block must not cause a busy loop."""
-HANGS = 5
-"""Attempts in a row that a driver may leave unanswered. PortAudio can hang until the process restarts, so after these
-the source fails and the supervisor of this process has to act."""
 RETRY_MIN = 0.5
 """Seconds before a source that was open is opened again; each failed attempt doubles the wait."""
 PATIENCE_MIN, PATIENCE_MAX = 5.0, 60.0
@@ -39,7 +36,7 @@ PROVEN = 5.0
 
 
 class Backoff:
-    """How long to wait before a source is opened again, and when to give up."""
+    """How long to wait before a source is opened again."""
 
     def __init__(self, longest: float) -> None:
         """`longest` is the longest wait, seconds."""
@@ -47,30 +44,23 @@ class Backoff:
         """Seconds before the next attempt."""
         self.patience = PATIENCE_MIN
         """Seconds to wait for the first samples of an open source."""
-        self._longest, self._hangs = longest, 0
+        self._longest = longest
 
-    @property
-    def hopeless(self) -> bool:
-        """Whether the driver has left too many attempts in a row unanswered."""
-        return self._hangs >= HANGS
-
-    def failed(self, error: SourceError) -> None:
-        """Double the wait after an attempt that failed with `error`."""
+    def failed(self) -> None:
+        """Double the wait after an attempt to open it."""
         self.wait = min(2 * self.wait, self._longest)
-        self._hangs = self._hangs + 1 if isinstance(error, DriverHangsError) else 0
 
     def silent(self) -> None:
         """Double the patience after an opening that delivered nothing, and open again soon."""
         self.patience = min(2 * self.patience, PATIENCE_MAX)
-        self.wait, self._hangs = RETRY_MIN, 0
+        self.wait = RETRY_MIN
 
     def lost(self, captured: float) -> None:
         """Start again with the shortest wait if the source has delivered enough seconds, otherwise double the wait."""
         if captured >= PROVEN:
             self.wait, self.patience = RETRY_MIN, PATIENCE_MIN
         else:
-            self.wait = min(2 * self.wait, self._longest)
-        self._hangs = 0
+            self.failed()
 
 
 @dataclass(slots=True)
@@ -134,8 +124,7 @@ class Source:
     async def run(self) -> None:
         """Listen until the source ends or `stop`.
 
-        A source that does not restart ends with its `failure` set when it cannot be opened or is lost, and so does
-        one whose driver no longer answers.
+        A source that does not restart ends with its `failure` set when it cannot be opened or is lost.
         """
         backoff = Backoff(self._config.retry_max)
         try:
@@ -149,7 +138,7 @@ class Source:
                     break
                 if ended.cause is Cause.PAUSED:
                     continue
-                if not self.restarts or backoff.hopeless:
+                if not self.restarts:
                     self.failure = SourceError(ended.reason)
                     break
                 self._lost(ended.reason)
@@ -208,7 +197,7 @@ class Source:
         try:
             capture = await open_capture(self._opener, self._nudge if self.restarts else self._stopping)
         except SourceError as error:
-            backoff.failed(error)
+            backoff.failed()
             return Ended(Cause.LOST, str(error))
         if capture is None:
             return Ended(Cause.FINISHED if self._stopping.is_set() else Cause.PAUSED)
@@ -240,7 +229,7 @@ class Source:
             if capture.ring.written > begin:
                 return None
             if failure is not None:
-                backoff.lost(0)
+                backoff.failed()
                 return Ended(Cause.LOST, str(failure))
             if finished:
                 return Ended(Cause.FINISHED)

@@ -106,7 +106,7 @@ def opener(spec: SourceSpec, rate: int, loop: bool = False) -> Opener:
     def open_source() -> Capture:
         match spec.kind:
             case SourceKind.MICROPHONE:
-                from monitor.audio.microphone import Microphone  # loads PortAudio
+                from monitor.audio.microphone import Microphone
 
                 return Microphone(spec.target, rate)
             case SourceKind.FILE | SourceKind.URL:

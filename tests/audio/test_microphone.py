@@ -1,19 +1,18 @@
-"""Recording with the real PortAudio from a virtual microphone."""
+"""Recording with the real PortAudio from a virtual microphone, and with one that crashes or hangs."""
 
+import os
+import signal
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
-import sounddevice
 
 from monitor.audio import microphone
-from monitor.audio.microphone import DriverThread, Microphone, default_available, list_devices, recorder
-from monitor.audio.ring import SampleRing
+from monitor.audio.microphone import Microphone, Recorder, default_available, list_devices
 from monitor.errors import SourceError
 from monitor.messages import Samples
 from tests.parts.virtual_mic import VirtualMic
@@ -118,12 +117,13 @@ def test_a_crashed_sound_server_is_a_failure(mic: VirtualMic) -> None:
 
 def test_a_frozen_sound_server_blocks_no_caller(mic: VirtualMic, monkeypatch: pytest.MonkeyPatch) -> None:
     """Closing and opening return within their limits while the server hangs, and work again afterwards."""
-    monkeypatch.setattr(microphone, "ANSWER_TIMEOUT", 0.5)
+    monkeypatch.setattr(microphone, "ANSWER_TIMEOUT", 2.0)
     capture = Microphone("", 16000)
     wait_for(lambda: capture.ring.written > 0)
     mic.freeze()
     begun = time.monotonic()
     capture.close()
+    assert time.monotonic() - begun < 1
     with pytest.raises(SourceError, match="not answered"):
         Microphone("", 16000)
     assert time.monotonic() - begun < 5
@@ -134,16 +134,39 @@ def test_a_frozen_sound_server_blocks_no_caller(mic: VirtualMic, monkeypatch: py
     again.close()
 
 
-def test_what_opens_too_late_is_closed_again(mic: VirtualMic, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A microphone that opens after its timeout does not record."""
-    assert default_available()
-    monkeypatch.setattr(microphone, "ANSWER_TIMEOUT", 0.5)
+def test_a_microphone_that_opens_too_late_does_not_record(mic: VirtualMic, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The process of a microphone that does not answer in time is gone."""
+    monkeypatch.setattr(microphone, "ANSWER_TIMEOUT", 2.0)
     mic.freeze()
     with pytest.raises(SourceError, match="not answered"):
         Microphone("", 16000)
     mic.thaw()
     wait_for(default_available)
-    wait_for(lambda: mic.recordings == 0)
+    assert mic.recordings == 0
+
+
+def test_a_suspended_microphone_costs_nothing(mic: VirtualMic) -> None:
+    """While the sound server has suspended the device, nothing arrives and no processor time is used."""
+    capture = Microphone("", 16000)
+    try:
+        wait_for(lambda: capture.ring.written > 0)
+        mic.suspend(True)
+        time.sleep(0.5)
+        written, used = capture.ring.written, processor_time(capture)
+        time.sleep(3)
+        assert capture.ring.written == written
+        assert processor_time(capture) - used < 0.1
+        assert capture.failure is None
+        mic.suspend(False)
+        wait_for(lambda: capture.ring.written > written, 2)
+    finally:
+        capture.close()
+
+
+def processor_time(capture: Microphone) -> float:
+    """Return the seconds of processor time that the recorder has used."""
+    stat = Path(f"/proc/{capture._recorder._process.pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(stat[11]) + int(stat[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def test_the_device_list_is_current(mic: VirtualMic) -> None:
@@ -151,6 +174,31 @@ def test_the_device_list_is_current(mic: VirtualMic) -> None:
     assert [device.name for device in list_devices() if device.default] == ["default"]
     mic.stop()
     assert list_devices() == []
+
+
+def test_a_microphone_that_appears_is_found_while_another_records(
+    mic: VirtualMic, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A second device opens although it was absent when the first one started to record."""
+    home, folder = tmp_path_factory.mktemp("home"), tmp_path_factory.mktemp("second")
+    monkeypatch.setenv("HOME", str(home))
+    first = Microphone("", 16000)
+    with pytest.raises(SourceError, match="no device has this name"):
+        Microphone("attic", 16000)
+    with VirtualMic(folder) as late:
+        server = late.environment["PULSE_SERVER"]
+        (home / ".asoundrc").write_text(
+            f'pcm.attic {{ type pulse server "{server}" hint {{ show on description "attic" }} }}\n'
+        )
+        second = Microphone("attic", 16000)
+        wait_for(lambda: second.ring.written > 0)
+        assert (mic.recordings, late.recordings) == (1, 1)
+        late.freeze()
+        written = first.ring.written
+        wait_for(lambda: first.ring.written > written)
+        second.close()
+        late.thaw()
+    first.close()
 
 
 def test_two_microphones_record_at_once(mic: VirtualMic) -> None:
@@ -164,52 +212,128 @@ def test_two_microphones_record_at_once(mic: VirtualMic) -> None:
     first.close()
 
 
-def test_the_callback_writes_the_block_and_counts_lost_audio() -> None:
-    """An overflow is counted, and its block is written as usual."""
-    ring = SampleRing(10)
-    record = recorder(ring)
-    status = sounddevice.CallbackFlags()
-    record(np.full((2, 1), 0.25, np.float32), 2, None, status)
-    status.input_overflow = True
-    record(np.full((3, 1), 0.5, np.float32), 3, None, status)
-    assert ring.read(0, 5)[:, 0].tolist() == [0.25, 0.25, 0.5, 0.5, 0.5]
-    assert ring.overflows == 1
-
-
-def test_without_portaudio_the_error_names_the_package() -> None:
-    """Opening a microphone without the library says what to install."""
-    script = """
-import ctypes.util
-ctypes.util.find_library = lambda name: None
-from monitor.audio.spec import opener, parse_spec
-from monitor.errors import SourceError
-try:
-    opener(parse_spec("mic"), 16000)()
-except SourceError as error:
-    print(error)
+DRIVER = """
+import os, time
+class PortAudioError(Exception): pass
+class default: device = (0, 0)
+def query_devices():
+    {listing}
+    return [dict(index=0, name="fake", hostapi=0, max_input_channels=1, default_samplerate=16000.0)]
+def query_hostapis(index): return dict(name="none")
+class RawInputStream:
+    def __init__(self, **options): pass
+    def start(self): {start}
+    @property
+    def read_available(self):
+        {reading}
+        return 0
 """
-    result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=True)
-    assert "apt-get install libportaudio2" in result.stdout
 
 
-def test_a_job_returns_or_raises_to_its_caller() -> None:
-    """The caller gets result or error, and an error does not end the thread."""
-    worker = DriverThread("test")
-    with pytest.raises(ZeroDivisionError):
-        worker.call(lambda: 1 / 0, 10)
-    assert worker.call(threading.current_thread, 10).name == "test"
+def driver(folder: Path, listing: str = "pass", start: str = "pass", reading: str = "pass") -> None:
+    """Write a `sounddevice` that runs these statements."""
+    (folder / "sounddevice.py").write_text(DRIVER.format(listing=listing, start=start, reading=reading))
 
 
-def test_a_hanging_job_is_abandoned_and_undone_when_it_ends() -> None:
-    """The caller gets a timeout, jobs queued behind it are cancelled, and `abandoned` runs when it ends."""
-    worker = DriverThread("test")
-    answered, undone, late = threading.Event(), threading.Event(), threading.Event()
-    with pytest.raises(TimeoutError):
-        worker.call(answered.wait, 0.05, abandoned=undone.set)
-    with pytest.raises(TimeoutError):
-        worker.call(late.set, 0.05)
-    assert not undone.is_set()
-    answered.set()
-    assert undone.wait(10)
-    worker.call(lambda: None, 10)
-    assert not late.is_set()
+@pytest.fixture
+def library(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return a folder whose modules the recorder imports first."""
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    return tmp_path
+
+
+def test_without_portaudio_the_error_names_the_package(library: Path) -> None:
+    """Opening a microphone without the library says what to install."""
+    (library / "sounddevice.py").write_text("raise OSError('PortAudio library not found')")
+    with pytest.raises(SourceError, match="apt-get install libportaudio2"):
+        Microphone("", 16000)
+
+
+@pytest.mark.parametrize(
+    ("place", "what", "message"),
+    [
+        ("listing", "os.abort()", "SIGABRT"),
+        ("start", "os.abort()", "cannot open 0 'fake': .*SIGABRT"),
+        ("start", "raise PortAudioError('Device unavailable', -9985)", "cannot open 0 'fake': .*Device unavailable"),
+        ("listing", "time.sleep(60)", "not answered for 0.5 s"),
+        ("start", "time.sleep(60)", "not answered for 0.5 s"),
+    ],
+)
+def test_a_driver_that_crashes_or_hangs_is_an_error(
+    library: Path, monkeypatch: pytest.MonkeyPatch, place: str, what: str, message: str
+) -> None:
+    """Whatever happens in the driver, the monitor gets a `SourceError`, and no process stays."""
+    monkeypatch.setattr(microphone, "ANSWER_TIMEOUT", 0.5 if "sleep" in what else 20.0)
+    driver(library, **{place: what})
+    with pytest.raises(SourceError, match=message):
+        Microphone("", 16000)
+
+
+@pytest.mark.parametrize("crash", ["os.abort()", "raise PortAudioError('Unanticipated host error', -9999)"])
+def test_a_driver_that_crashes_while_it_records_is_a_failure(library: Path, crash: str) -> None:
+    """A crash or an error of the driver while it records ends the capture, and the failure says why."""
+    driver(library, reading=f"time.sleep(0.3); {crash}")
+    capture = Microphone("", 16000)
+    assert capture.failure is None
+    wait_for(lambda: capture.finished)
+    assert "SIGABRT" in str(capture.failure) or "Unanticipated" in str(capture.failure)
+    capture.close()
+    assert capture.failure is not None
+
+
+def test_signals_for_the_monitor_do_not_end_a_recorder(library: Path) -> None:
+    """A SIGTERM to all processes of the service, or a Ctrl-C, leaves it to the monitor to end its microphones."""
+    driver(library)
+    capture = Microphone("", 16000)
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        capture._recorder._process.send_signal(number)
+    time.sleep(0.3)
+    assert capture.failure is None
+    capture.close()
+
+
+@pytest.mark.parametrize("reading", ["pass", "time.sleep(60)"])
+def test_a_recorder_ends_with_the_monitor(library: Path, reading: str) -> None:
+    """The recorder of a monitor that is killed ends by itself, even while the driver hangs."""
+    driver(library, reading=reading)
+    script = """
+import time
+from monitor.audio.microphone import Microphone
+print(Microphone("", 16000)._recorder._process.pid, flush=True)
+time.sleep(60)
+"""
+    monitor = subprocess.Popen(
+        [sys.executable, "-c", script],
+        env=os.environ | {"PYTHONPATH": f"{library}:{Path(__file__).parents[2]}"},
+        stdout=subprocess.PIPE,
+    )
+    assert monitor.stdout is not None
+    recorder = int(monitor.stdout.readline())
+    assert alive(recorder)
+    monitor.kill()
+    monitor.communicate()
+    wait_for(lambda: not alive(recorder), 5)
+
+
+def alive(pid: int) -> bool:
+    """Return whether the process runs; one that has ended may not have been reaped yet."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+def test_no_descriptor_stays_open(library: Path) -> None:
+    """Opening and closing, also of a device that fails, leaves no descriptor behind."""
+    driver(library)
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    for _ in range(3):
+        capture = Microphone("", 16000)
+        capture.close()
+        capture.close()
+        with Recorder() as recorder:
+            assert [device.name for device in recorder.devices] == ["fake"]
+        with pytest.raises(SourceError, match="no device has this name"):
+            Microphone("other", 16000)
+    del capture
+    assert len(list(Path("/proc/self/fd").iterdir())) == before

@@ -13,10 +13,10 @@ import pytest
 
 from monitor.audio import source as source_module
 from monitor.audio.capture import Capture
-from monitor.audio.source import HANGS, PATIENCE_MAX, PATIENCE_MIN, PROVEN, RETRY_MIN, Backoff, Source
+from monitor.audio.source import PATIENCE_MAX, PATIENCE_MIN, PROVEN, RETRY_MIN, Backoff, Source
 from monitor.audio.windows import Grid
 from monitor.config.schema import AudioConfig
-from monitor.errors import DriverHangsError, SourceError
+from monitor.errors import SourceError
 from monitor.messages import EpochEnd, Samples, SourceState, Window
 from tests.parts.fake_capture import FakeCapture
 
@@ -180,7 +180,7 @@ def test_the_wait_doubles_up_to_its_limit() -> None:
     """Each failed attempt and each short piece of audio doubles the wait; enough audio sets the shortest one."""
     backoff, waits = Backoff(longest=3.0), []
     for _ in range(3):
-        backoff.failed(SourceError("away"))
+        backoff.failed()
         waits.append(backoff.wait)
     assert waits == [2 * RETRY_MIN, 4 * RETRY_MIN, 3.0]
     backoff.lost(PROVEN - 1)
@@ -194,42 +194,12 @@ def test_the_wait_doubles_up_to_its_limit() -> None:
 def test_the_patience_doubles_up_to_its_limit() -> None:
     """Each opening without samples is given twice the time; enough audio sets the shortest one."""
     backoff = Backoff(longest=3.0)
-    backoff.failed(SourceError("away"))
+    backoff.failed()
     for _ in range(10):
         backoff.silent()
     assert (backoff.patience, backoff.wait) == (PATIENCE_MAX, RETRY_MIN)
     backoff.lost(PROVEN)
     assert backoff.patience == PATIENCE_MIN
-
-
-@pytest.mark.parametrize(
-    "answer",
-    [Backoff.silent, lambda backoff: backoff.lost(0), lambda backoff: backoff.failed(SourceError("away"))],
-)
-def test_only_unanswered_attempts_in_a_row_are_hopeless(answer: Callable[[Backoff], None]) -> None:
-    """Any answer of the driver starts the count again."""
-    backoff = Backoff(longest=3.0)
-    for _ in range(HANGS - 1):
-        backoff.failed(DriverHangsError("hangs"))
-    answer(backoff)
-    for _ in range(HANGS):
-        assert not backoff.hopeless
-        backoff.failed(DriverHangsError("hangs"))
-    assert backoff.hopeless
-
-
-async def test_a_driver_that_never_answers_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Several unanswered attempts in a row end any source; an answer in between starts the count again."""
-    monkeypatch.setattr(source_module, "RETRY_MIN", 0.0001)
-    outcomes = [DriverHangsError("hangs")] * 4 + [SourceError("away")] + [DriverHangsError("hangs")] * 9
-
-    def opener() -> Capture:
-        raise outcomes.pop(0)
-
-    async with listening(opener, retry_max=1.0) as source:
-        await until(lambda: source.done)
-        assert str(source.failure) == "hangs"
-        assert len(outcomes) == 4
 
 
 async def test_a_file_that_fails_ends_with_its_failure() -> None:

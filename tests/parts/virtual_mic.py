@@ -73,6 +73,10 @@ class VirtualMic:
             self._control("load-module", *module.split()).check_returncode()
         self._control("set-default-source", "microphone").check_returncode()
 
+    def suspend(self, suspended: bool) -> None:
+        """Let the server suspend or resume the microphone: it stays open and delivers nothing."""
+        self._control("suspend-source", "microphone", str(int(suspended))).check_returncode()
+
     def freeze(self) -> None:
         """Stop the server process, so that it hangs."""
         assert self._process is not None
