@@ -15,12 +15,16 @@ from monitor.audio.media import Media
 from monitor.audio.pcm import open_pcm, read_pcm
 from monitor.audio.resample import Resampler
 from monitor.audio.spec import parse_spec
+from monitor.audio.timeline import TimedBlock
 from monitor.audio.windows import Grid, Windower
 from monitor.classify.classifier import Classifier
 from monitor.detect.rules import used_cadences
 from monitor.detect.tracker import Tracker
 from monitor.errors import ConfigError, SourceError
-from monitor.messages import ModelCard, Phase, Rule, Samples, Scores, Transition, Window
+from monitor.messages import EpochEnd, ModelCard, Phase, Rule, Samples, Scores, Transition, Window
+
+BEGINNING = datetime.fromtimestamp(0, UTC)
+"""The time of a file's beginning."""
 
 
 class Found(msgspec.Struct, frozen=True, kw_only=True):
@@ -59,19 +63,19 @@ class Analysis:
     """In order of time."""
     scores: FileScores | None
     """None unless requested."""
+    failure: SourceError | None = None
+    """Why the rest of the file could not be read; None for a whole file."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Input:
     """An open file."""
 
-    rate: int
-    """Hertz."""
-    channels: int
     duration: float | None
     """Seconds, None if unknown."""
-    blocks: Generator[Samples, None, None]
-    """float32[n, channels] each."""
+    blocks: Generator[TimedBlock, None, None]
+    failure: SourceError | None = None
+    """Why the rest could not be read; set at the end."""
 
 
 async def analyze(
@@ -82,97 +86,156 @@ async def analyze(
     progress: Callable[[float, float | None], None],
     *,
     keep_scores: bool = False,
+    track: int | None = None,
 ) -> Analysis:
-    """Run a file through the pipeline with a `hop` in seconds. Raises `SourceError`.
+    """Run a file through the pipeline with a `hop` in seconds. Raises `SourceError` if it has no readable audio.
 
     `path` is an audio file of any common format, a FIFO, `-` for one on standard input, or raw samples as
-    `pcm:PATH[@RATE[xCHANNELS]]`. `progress` is called with the seconds done and the seconds in total, None if unknown.
-    Scores take tens of MB per hour of audio; `keep_scores` requests them.
+    `pcm:PATH[@RATE[xCHANNELS]]`; `track` chooses one of several audio tracks, from 1. `progress` is called with the
+    seconds done and the seconds in total, None if unknown. Scores take tens of MB per hour of audio; `keep_scores`
+    requests them.
     """
     card = classifier.card
     grid = Grid(card.sample_rate, card.window, max(1, round(hop * card.sample_rate)))
-    audio = _open_input(path)
+    audio = _open_input(path, track)
     tracker = Tracker(rules, grid.rate, grid.hop, used_cadences(rules, card.labels))
-    book = _Book(path, card.name, grid.rate)
-    kept: list[tuple[int, Scores]] = []
-    windower = Windower(path, 0, grid, _file_time)
-    windows = _windows(audio, windower, grid.rate)
-    while batch := list(islice(windows, classifier.batch)):
-        for window, scores in zip(batch, await classifier.run(batch), strict=True):
-            book.enter(tracker.update(window, scores))
+    book = _Book(path, card.name)
+    kept: list[tuple[float, Scores]] = []
+    items = _cut(audio, path, grid)
+    while batch := list(islice(items, classifier.batch)):
+        answers = iter(await classifier.run([item for item in batch if isinstance(item, Window)]))
+        for item in batch:
+            if isinstance(item, EpochEnd):
+                book.enter(tracker.finish(item.end))
+                book.close(item)
+                continue
+            scores = next(answers)
+            book.enter(tracker.update(item, scores))
             if keep_scores:
-                kept.append((window.end, scores))
-        progress(batch[-1].end / grid.rate, audio.duration)
-    book.enter(tracker.finish(windower.length))
-    return Analysis(book.closed(windower.length), _stack(kept, card) if keep_scores else None)
+                kept.append((_seconds(item.utc(item.end)), scores))
+        progress(_seconds(batch[-1].utc(batch[-1].end)), audio.duration)
+    return Analysis(book.found, _stack(kept, card) if keep_scores else None, audio.failure)
 
 
-def _open_input(location: str) -> _Input:
+def _open_input(location: str, track: int | None) -> _Input:
     if not location.startswith("pcm:"):
-        media = Media(location, pipes=True)
-        return _Input(media.rate, media.channels, media.duration, media.blocks())
+        media = Media(location, pipes=True, track=track)
+        return _Input(media.duration, media.timed())
     try:
         spec = parse_spec(location)
     except ConfigError as error:
         reason = str(error).partition("\n")[0]
         raise SourceError(f"{reason}; use pcm:PATH[@RATE[xCHANNELS]], for example pcm:night.raw@48000x2") from error
-    return _Input(spec.rate, spec.channels, None, read_pcm(open_pcm(spec.target), spec.channels))
+    return _Input(None, _timed(read_pcm(open_pcm(spec.target), spec.channels), spec.rate))
 
 
-def _windows(audio: _Input, windower: Windower, rate: int) -> Iterator[Window]:
-    """Yield all windows of a file, decoded on demand."""
-    resampler = Resampler(audio.rate, rate)
+def _timed(blocks: Generator[Samples, None, None], rate: int) -> Generator[TimedBlock, None, None]:
+    """Place blocks without timestamps one after the other."""
+    at, new = 0.0, True
+    with closing(blocks):
+        for samples in blocks:
+            block = TimedBlock(samples, rate, at, new)
+            at, new = block.end, False
+            yield block
+
+
+def _cut(audio: _Input, path: str, grid: Grid) -> Iterator[Window | EpochEnd]:
+    """Yield all windows of a file, decoded on demand; each hole and each change of format begins a new epoch."""
+    piece: _Piece | None = None
+    number = 0
     with closing(audio.blocks) as blocks:
-        for block in blocks:
-            windower.push(resampler.push(block))
-            while (window := windower.take()) is not None:
-                yield window
-    windower.push(resampler.push(np.zeros((0, audio.channels), np.float32), last=True))
-    windower.finish()
-    while (window := windower.take()) is not None:
-        yield window
+        while True:
+            try:
+                block = next(blocks, None)
+            except SourceError as error:
+                audio.failure = error
+                block = None
+            if piece is not None and (block is None or block.new):
+                yield from piece.finish()
+            if block is None:
+                return
+            if block.new or piece is None:
+                piece = _Piece(path, number, block, grid)
+                number += 1
+            yield from piece.push(block.samples)
 
 
-def _stack(kept: Sequence[tuple[int, Scores]], card: ModelCard) -> FileScores:
-    """`kept`: the end of each window, in samples, and its scores."""
+class _Piece:
+    """One uninterrupted piece of a file."""
+
+    def __init__(self, path: str, number: int, first: TimedBlock, grid: Grid) -> None:
+        self._path, self._number, self._rate, self._start = path, number, grid.rate, first.at
+        self._windower = Windower(path, number, grid, self._utc)
+        self._resampler = Resampler(first.rate, grid.rate)
+        self._channels = first.samples.shape[1]
+
+    def push(self, samples: Samples) -> Iterator[Window]:
+        """Add float32[n, channels] and yield the windows that are complete."""
+        if len(samples):
+            yield from self._add(self._resampler.push(samples))
+
+    def finish(self) -> Iterator[Window | EpochEnd]:
+        """Yield the last windows, and the end."""
+        yield from self._add(self._resampler.push(np.zeros((0, self._channels), np.float32), last=True))
+        self._windower.finish()
+        yield from self._add(np.zeros(0, np.float32))
+        end = self._windower.length
+        yield EpochEnd(self._path, self._number, end, self._rate, self._utc(end / self._rate))
+
+    def _add(self, samples: Samples) -> Iterator[Window]:
+        self._windower.push(samples)
+        while (window := self._windower.take()) is not None:
+            yield window
+
+    def _utc(self, seconds: float) -> datetime:
+        return BEGINNING + timedelta(seconds=self._start + seconds)
+
+
+def _stack(kept: Sequence[tuple[float, Scores]], card: ModelCard) -> FileScores:
+    """`kept`: the end of each window, in seconds, and its scores."""
     embeddings = [scores.embedding for _, scores in kept if scores.embedding is not None]
     return FileScores(
-        np.array([end / card.sample_rate for end, _ in kept], np.float64),
+        np.array([end for end, _ in kept], np.float64),
         np.array([scores.probabilities for _, scores in kept], np.float32).reshape(-1, len(card.labels)),
         np.stack(embeddings) if embeddings else None,
     )
 
 
-def _file_time(seconds: float) -> datetime:
-    return datetime.fromtimestamp(0, UTC) + timedelta(seconds=seconds)
+def _seconds(time: datetime) -> float:
+    return (time - BEGINNING).total_seconds()
 
 
 class _Book:
     """Pairs the start of each detection with its end."""
 
-    def __init__(self, file: str, model: str, rate: int) -> None:
-        self._file, self._model, self._rate = os.fsencode(file).decode(errors="replace"), model, rate
+    def __init__(self, file: str, model: str) -> None:
+        self._file, self._model = os.fsencode(file).decode(errors="replace"), model
         self._open: dict[str, Transition] = {}
         self._pairs: list[tuple[Transition, Transition]] = []
+        self.found: list[Found] = []
+        """In order of time."""
 
     def enter(self, changes: Sequence[Transition]) -> None:
+        """Enter what a window or the end of an epoch changed."""
         for change in changes:
             if change.phase is Phase.STARTED:
                 self._open[change.label] = change
             else:
                 self._pairs.append((self._open.pop(change.label), change))
 
-    def closed(self, length: int) -> list[Found]:
-        """Return the pairs in a file of `length` samples; the silence that fills its last window does not count."""
-        return [
-            Found(
-                file=self._file,
-                label=start.label,
-                start=round(min(length, start.start) / self._rate, 3),
-                end=round(min(length, end.end or end.start) / self._rate, 3),
-                score=start.score,
-                peak=end.peak,
-                model=self._model,
+    def close(self, end: EpochEnd) -> None:
+        """Add the sounds of an epoch that is over; the silence that fills its last window does not count."""
+        for start, over in sorted(self._pairs, key=lambda pair: pair[0].start):
+            begins, ends = min(end.end, start.start), min(end.end, over.end or over.start)
+            self.found.append(
+                Found(
+                    file=self._file,
+                    label=start.label,
+                    start=round(_seconds(end.utc(begins)), 3),
+                    end=round(_seconds(end.utc(ends)), 3),
+                    score=start.score,
+                    peak=over.peak,
+                    model=self._model,
+                )
             )
-            for start, end in sorted(self._pairs, key=lambda pair: pair[0].start)
-        ]
+        self._pairs.clear()

@@ -2,12 +2,14 @@
 
 import os
 import threading
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Generator, Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from monitor.audio.media import Media
+from monitor.audio.timeline import TimedBlock
 from monitor.classify.classifier import Classifier
 from monitor.classify.native import NativeModel
 from monitor.config.schema import RuleConfig
@@ -152,6 +154,38 @@ async def test_a_file_that_is_not_audio_is_refused(classifier: Classifier, tmp_p
         await analysed(classifier, tmp_path / "a.wav")
     with pytest.raises(SourceError, match="No such file"):
         await analysed(classifier, tmp_path / "b.wav")
+
+
+async def test_sounds_on_both_sides_of_a_change_of_format_are_found(classifier: Classifier, tmp_path: Path) -> None:
+    """Two MP3 files in one, of other rates: each sound has its time, and scores exist for both parts."""
+    first = write_audio(tmp_path / "a.mp3", bursts(6, 2.0)[:, None], RATE, "libmp3lame")
+    audio = np.repeat(bursts(6, 3.0), 3)[:, None]
+    second = write_audio(tmp_path / "b.mp3", np.hstack((audio, audio)), 3 * RATE, "libmp3lame")
+    first.write_bytes(first.read_bytes() + second.read_bytes())
+    analysis = await analysed(classifier, first, keep_scores=True)
+    assert starts(analysis) == pytest.approx([2.0, 9.0], abs=0.2)
+    assert analysis.failure is None
+    assert analysis.scores is not None
+    assert analysis.scores.times[-1] > 11.5
+    assert (np.diff(analysis.scores.times) > 0).all()
+
+
+async def test_what_was_found_before_an_error_stays(
+    classifier: Classifier, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file that fails midway has its sounds up to there, and the failure."""
+    timed = Media.timed
+
+    def breaking(media: Media) -> Generator[TimedBlock, None, None]:
+        for block in timed(media):
+            if block.at > 5:
+                raise SourceError("torn at 0:05")
+            yield block
+
+    monkeypatch.setattr(Media, "timed", breaking)
+    analysis = await analysed(classifier, write_wav(tmp_path / "a.wav", bursts(8, 2.0, 7.0)))
+    assert starts(analysis) == pytest.approx([2.0], abs=0.1)
+    assert str(analysis.failure) == "torn at 0:05"
 
 
 async def test_a_single_sample_is_analysed(classifier: Classifier, tmp_path: Path) -> None:

@@ -127,9 +127,10 @@ def _open_media(spec: SourceSpec, loop: bool) -> Capture:
     finite = spec.kind is SourceKind.FILE or media.duration is not None
 
     def blocks() -> Generator[Samples, None, None]:
-        yield from media.blocks()
+        holes = spec.kind is SourceKind.FILE
+        yield from media.blocks(holes=holes)
         while loop and finite:
-            yield from Media(spec.target).blocks()
+            yield from Media(spec.target).blocks(holes=holes)
         if not finite:
             raise SourceError(f"{media.name}: the stream ended")
 

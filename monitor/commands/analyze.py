@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from monitor.commands.options import ModelOptions, configuration, option
+from monitor.commands.options import ModelOptions, configuration, count, option
 from monitor.errors import MonitorError, SourceError, StorageError, UsageError
 from monitor.files import written_whole
 
@@ -42,6 +42,12 @@ class Options(ModelOptions):
     format: str = option(
         "--format", choices=("table", "jsonl", "csv", "audacity"), default="table", help="default: table"
     )
+    track: int | None = option(
+        "--track",
+        metavar="N",
+        type=count,
+        help="audio track of a file with several, from 1; default: the file's own",
+    )
     scores: str | None = option(
         "--scores",
         metavar="DIR",
@@ -51,7 +57,7 @@ class Options(ModelOptions):
 
 
 def main(options: Options) -> int:
-    """Analyse all files. One that cannot be read is reported and skipped, and makes the exit code 69."""
+    """Analyse all files. What cannot be read of them is reported and skipped, and makes the exit code 69."""
     from monitor.commands.output import log_to_stderr
 
     config = configuration(options.config, model=options.model)
@@ -60,12 +66,12 @@ def main(options: Options) -> int:
         _prepare(folder, options.files)
     logs = log_to_stderr(config.logging.level)
     try:
-        return asyncio.run(_analyze_all(config, options.files, options.format, folder))
+        return asyncio.run(_analyze_all(config, options.files, options.format, folder, options.track))
     finally:
         logs.flush(2.0)
 
 
-async def _analyze_all(config: Config, files: Sequence[str], form: str, folder: Path | None) -> int:
+async def _analyze_all(config: Config, files: Sequence[str], form: str, folder: Path | None, track: int | None) -> int:
     from rich.progress import TaskProgressColumn
 
     from monitor.classify.classifier import Classifier
@@ -81,15 +87,21 @@ async def _analyze_all(config: Config, files: Sequence[str], form: str, folder: 
     classifier = Classifier(model, config.model.batch)
     printer = _printer(form)
     failed: list[MonitorError] = []
+    partial: list[MonitorError] = []
     try:
         for number, file in enumerate(files, 1):
             try:
                 with progress_bar(f"{number}/{len(files)} {Path(file).name}", TaskProgressColumn()) as progress:
-                    analysis = await analyze(file, classifier, rules, hop, progress, keep_scores=folder is not None)
+                    analysis = await analyze(
+                        file, classifier, rules, hop, progress, keep_scores=folder is not None, track=track
+                    )
             except SourceError as error:
                 failed.append(error)
                 print_error(error)
                 continue
+            if analysis.failure is not None:
+                partial.append(analysis.failure)
+                print_error(analysis.failure)
             if folder is not None and analysis.scores is not None:
                 _save(folder / f"{Path(file).stem}.npz", analysis.scores, card.labels)
             printer.print(analysis.found)
@@ -97,7 +109,10 @@ async def _analyze_all(config: Config, files: Sequence[str], form: str, folder: 
         classifier.close()
     if len(failed) < len(files):
         printer.finish()
-    return failed[0].exit_code if failed else 0
+    if (failed or partial) and len(files) > 1:
+        unread, cut = len(failed), len(partial)
+        print_error(f"{len(files)} files: {unread} could not be read, {cut} only in part")
+    return (failed + partial)[0].exit_code if failed or partial else 0
 
 
 def _prepare(folder: Path, files: Sequence[str]) -> None:

@@ -2,17 +2,21 @@
 
 import logging
 import os
+import re
 import struct
 import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from fractions import Fraction
 from pathlib import Path
 
 import av
 import numpy as np
 import pytest
+from av.audio.stream import AudioStream
+from av.stream import Disposition
 
 from monitor.audio import media
 from monitor.audio.media import Media, public_name
@@ -278,3 +282,111 @@ def test_a_camera_is_decoded_over_rtsp(scheme: str) -> None:
 def test_a_public_name_has_no_secrets(location: str, name: str) -> None:
     """A public name omits user, password and query of a URL; a path is unchanged."""
     assert public_name(location) == name
+
+
+def write_tracks(path: Path, *tracks: tuple[Samples, float, bool], rate: int = 16000) -> Path:
+    """Write a Matroska file whose audio tracks have samples, a start in seconds, and may be the default."""
+    with av.open(str(path), "w") as container:
+        streams = []
+        for _, _, default in tracks:
+            stream = container.add_stream("flac", rate=rate)
+            assert isinstance(stream, AudioStream)
+            stream.layout = "mono"
+            if default:
+                stream.disposition = Disposition.default
+            streams.append(stream)
+        for stream, (samples, start, _) in zip(streams, tracks, strict=True):
+            for at in range(0, len(samples), 1024):
+                block = np.round(samples[at : at + 1024].T * 32767).astype(np.int16)
+                frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(block), format="s16", layout="mono")
+                frame.sample_rate, frame.time_base = rate, Fraction(1, rate)
+                frame.pts = round(start * rate) + at
+                container.mux(stream.encode(frame))
+            container.mux(stream.encode(None))
+    return path
+
+
+def test_the_default_track_is_taken_and_another_can_be_chosen(tmp_path: Path) -> None:
+    """The track that the file marks as default is decoded, unless a number chooses another."""
+    low, high = tone(1, 16000, 440), tone(1, 16000, 1000)
+    path = str(write_tracks(tmp_path / "a.mkv", (low, 0, False), (high, 0, True)))
+    assert pitch(everything(Media(path))[:, 0], 16000) == pytest.approx(1000, abs=3)
+    assert pitch(everything(Media(path, track=1))[:, 0], 16000) == pytest.approx(440, abs=3)
+    with pytest.raises(SourceError, match=r"a.mkv: has no audio track 3, only 2"):
+        Media(path, track=3)
+
+
+def test_audio_that_starts_late_has_its_time(tmp_path: Path) -> None:
+    """The first block is at its own time; played, silence comes before it."""
+    path = str(write_tracks(tmp_path / "a.mkv", (tone(12, 16000, 440), 0, False), (tone(1, 16000, 440), 10, True)))
+    assert next(Media(path).timed()).at == pytest.approx(10, abs=0.002)
+    played = np.concatenate(list(Media(path).blocks(holes=True)))
+    assert np.argmax(np.abs(played[:, 0]) > 0.1) == pytest.approx(160_000, abs=100)
+    assert len(everything(Media(path))) == pytest.approx(16_000, abs=10)
+
+
+def test_a_change_of_rate_and_channels_is_a_new_piece(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Two MP3 files in one give both sounds, and the warning has the time of the change."""
+    first = write_audio(tmp_path / "a.mp3", tone(3, 44100, 440, 440), 44100, "libmp3lame")
+    second = write_audio(tmp_path / "b.mp3", tone(3, 16000, 1000), 16000, "libmp3lame")
+    first.write_bytes(first.read_bytes() + second.read_bytes())
+    blocks = [block for block in Media(str(first)).timed() if len(block.samples)]
+    assert (blocks[0].rate, blocks[0].samples.shape[1]) == (44100, 2)
+    assert (blocks[-1].rate, blocks[-1].samples.shape[1]) == (16000, 1)
+    assert blocks[-1].end == pytest.approx(6, abs=0.3)
+    changed = next(block for block in blocks if block.rate == 16000)
+    assert changed.new
+    assert changed.at == pytest.approx(3, abs=0.2)
+    assert "changes at 0:03.0" in caplog.text
+
+
+def test_a_chained_ogg_file_is_read_to_its_end(tmp_path: Path) -> None:
+    """A second stream at another rate follows the first."""
+    first = write_audio(tmp_path / "a.ogg", tone(2, 16000, 440, 440), 16000, "vorbis")
+    second = write_audio(tmp_path / "b.ogg", tone(2, 44100, 1000, 1000), 44100, "vorbis")
+    first.write_bytes(first.read_bytes() + second.read_bytes())
+    heard = everything(Media(str(first)))[:, 0]
+    assert len(heard) == pytest.approx(4 * 16000, abs=1000)
+    assert pitch(heard[:28000], 16000) == pytest.approx(440, abs=2)
+    assert pitch(heard[-28000:], 16000) == pytest.approx(1000, abs=2)
+
+
+def test_a_late_error_has_its_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What comes before the error is decoded, and the message says where the file could not be read any more."""
+    path = write_audio(tmp_path / "a.wav", tone(3, 16000, 440), 16000, "pcm_s16le")
+    opened = Media(str(path))
+    heard = 0.0
+    blocks = opened.timed()
+    while heard < 1:
+        heard = next(blocks).end
+    monkeypatch.setattr(opened, "_frames", failing_frames)
+    with pytest.raises(SourceError, match=r"a.wav: cannot be read beyond 0:01\.0.: Input/output error"):
+        next(blocks)
+
+
+def failing_frames(*_: object) -> list[av.AudioFrame]:
+    """A disk that fails."""
+    raise OSError(5, "Input/output error")
+
+
+@pytest.mark.parametrize(
+    ("name", "codec", "message"),
+    [
+        ("a.wav", "pcm_s16le", "its header claims 4.0 s, the file has 2.0 s"),
+        ("a.flac", "flac", r"ends at 0:0[12]\.\d\d, its header claims 0:04.00: truncated?"),
+    ],
+)
+def test_a_truncated_file_says_how_much_is_missing(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, name: str, codec: str, message: str
+) -> None:
+    """The warning has the end and the duration that the header claims."""
+    path = write_audio(tmp_path / name, tone(4, 8000, 440), 8000, codec)
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    everything(Media(str(path)))
+    assert re.search(message, caplog.text)
+
+
+def test_digital_silence_is_a_warning(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """A file without a single sound says so."""
+    everything(Media(str(write_audio(tmp_path / "a.wav", 0 * tone(1, 8000, 440), 8000, "pcm_s16le"))))
+    assert "a.wav: contains nothing but digital silence" in caplog.text

@@ -71,7 +71,7 @@ def test_labels_for_audacity(program: Program) -> None:
 
 
 def test_one_bad_file_does_not_stop_the_others(program: Program) -> None:
-    """Each bad file is named with its problem, the good ones are analysed, and the exit code is 69."""
+    """Each bad file is named with its problem and counted, the good ones are analysed, and the exit code is 69."""
     (program.folder / "empty.wav").touch()
     (program.folder / "garbage.wav").write_bytes(b"garbage" * 1000)
     done = program.run("analyze", "none.wav", "burst.wav", "empty.wav", "garbage.wav", "burst.wav", "--format", "jsonl")
@@ -81,6 +81,7 @@ def test_one_bad_file_does_not_stop_the_others(program: Program) -> None:
         "sound-monitor: none.wav: No such file or directory",
         "sound-monitor: empty.wav: is empty",
         "sound-monitor: garbage.wav: not audio in a known format, or damaged",
+        "sound-monitor: 5 files: 3 could not be read, 0 only in part",
     ]
 
 

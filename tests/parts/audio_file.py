@@ -19,7 +19,7 @@ def write_audio(path: Path, samples: Samples, rate: int, codec: str) -> Path:
     """Encode float32[n, channels] into a file of the format that its suffix names."""
     layout = "stereo" if samples.shape[1] == 2 else "mono"
     with av.open(str(path), "w") as container:
-        stream = container.add_stream(codec, rate=rate)
+        stream = container.add_stream(codec, rate=rate, options={"strict": "experimental"})
         assert isinstance(stream, AudioStream)
         stream.layout = layout
         frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(samples.T), format="fltp", layout=layout)
