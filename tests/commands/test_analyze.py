@@ -208,7 +208,8 @@ def test_results_do_not_run_into_the_progress_bar(program: Program) -> None:
     code, shown = on_a_terminal(program, "analyze", "burst.wav", "none.wav", "burst.wav")
     assert code == 69
     assert "1/3 burst.wav" in shown
-    heading, first, error, second, rest = left_on_screen(shown).split("\n")
+    heading, first, error, second, counted, rest = left_on_screen(shown).split("\n")
+    assert counted == "sound-monitor: 3 files: 1 could not be read, 0 only in part"
     assert heading.split() == ["start", "end", "label", "score", "peak", "file"]
     assert first == second
     assert first.endswith("Loud                          1.00  1.00  burst.wav")
