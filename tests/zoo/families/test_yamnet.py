@@ -152,5 +152,5 @@ def test_another_width(tmp_path: Path) -> None:
 
 def test_another_window(published: Path) -> None:
     """A window of another length is refused with the required one."""
-    with pytest.raises(ModelError, match="15600 samples, not of 16000"):
+    with pytest.raises(ModelError, match="15600 samples, not 16000"):
         FAMILY.build(FAMILY.read(published), 16_000)
