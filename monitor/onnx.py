@@ -13,7 +13,7 @@ os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # read on import; ONNX Runt
 try:
     import onnxruntime as ort
 except ImportError as error:
-    raise ModelError(f"cannot load ONNX Runtime ({error}): install the extra 'cpu' or 'gpu'") from error
+    raise ModelError(f"cannot load ONNX Runtime ({error}): reinstall onnxruntime, or onnxruntime-gpu") from error
 
 __all__ = ["PROVIDERS", "open_session", "ort", "plain"]
 

@@ -76,7 +76,7 @@ def main() -> int:
         Console(stderr=True).print("Stopped. The same command goes on from here.")
         return 130
     except (MonitorError, FileNotFoundError) as error:
-        print(f"models.train: {error}", file=sys.stderr)  # noqa: T201
+        print(f"models.train: {error}", file=sys.stderr)
         return 1
     return 0
 

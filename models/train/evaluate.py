@@ -46,7 +46,6 @@ def onnx_scorer(path: Path, batch: int = 16) -> Scorer:
 
 def network_scorer(network: Network) -> Scorer:
     """A network in training as a scorer."""
-
     device = next(network.parameters()).device
 
     def score(windows: Samples) -> tuple[Samples, Samples, Samples]:

@@ -10,6 +10,7 @@ from monitor.messages import Samples
 
 
 def tone(frequency: float, rate: int, seconds: float) -> Samples:
+    """Return a sine of one channel at half of full scale."""
     t = np.arange(int(rate * seconds)) / rate
     return (0.5 * np.sin(2 * np.pi * frequency * t)).astype(np.float32)[:, None]
 

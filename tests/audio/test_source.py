@@ -28,6 +28,7 @@ def _same(capture: Capture) -> Capture:
 
 
 def noise(n: int) -> Samples:
+    """Return n samples of noise, the same each time."""
     return np.random.default_rng(n).uniform(-0.1, 0.1, n).astype(np.float32)
 
 
@@ -59,6 +60,7 @@ async def collect(source: Source, enough: Callable[[list[Window | EpochEnd]], bo
 
 
 async def until(condition: Callable[[], bool]) -> None:
+    """Wait until the condition holds; fail after ten seconds."""
     deadline = time.monotonic() + 10
     while not condition():
         assert time.monotonic() < deadline, "waited for too long"

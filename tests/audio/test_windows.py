@@ -15,10 +15,12 @@ grids = st.builds(Grid, rate=st.just(RATE), window=st.integers(1, 40), hop=st.in
 
 
 def utc(seconds: float) -> datetime:
+    """Return the time this many seconds after the begin."""
     return BEGIN + timedelta(seconds=seconds)
 
 
 def ramp(start: int, count: int) -> Samples:
+    """Return samples whose values are their indexes."""
     return np.arange(start, start + count, dtype=np.float32)
 
 

@@ -51,6 +51,7 @@ def fired(model: str, config: Path | None, path: Path) -> list[tuple[str, float]
 
 
 def main() -> None:
+    """Parse the arguments, and print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("model", help="a model file or name")
     parser.add_argument("--data", type=Path, required=True, help="recordings and manifest.csv")

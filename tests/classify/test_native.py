@@ -235,4 +235,4 @@ def test_a_missing_runtime_is_an_error() -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=Path(__file__).parents[2])
     assert done.returncode == 65
     assert done.stderr.startswith("sound-monitor: cannot load ONNX Runtime (")
-    assert "install the extra 'cpu' or 'gpu'" in done.stderr
+    assert "reinstall onnxruntime, or onnxruntime-gpu" in done.stderr

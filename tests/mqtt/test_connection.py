@@ -118,7 +118,6 @@ async def test_a_connection_that_is_cancelled_while_it_opens_is_closed(monkeypat
 
 async def test_a_connection_taken_over_hints_at_the_second_monitor(config: MqttConfig) -> None:
     """The broker disconnects the first of two monitors with the same client id, and the message says so."""
-
     connected = asyncio.Event()
     first = asyncio.create_task(stay(config, connected))
     await connected.wait()

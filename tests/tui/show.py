@@ -89,4 +89,4 @@ async def main(kind: str) -> str:
 
 
 if __name__ == "__main__":
-    print(f"ended: {asyncio.run(main(''.join(sys.argv[1:])))}")  # noqa: T201
+    print(f"ended: {asyncio.run(main(''.join(sys.argv[1:])))}")

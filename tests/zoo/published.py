@@ -5,7 +5,7 @@ Nothing is folded, and nothing is shared with the package except the mel bank, w
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F  # noqa: N812 - its usual name
+from torch.nn import functional as F
 
 from monitor.zoo.layers.mel import slaney_bank
 

@@ -10,7 +10,7 @@ from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F  # noqa: N812 - its usual name
+from torch.nn import functional as F
 
 from monitor.zoo.build.checkpoint import load_strict
 from monitor.zoo.families.audioset import labels

@@ -41,6 +41,7 @@ class Tiny(nn.Module):
         self.head = nn.Linear(4, 3)
 
     def forward(self, waveform: Tensor) -> tuple[Tensor, Tensor]:
+        """Return probabilities and the embedding."""
         embedding = self.block(self.frontend(waveform)[:, None] / 50).mean((2, 3))
         return torch.sigmoid(self.head(embedding)), embedding
 
