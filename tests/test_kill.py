@@ -19,6 +19,8 @@ from tests.parts.broker import Broker
 from tests.parts.sounds import bursts, write_wav
 from tests.parts.tiny_model import write_tiny_model
 
+pytestmark = pytest.mark.real
+
 CONFIG = """
 node: box
 sources: [{{input: {audio}, name: hall, loop: true}}]

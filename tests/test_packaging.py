@@ -120,6 +120,7 @@ def test_the_wheel_starts_outside_the_checkout(wheel_file: Path, tmp_path: Path)
     assert (command.name, command.value) == ("sound-monitor", "monitor.__main__:main")
 
 
+@pytest.mark.slow
 def test_the_sdist_gives_the_same_wheel(wheel: set[str], tmp_path: Path) -> None:
     """Whoever builds from the sdist gets every file that the wheel of the checkout has, and it starts."""
     archive = build("sdist", ROOT, tmp_path / "sdist")

@@ -30,6 +30,7 @@ def findings(done: Ended) -> dict[str, str]:
     return {line[3:].split("  ")[0]: line[3:].partition("  ")[2].strip() for line in rows}
 
 
+@pytest.mark.real
 def test_all_is_well(program: Program, tmp_path: Path) -> None:
     """Each part has a row with what was found, and the exit code is 0."""
     (tmp_path / "broker").mkdir()
@@ -124,6 +125,7 @@ def test_a_broker_that_is_not_there(program: Program, tmp_path: Path) -> None:
     assert f"127.0.0.1:{port}" in findings(done)["MQTT"]
 
 
+@pytest.mark.real
 def test_a_broker_that_refuses_the_password(program: Program, tmp_path: Path) -> None:
     """A wrong password has a message of its own, without the password."""
     (tmp_path / "broker").mkdir()

@@ -11,6 +11,8 @@ from tests.mqtt.home import at_home
 from tests.parts.broker import Broker
 from tests.parts.cli import Program, ended
 
+pytestmark = pytest.mark.real
+
 CONFIG = """
 node: test
 sources: [{{input: burst.wav, loop: true, name: room}}]

@@ -76,6 +76,7 @@ def test_a_missing_file_does_not_stop_the_others(program: Program) -> None:
     assert len(detections(done)) == 2
 
 
+@pytest.mark.real
 def test_a_name_that_is_not_utf8_goes_over_mqtt(program: Program, tmp_path: Path) -> None:
     """A file name that is not UTF-8 is published with replacement characters."""
     with (program.folder / "config.yaml").open("a") as config:

@@ -18,6 +18,8 @@ from tests.mqtt.examples import BASE, LABELS, eventually
 from tests.mqtt.speaker import sound
 from tests.parts.broker import Broker
 
+pytestmark = pytest.mark.real
+
 COUNT = 1000
 ROOT = Path(__file__).parents[2]
 
@@ -156,6 +158,7 @@ async def retained(port: int) -> dict[str, bytes]:
 
 
 @pytest.mark.parametrize("seed", [1])
+@pytest.mark.slow
 async def test_no_detection_is_lost_whatever_befalls_broker_and_monitor(tmp_path: Path, seed: int) -> None:
     """Every recorded detection is on the log topic, in order and unchanged, and the states are true at the end."""
     chance = random.Random(seed)

@@ -2,6 +2,8 @@
 
 import asyncio
 
+import pytest
+
 from monitor.config.schema import MqttConfig
 from monitor.messages import Phase
 from monitor.mqtt.announcement import components
@@ -10,6 +12,8 @@ from tests.mqtt.examples import BASE, detection, eventually, listening
 from tests.mqtt.home import ANNOUNCEMENT, announcing, at_home, box
 from tests.mqtt.test_home_assistant import topics
 from tests.parts.broker import Broker
+
+pytestmark = pytest.mark.real
 
 
 async def test_what_an_earlier_configuration_left_is_cleared(config: MqttConfig, broker: Broker) -> None:

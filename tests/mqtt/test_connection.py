@@ -34,6 +34,7 @@ async def problem(config: MqttConfig) -> str:
     return str(caught.value)
 
 
+@pytest.mark.real
 async def test_passwords(tmp_path: Path) -> None:
     """A missing password, a wrong one and an unreadable file are named."""
     with Broker(tmp_path, passwords={"ha": "right"}) as broker:
@@ -60,6 +61,7 @@ async def test_addresses(tmp_path: Path) -> None:
     assert await problem(replace(here, host=None)) == "no MQTT broker is configured: set mqtt.host"
 
 
+@pytest.mark.real
 async def test_tls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
     """An unknown authority, a wrong name, invalid files and a port with or without TLS are named."""
     monkeypatch.setattr(connection, "CONNECT_TIMEOUT", 0.5)
@@ -171,6 +173,7 @@ def test_pauses_are_short_at_first_then_double_up_to_a_bound() -> None:
     assert 15 <= min(first[40:]) < max(first[40:]) <= 30
 
 
+@pytest.mark.real
 async def test_probe_names_the_broker_and_the_user_and_leaves_nothing(config: MqttConfig, broker: Broker) -> None:
     """A probe publishes nothing and does not disconnect a running monitor of the same name."""
     async with publishing(config) as running:
@@ -182,6 +185,7 @@ async def test_probe_names_the_broker_and_the_user_and_leaves_nothing(config: Mq
         assert [state for state, _ in running.states[1:]] == [BrokerState.CONNECTING, BrokerState.CONNECTED]
 
 
+@pytest.mark.real
 async def test_probe_over_tls_with_a_client_certificate(tmp_path: Path) -> None:
     """A probe works with a private authority and a client certificate."""
     with Broker(tmp_path, tls=True, client_certificate=True, passwords={"ha": "secret"}) as broker:
@@ -197,6 +201,7 @@ async def test_probe_over_tls_with_a_client_certificate(tmp_path: Path) -> None:
         assert await probe(config, "box") == f"127.0.0.1:{broker.tls_port} as ha"
 
 
+@pytest.mark.real
 async def test_probe_raises_what_is_wrong(config: MqttConfig, broker: Broker) -> None:
     """A probe that fails raises one plain sentence."""
     broker.kill9()

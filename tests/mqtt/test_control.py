@@ -237,6 +237,7 @@ async def test_a_threshold_is_a_plain_number_that_the_rule_can_reach(payload: by
         assert desk.settings.choices == Choices()
 
 
+@pytest.mark.real
 async def test_at_a_real_broker_commands_are_obeyed_and_answered(config: MqttConfig, broker: Broker) -> None:
     """Answers are retained for later subscribers; a retained command is ignored."""
     desk = Desk()
@@ -253,6 +254,7 @@ async def test_at_a_real_broker_commands_are_obeyed_and_answered(config: MqttCon
                 assert late.last("setting/pause") == b"OFF"
 
 
+@pytest.mark.real
 async def test_settings_are_published_again_after_the_broker_lost_them(config: MqttConfig, broker: Broker) -> None:
     """After a crash of the broker, settings are published and commands obeyed on the new connection."""
     desk = Desk()

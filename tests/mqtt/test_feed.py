@@ -92,6 +92,7 @@ async def test_a_monitor_that_goes_is_shown_as_gone_and_followed_when_it_is_back
             await eventually(lambda: health(SourceState.DEAF) in got)
 
 
+@pytest.mark.real
 async def test_the_feed_outlives_its_broker(config: MqttConfig, broker: Broker) -> None:
     """The feed reports an outage of the broker and continues after it."""
     async with publishing(config) as running, following(MqttFeed(config, "box")) as got:
@@ -103,6 +104,7 @@ async def test_the_feed_outlives_its_broker(config: MqttConfig, broker: Broker) 
         await eventually(lambda: got[-1] == health())
 
 
+@pytest.mark.real
 async def test_a_first_connection_that_fails_is_an_error(config: MqttConfig, broker: Broker) -> None:
     """A feed that cannot connect at first raises instead of waiting."""
     broker.kill9()

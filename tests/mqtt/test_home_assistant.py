@@ -12,6 +12,8 @@ from tests.mqtt.examples import BASE, Recorder, detection, eventually, health, l
 from tests.mqtt.home import ANNOUNCEMENT, announcing, at_home, box
 from tests.parts.broker import Broker
 
+pytestmark = pytest.mark.real
+
 
 def topics(recorder: Recorder) -> list[str]:
     """The topics of all recorded messages, in order."""

@@ -3,6 +3,8 @@
 import asyncio
 import logging
 import sys
+import time
+import types
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,6 +26,8 @@ from monitor.mqtt.publisher import Publisher, Send
 from tests.events.test_log import full_disk
 from tests.mqtt.examples import BASE, LABELS, Recorder, detection, eventually, health, listening, publishing, snapshot
 from tests.parts.broker import Broker
+
+pytestmark = pytest.mark.real
 
 ROOT = Path(__file__).parents[2]
 
@@ -323,12 +327,33 @@ async def test_a_companion_comes_after_the_present(config: MqttConfig, broker: B
         assert "hall/dog/state" in topics
 
 
-async def test_the_default_keepalive_finds_a_black_hole_within_15_seconds(broker: Broker) -> None:
-    """A silent broker is noticed after twice the default keepalive, plus two seconds."""
+async def test_the_default_keepalive_finds_a_black_hole_within_15_seconds(
+    broker: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A silent broker is noticed after twice the default keepalive, plus two seconds; time runs fast meanwhile."""
+    skipped = 0.0
+    frozen = False
+
+    def clock() -> float:
+        return time.monotonic() + skipped
+
+    async def sleep(seconds: float) -> None:
+        nonlocal skipped
+        if frozen:
+            skipped += seconds
+        await asyncio.sleep(0.01 if frozen else seconds)
+
+    fast = types.ModuleType("asyncio")
+    fast.__dict__.update(vars(asyncio), sleep=sleep)
+    monkeypatch.setattr("aiomqtt.client.asyncio", fast)
+    monkeypatch.setattr("paho.mqtt.client.time_func", clock)
     async with publishing(MqttConfig(host="127.0.0.1", port=broker.port)) as running:
         await eventually(lambda: running.connected)
         broker.freeze()
-        await eventually(lambda: not running.connected, within=15)
+        begun, frozen = clock(), True
+        await eventually(lambda: not running.connected)
+        assert 5 < clock() - begun < 15
+        frozen = False
         broker.thaw()
 
 

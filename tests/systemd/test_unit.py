@@ -28,6 +28,7 @@ def service() -> configparser.SectionProxy:
 
 
 @needs_systemd
+@pytest.mark.real
 def test_systemd_verifies_the_unit_without_a_warning(tmp_path: Path, service: configparser.SectionProxy) -> None:
     """The unit has no misspelled key or invalid value; `verify` exits with 0 on those, so its stderr counts."""
     program = service["ExecStart"].split()[0]
@@ -38,6 +39,7 @@ def test_systemd_verifies_the_unit_without_a_warning(tmp_path: Path, service: co
 
 
 @needs_systemd
+@pytest.mark.real
 @needs_root
 def test_fragments_create_the_user_and_the_configuration(tmp_path: Path) -> None:
     """The user is in the group audio; only root can write the configuration, and others cannot read it."""

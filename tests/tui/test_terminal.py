@@ -17,7 +17,10 @@ ROOT = Path(__file__).parents[2]
 PATIENCE = 30.0
 """Seconds until a test fails; far more than necessary."""
 
-pytestmark = pytest.mark.skipif(shutil.which("tmux") is None, reason="tmux is not installed")
+pytestmark = [
+    pytest.mark.real,
+    pytest.mark.skipif(shutil.which("tmux") is None, reason="tmux is not installed"),
+]
 
 
 class Pane:
@@ -137,6 +140,7 @@ def bare_terminal(folder: Path, kind: str) -> Iterator[tuple[int, subprocess.Pop
             os.close(slave)
 
 
+@pytest.mark.slow
 def test_an_unread_terminal_does_not_block_the_event_loop(tmp_path: Path) -> None:
     """The event loop runs while nothing reads the terminal, as behind a stalled connection."""
     with bare_terminal(tmp_path, "flood") as (master, _):
