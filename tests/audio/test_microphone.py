@@ -17,6 +17,8 @@ from monitor.errors import SourceError
 from monitor.messages import Samples
 from tests.parts.virtual_mic import VirtualMic
 
+pytestmark = pytest.mark.real
+
 
 @pytest.fixture
 def mic(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[VirtualMic]:
