@@ -42,6 +42,7 @@ class Fence:
         self._lock.acquire()
 
     def __call__(self) -> None:
+        """Release the lock and take it back."""
         self._lock.release()
         self._lock.acquire()
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F  # noqa: N812 - its usual name
+from torch.nn import functional as F
 
 from monitor.errors import ModelError
 from monitor.zoo.families.panns import HOP, RATE, CnnBlock, Panns, load_panns, panns_family, picture_block
