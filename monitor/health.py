@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from monitor import __version__
 from monitor.audio.source import Source
 from monitor.classify.classifier import Classifier
+from monitor.events.log import EventLog
 from monitor.messages import BrokerState, Health
 
 LOAD_SPAN = 1.0
@@ -17,10 +18,16 @@ class HealthReporter:
     """Makes `Health` messages; the publisher reports the broker's state."""
 
     def __init__(
-        self, node: str, sources: Sequence[Source], classifier: Classifier, dropped: Callable[[], int]
+        self,
+        node: str,
+        sources: Sequence[Source],
+        classifier: Classifier,
+        event_log: EventLog,
+        dropped: Callable[[], int],
     ) -> None:
         """`dropped` returns how many messages slow consumers have lost."""
-        self._node, self._sources, self._classifier, self._dropped = node, sources, classifier, dropped
+        self._node, self._sources, self._classifier = node, sources, classifier
+        self._log, self._dropped = event_log, dropped
         self._started = self._before = time.monotonic()
         self._busy = self._load = 0.0
         self._broker, self._broker_detail = BrokerState.DISABLED, ""
@@ -48,5 +55,8 @@ class HealthReporter:
             broker=self._broker,
             broker_detail=self._broker_detail,
             messages_dropped=self._dropped(),
+            log_problem=self._log.problem,
+            log_waiting=self._log.waiting,
+            log_lost=self._log.lost,
             sources=tuple(source.health() for source in self._sources),
         )

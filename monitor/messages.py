@@ -51,6 +51,8 @@ class Detection(msgspec.Struct, frozen=True, kw_only=True):
     """The score that decided, in [0, 1]: the raw score if the evidence was strong, else the smoothed score."""
     peak: float
     """The highest raw score so far, in [0, 1]."""
+    recorded: bool = True
+    """False if it is published before the event log has it, because the disk is slow, full or failing."""
 
 
 class LoggedDetection(Detection, frozen=True, kw_only=True):
@@ -191,6 +193,12 @@ class Health(msgspec.Struct, frozen=True, kw_only=True):
     """The address, or why the connection failed."""
     messages_dropped: int = 0
     """Messages that a slow consumer (MQTT, TUI, stdout) did not take in time."""
+    log_problem: str = ""
+    """Why the event log does not take detections; empty while it does."""
+    log_waiting: int = 0
+    """Detections that wait in memory for the event log."""
+    log_lost: int = 0
+    """Detections that the event log never got: too many waited."""
     sources: tuple[SourceHealth, ...] = ()
 
 

@@ -40,11 +40,11 @@ LIVE_SMOOTHING = 0.4
 log = logging.getLogger(__name__)
 
 
-class Journal(Protocol):
-    """Where every detection is recorded."""
+class Recorder(Protocol):
+    """Where every detection is recorded, and from where it is passed on."""
 
-    async def append(self, detection: Detection) -> bool:
-        """Record it; False if it could not be written yet."""
+    def record(self, detection: Detection) -> None:
+        """Take it in; must not block."""
 
 
 async def due(sources: Sequence[Source], most: int) -> AsyncIterator[list[Window | EpochEnd]]:
@@ -126,14 +126,14 @@ class SourceTrack:
 
 
 class Pipeline:
-    """All sources through one model; detections go to the journal, then to the hub."""
+    """All sources through one model; detections go to the journal, snapshots to the hub."""
 
     def __init__(
         self,
         sources: Sequence[Source],
         classifier: Classifier,
         tracks: dict[str, SourceTrack],
-        journal: Journal,
+        journal: Recorder,
         hub: Hub,
     ) -> None:
         self._sources = {source.name: source for source in sources}
@@ -147,11 +147,8 @@ class Pipeline:
         for track in self._tracks.values():
             track.revise(settings.rules)
 
-    async def run(self, on_detection: Callable[[Detection], None] = lambda _: None) -> None:
-        """Run until all sources have ended.
-
-        Each detection is recorded first, then passed to `on_detection`, which must not block, then published.
-        """
+    async def run(self) -> None:
+        """Run until all sources have ended."""
         async for items in due(list(self._sources.values()), self._batch):
             windows = [item for item in items if isinstance(item, Window)]
             answers = iter(await self._classifier.run(windows))
@@ -159,10 +156,10 @@ class Pipeline:
                 track = self._tracks[item.source]
                 if isinstance(item, Window):
                     scores = next(answers)
-                    await self._publish(track.update(item, scores), on_detection)
+                    self._record(track.update(item, scores))
                     self._show(item, scores)
                 else:
-                    await self._publish(track.finish(item), on_detection)
+                    self._record(track.finish(item))
 
     def _show(self, window: Window, scores: Scores) -> None:
         if self._hub.wanted(Snapshot):
@@ -170,12 +167,10 @@ class Pipeline:
         lag = (datetime.now(UTC) - window.utc(window.end)).total_seconds()
         self._sources[window.source].lag = max(0.0, lag)  # an epoch's last window may end in padding, in the future
 
-    async def _publish(self, detections: Sequence[Detection], on_detection: Callable[[Detection], None]) -> None:
+    def _record(self, detections: Sequence[Detection]) -> None:
         for each in detections:
             log.info("%s: %s %s (score %.2f)", each.source, each.label, each.phase.value, each.score)
-            await self._journal.append(each)
-            on_detection(each)
-            self._hub.publish(each)
+            self._journal.record(each)
 
 
 def time_ordered_id() -> str:

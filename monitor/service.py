@@ -19,6 +19,7 @@ from monitor.config.schema import Config
 from monitor.control.settings import Settings
 from monitor.control.store import SettingsFile
 from monitor.detect.rules import class_names, resolve
+from monitor.events.journal import Journal
 from monitor.events.log import EventLog
 from monitor.health import HealthReporter
 from monitor.hub import Hub, LocalFeed
@@ -66,8 +67,10 @@ class Service:
         self._log = EventLog(event_log_path(config), config.events.keep_days, config.events.max_mb)
         self._sources = _sources(config, Grid(card.sample_rate, card.window, hop))
         tracks = {source.name: SourceTrack(source.name, node, card, rules, hop) for source in self._sources}
-        self._pipeline = Pipeline(self._sources, self._classifier, tracks, self._log, self._hub)
-        self._health = HealthReporter(node, self._sources, self._classifier, lambda: self._hub.dropped)
+        self._journal = Journal(self._log, self._deliver)
+        self._pipeline = Pipeline(self._sources, self._classifier, tracks, self._journal, self._hub)
+        self._health = HealthReporter(node, self._sources, self._classifier, self._log, lambda: self._hub.dropped)
+        self._on_detection: Callable[[Detection], None] = lambda _: None
         for source in self._sources:
             source.on_change = self._publish_health
         self._publisher: Publisher | None = None
@@ -107,13 +110,14 @@ class Service:
     ) -> signal.Signals | None:
         """Listen until all sources have ended, `duration` seconds are over, the display returns, or a signal comes.
 
-        `on_detection` receives each recorded detection and must not block. Returns the signal that ended the monitor.
-        Raises the `SourceError` of a source that failed, and passes on a cancellation, which ends at once instead of in
-        order.
+        `on_detection` receives each detection before the hub does, and must not block. Returns the signal that ended
+        the monitor. Raises the `SourceError` of a source that failed, and passes on a cancellation, which ends at once
+        instead of in order.
         """
+        self._on_detection = on_detection
         with self._signals_handled():
             timer = asyncio.get_running_loop().call_later(duration, self.stop) if duration is not None else None
-            self._task = asyncio.create_task(self._run_tasks(display, on_detection), name="monitor")
+            self._task = asyncio.create_task(self._run_tasks(display), name="monitor")
             try:
                 await self._task
             except asyncio.CancelledError:
@@ -138,9 +142,8 @@ class Service:
         if self._task is not None:
             self._task.cancel()
 
-    async def _run_tasks(self, display: Display | None, on_detection: Callable[[Detection], None]) -> None:
-        if ended := await self._log.end_interrupted():
-            log.warning("the last run was killed: %d sounds that were on then now end in the event log", ended)
+    async def _run_tasks(self, display: Display | None) -> None:
+        self._log.end_interrupted()  # before the first detection; not awaited, as the disk may not answer
         log.info("model %s on %s", self._classifier.card.name, self._classifier.provider)
         async with asyncio.TaskGroup() as tasks:
             for source in self._sources:
@@ -152,7 +155,8 @@ class Service:
                 tasks.create_task(self._show(display, feed), name="display")
             reporter = tasks.create_task(self._report(), name="health")
             notify(READY="1", STATUS=f"listening to {', '.join(source.name for source in self._sources)}")
-            await self._pipeline.run(on_detection)
+            await self._pipeline.run()
+            await self._journal.drained()
             reporter.cancel()
             health = self._health.report()
             self._hub.publish(health)
@@ -169,6 +173,10 @@ class Service:
     async def _apply_settings(self) -> None:
         self._pipeline.apply(self._settings)
         await self._settings_file.save(self._settings.choices)
+
+    def _deliver(self, detection: Detection) -> None:
+        self._on_detection(detection)
+        self._hub.publish(detection)
 
     def _publish_health(self) -> None:
         self._hub.publish(self._health.report())

@@ -42,8 +42,6 @@ class Run:
         self.session = NativeModel(write_tiny_model(model))
         self.audio, self.fails = audio, fails
         self.recorded: list[Detection] = []
-        self.passed_on: list[Detection] = []
-        self.published: list[Detection] = []
         self.snapshots: list[Snapshot] = []
 
     async def run(self) -> None:
@@ -56,17 +54,15 @@ class Run:
             for name in self.audio
         ]
         tracks = {name: SourceTrack(name, "node", card, rules, HOP) for name in self.audio}
-        subscription = hub.subscribe(Detection, Snapshot, capacity=10_000)
+        subscription = hub.subscribe(Snapshot, capacity=10_000)
         pipeline = Pipeline(sources, classifier, tracks, self, hub)
         async with asyncio.TaskGroup() as tasks:
             for source in sources:
                 tasks.create_task(source.run())
-            await pipeline.run(self.passed_on.append)
+            await pipeline.run()
             hub.close()
         async for message in subscription:
-            if isinstance(message, Detection):
-                self.published.append(message)
-            elif isinstance(message, Snapshot):
+            if isinstance(message, Snapshot):
                 self.snapshots.append(message)
         classifier.close()
 
@@ -81,11 +77,9 @@ class Run:
 
         return open_
 
-    async def append(self, detection: Detection) -> bool:
+    def record(self, detection: Detection) -> None:
         """Record a detection."""
-        assert detection not in self.passed_on
         self.recorded.append(detection)
-        return True
 
 
 async def test_a_detection_has_the_times_of_the_sound(tmp_path: Path) -> None:
@@ -99,14 +93,6 @@ async def test_a_detection_has_the_times_of_the_sound(tmp_path: Path) -> None:
     assert (ended.ended_at - started.started_at).total_seconds() == pytest.approx(0.6, abs=0.5)
     first = run.snapshots[0].at  # the end of the first window: 0.975 s
     assert (started.started_at - first).total_seconds() == pytest.approx(2.3 - 0.975, abs=0.05)
-
-
-async def test_detections_are_recorded_before_they_are_published(tmp_path: Path) -> None:
-    """Every detection is recorded, then passed on, then published, in the same order."""
-    run = Run(tmp_path / "tiny.onnx", {"a": burst(1.0), "b": burst(3.0)})
-    await run.run()
-    assert run.published == run.passed_on == run.recorded
-    assert {detection.source for detection in run.published} == {"a", "b"}
 
 
 async def test_sources_share_batches_without_mixing(tmp_path: Path) -> None:
@@ -177,9 +163,8 @@ async def test_overload_drops_whole_hops_and_stays_current(tmp_path: Path) -> No
     rules = resolve((RuleConfig(label="Loud", preset="impulsive"),), session.card.labels, 0.975, 0.0625)
 
     class Lags:
-        async def append(self, detection: Detection) -> bool:
+        def record(self, detection: Detection) -> None:
             lags.append(source.lag)
-            return True
 
     tracks = {"s": SourceTrack("s", "node", session.card, rules, grid.hop)}
     async with asyncio.TaskGroup() as tasks:

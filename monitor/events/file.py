@@ -33,6 +33,10 @@ CREATE TABLE IF NOT EXISTS acknowledged (one INTEGER PRIMARY KEY CHECK (one = 1)
 VERSION = 2
 RECENT = 5000
 """Rows with a known time of recording: enough for the few seconds in which it matters."""
+BUSY = 0.2
+"""Seconds to wait for another program that locks the file; detections wait in memory meanwhile."""
+JOURNAL_PAGES, JOURNAL_BYTES = 250, 1_000_000
+"""Pages of the journal (WAL) after which they move to the file, and the size to which the journal then shrinks."""
 DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
 _T = TypeVar("_T")
@@ -52,24 +56,29 @@ class EventFile:
         self._recorded_at: dict[int, float] = {}
         """Time of recording of the newest rows, monotonic seconds by sequence."""
         self._connection: sqlite3.Connection | None = None
+        self._opened: tuple[int, int] | None = None
+        """Which file the connection has open."""
 
     def connect(self) -> sqlite3.Connection:
         """Open the file, and create the tables if it is new."""
-        if self._connection is not None and not self.path.exists():
-            self.disconnect()  # the file was deleted: writes to it would be lost
+        if self._connection is not None and self._replaced():
+            log.warning("event log %s was deleted or replaced: opening it again", self.path)
+            self.disconnect()
             self._forget()
         if self._connection is None:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            connection = sqlite3.connect(self.path, check_same_thread=False)
+            connection = sqlite3.connect(self.path, timeout=BUSY, check_same_thread=False)
             try:
                 allow_shrinking(connection)
+                connection.execute(f"PRAGMA wal_autocheckpoint = {JOURNAL_PAGES}")
+                connection.execute(f"PRAGMA journal_size_limit = {JOURNAL_BYTES}")
                 connection.execute("PRAGMA journal_mode = WAL")
                 connection.execute("PRAGMA synchronous = FULL")  # an event survives a power cut
                 self._prepare(connection)
             except sqlite3.Error:
                 connection.close()
                 raise
-            self._connection = connection
+            self._connection, self._opened = connection, _identity(self.path)
         return self._connection
 
     def disconnect(self) -> None:
@@ -83,7 +92,7 @@ class EventFile:
         try:
             return function(*args)
         except sqlite3.Error as error:
-            if _code(error) == sqlite3.SQLITE_FULL:
+            if _code(error) == sqlite3.SQLITE_FULL or is_busy(error):
                 raise  # the open file is still readable, and opening it again would fail
             with contextlib.suppress(sqlite3.Error):
                 self.disconnect()
@@ -94,28 +103,16 @@ class EventFile:
 
     def write(self, recorded: Sequence[Recorded], published: int) -> None:
         """Commit all; the first `published` count as acknowledged if no earlier row is pending."""
-        connection = self.connect()
-        acknowledged = self.acknowledged
-        recorded_at: dict[int, float] = {}
-        with connection:
-            ((last,),) = connection.execute("SELECT coalesce(max(sequence), 0) FROM events").fetchall()
-            for number, each in enumerate(recorded):
-                sequence = connection.execute(
-                    "INSERT OR IGNORE INTO events (id, phase, at, detection) VALUES (?, ?, ?, ?)",
-                    (
-                        each.detection.id,
-                        each.detection.phase,
-                        each.detection.started_at.timestamp(),
-                        msgspec.json.encode(each.detection),
-                    ),
-                ).lastrowid
-                recorded_at[sequence or 0] = each.at or 0.0
-                if number < published and acknowledged >= last:
-                    acknowledged = max(acknowledged, sequence or 0)
-        self.acknowledged = acknowledged
-        self._recorded_at |= recorded_at
-        while len(self._recorded_at) > RECENT:
-            del self._recorded_at[next(iter(self._recorded_at))]
+        self._commit(recorded, published)
+        if self._replaced():  # in between: the rows went to a file that nobody can open any more
+            self._commit(recorded, published)
+
+    def end_interrupted(self) -> int:
+        """End the sounds without an end, and return their number. May raise `msgspec.MsgspecError` as well."""
+        ends = [Recorded(None, each) for each in self._interrupted()]
+        if ends:
+            self.write(ends, 0)
+        return len(ends)
 
     def pending(self, most: int) -> list[Recorded]:
         """Return the oldest rows that are not acknowledged, at most `most`; skip rows that cannot be decoded."""
@@ -148,7 +145,45 @@ class EventFile:
         rows = self.connect().execute("SELECT detection FROM events ORDER BY sequence DESC LIMIT ?", (most,)).fetchall()
         return [_decoder.decode(blob) for (blob,) in reversed(rows)]
 
-    def interrupted(self) -> list[Detection]:
+    def save_acknowledged(self) -> None:
+        """Save the last acknowledged row, without a sync: after a power cut some rows are published twice."""
+        connection = self.connect()
+        connection.execute("PRAGMA synchronous = NORMAL")
+        try:
+            with connection:
+                connection.execute("UPDATE acknowledged SET sequence = ?", (self.acknowledged,))
+        finally:
+            connection.execute("PRAGMA synchronous = FULL")
+
+    def _commit(self, recorded: Sequence[Recorded], published: int) -> None:
+        connection = self.connect()
+        acknowledged = self.acknowledged
+        recorded_at: dict[int, float] = {}
+        with connection:
+            ((last,),) = connection.execute("SELECT coalesce(max(sequence), 0) FROM events").fetchall()
+            for number, each in enumerate(recorded):
+                inserted = connection.execute(
+                    "INSERT OR IGNORE INTO events (id, phase, at, detection) VALUES (?, ?, ?, ?)",
+                    (
+                        each.detection.id,
+                        each.detection.phase,
+                        each.detection.started_at.timestamp(),
+                        msgspec.json.encode(each.detection),
+                    ),
+                )
+                if not inserted.rowcount:
+                    continue  # it is in the file already: only the report of its commit failed
+                sequence = inserted.lastrowid or 0
+                if each.at is not None:
+                    recorded_at[sequence] = each.at
+                if number < published and acknowledged >= last:
+                    acknowledged = max(acknowledged, sequence)
+        self.acknowledged = acknowledged
+        self._recorded_at |= recorded_at
+        while len(self._recorded_at) > RECENT:
+            del self._recorded_at[next(iter(self._recorded_at))]
+
+    def _interrupted(self) -> list[Detection]:
         """Return ends for sounds without one, at the last time in the file, or at their start if that is later."""
         connection = self.connect()
         started = connection.execute(
@@ -161,15 +196,9 @@ class EventFile:
         known = newest.ended_at or newest.started_at
         return [_ended(_decoder.decode(blob), known) for (blob,) in started]
 
-    def save_acknowledged(self) -> None:
-        """Save the last acknowledged row, without a sync: after a power cut some rows are published twice."""
-        connection = self.connect()
-        connection.execute("PRAGMA synchronous = NORMAL")
-        try:
-            with connection:
-                connection.execute("UPDATE acknowledged SET sequence = ?", (self.acknowledged,))
-        finally:
-            connection.execute("PRAGMA synchronous = FULL")
+    def _replaced(self) -> bool:
+        """Return whether the path no longer leads to the open file, so that writes to it would be lost."""
+        return _identity(self.path) != self._opened
 
     def _move_aside(self, error: sqlite3.Error) -> None:
         """Rename the damaged file and its journal, so that they can be rescued."""
@@ -209,6 +238,20 @@ def _ended(started: Detection, known: datetime) -> Detection:
 def is_damage(error: Exception) -> bool:
     """Return whether the file itself is damaged, rather than the disk full or access denied."""
     return isinstance(error, sqlite3.Error) and _code(error) in DAMAGED
+
+
+def is_busy(error: Exception) -> bool:
+    """Return whether another program locks the file."""
+    return isinstance(error, sqlite3.Error) and _code(error) in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """Device and inode of a file; None if it is missing. May raise `OSError` for a folder that cannot be read."""
+    try:
+        found = path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    return found.st_dev, found.st_ino
 
 
 def _code(error: sqlite3.Error) -> int:

@@ -1,39 +1,61 @@
-"""The event log: all detections, committed to SQLite before they are published, and which of them the broker has.
+"""The event log: all detections in SQLite, and which of them the broker has.
 
-One thread owns the file. If the disk is full or the file cannot be opened, a bounded number of detections waits in
-memory until a later write succeeds. The log reports this once, and counts lost detections.
+One thread owns the file, so that no caller ever waits for the disk. Detections queue in memory; each commit takes all
+that wait. If the disk is full, slow or gone, or another program locks the file, a bounded number of them waits until a
+later commit succeeds. The log reports this once, and counts lost detections.
 """
 
 import asyncio
 import contextlib
 import logging
 import sqlite3
+import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import TypeVar
 
 import msgspec
 
 from monitor.errors import StorageError
-from monitor.events.file import EventFile, is_damage
+from monitor.events.file import EventFile, is_busy, is_damage
 from monitor.events.retention import Retention
 from monitor.messages import Detection, Recorded
 
 log = logging.getLogger(__name__)
 
-UNWRITTEN = 1000
+UNWRITTEN = 10_000
 """Most detections that wait in memory while the file cannot be written."""
+GROUP = 500
+"""Most detections in one commit."""
+RETRY = 0.5
+"""Seconds after a failed write until the next one."""
+SLOW = 1.0
+"""Seconds after which a detection that still waits for its commit is a problem."""
+READ = 2.0
+"""Longest wait for the newest detections, seconds."""
+LAST_TRY = 3.0
+"""Seconds at the end for another program to unlock the file."""
 TIDY_EVERY = 60.0
 """Seconds between two checks for events that are too old or too many."""
 
 _T = TypeVar("_T")
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Waiting:
+    """A detection that is not in the file yet."""
+
+    recorded: Recorded
+    written: asyncio.Future[None]
+
+
 class EventLog:
-    """The detections of this monitor, oldest first."""
+    """The detections of this monitor, oldest first. For one event loop."""
 
     def __init__(self, path: Path, keep_days: int, max_mb: int) -> None:
         """`max_mb` in units of 10^6 bytes."""
@@ -44,15 +66,49 @@ class EventLog:
         self._tidy_at = 0.0
         self._closed = False
         self._file = EventFile(path)
-        self._failing = False
-        self._unwritten: deque[Recorded] = deque()
+        self._failure = ""
+        self._interrupted = False
+        """An earlier run may have left sounds on that could not be ended yet."""
+        self._lock = threading.Lock()
+        """Guards the queue, which both the event loop and the writer change; never held during a disk access."""
+        self._unwritten: deque[_Waiting] = deque()
+        self._writing = 0
+        """How many of the unwritten, from the first, are being written now."""
         self._published = 0
         """How many of the unwritten, from the first, the broker has."""
+        self._scheduled = False
+        self._retry: asyncio.TimerHandle | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="event-log")
+
+    @property
+    def waiting(self) -> int:
+        """Number of detections in memory that are not in the file yet."""
+        return len(self._unwritten)
+
+    @property
+    def problem(self) -> str:
+        """Why detections wait in memory, for a person; empty while the file can be written."""
+        if self._failure:
+            return self._failure
+        with self._lock:
+            since = self._unwritten[0].recorded.at if self._unwritten else None
+        if since is not None and (waited := time.monotonic() - since) > SLOW:
+            return f"the disk has not answered for {waited:.0f} s"
+        return ""
+
+    def put(self, detection: Detection) -> asyncio.Future[None]:
+        """Queue a detection for the next commit; never waits. The future is done once it is committed."""
+        waiting = self._queue(detection)
+        if self._retry is None:
+            self._schedule()
+        return waiting.written
 
     async def append(self, detection: Detection) -> bool:
         """Commit one detection. Return False if the write failed and it waits in memory."""
-        return await self._on_writer(self._append, detection)
+        waiting = self._queue(detection)
+        await self._on_writer(self._flush)
+        return waiting.written.done() and not waiting.written.cancelled()
 
     async def pending(self, most: int) -> list[Recorded]:
         """Return the oldest detections that the broker has not acknowledged, at most `most`."""
@@ -62,28 +118,24 @@ class EventLog:
         """Mark the oldest pending detections as acknowledged by the broker."""
         await self._on_writer(self._acknowledge, recorded)
 
-    async def end_interrupted(self) -> int:
-        """End, in the log, the sounds that were on when an earlier run was killed. Return their number.
+    def end_interrupted(self) -> asyncio.Future[int]:
+        """End, in the log, the sounds that were on when an earlier run was killed. The future is their number.
 
-        Their real end is unknown. They end when they were last known to be on: at the time of the log's newest entry,
-        or at their own start if that is later.
+        Call it before the first detection of this run. Their real end is unknown. They end when they were last known to
+        be on: at the time of the log's newest entry, or at their own start if that is later.
         """
-        try:
-            interrupted = await self._on_writer(self._file.retrying, self._file.interrupted)
-        except (sqlite3.Error, OSError, msgspec.MsgspecError) as error:
-            log.warning("cannot read event log %s: %s", self.path, error)
-            return 0
-        for detection in interrupted:
-            await self.append(detection)
-        return len(interrupted)
+        return self._on_writer(self._end_interrupted)
 
     async def recent(self, most: int) -> list[Detection]:
-        """Return the newest detections, at most `most`, oldest first; none if the log cannot be read."""
+        """Return the newest detections, at most `most`, oldest first; none if the log cannot be read in time."""
         try:
-            return await self._on_writer(self._file.retrying, self._file.newest, most)
+            async with asyncio.timeout(READ):
+                return await self._on_writer(self._file.retrying, self._file.newest, most)
+        except TimeoutError:
+            log.warning("cannot read event log %s: the disk has not answered for %g s", self.path, READ)
         except (sqlite3.Error, OSError, msgspec.MsgspecError) as error:
             log.warning("cannot read event log %s: %s", self.path, error)
-            return []
+        return []
 
     async def test(self) -> None:
         """Open the file for writing. Raises `StorageError`."""
@@ -95,35 +147,82 @@ class EventLog:
 
     async def close(self) -> None:
         """Finish pending writes and close the file."""
+        if self._retry is not None:
+            self._retry.cancel()
         with contextlib.suppress(sqlite3.Error):
             await self._on_writer(self._finish)
         self._writer.shutdown()
 
-    async def _on_writer(self, function: Callable[..., _T], *args: object) -> _T:
-        return await asyncio.get_running_loop().run_in_executor(self._writer, function, *args)
+    def _on_writer(self, function: Callable[..., _T], *args: object) -> asyncio.Future[_T]:
+        return asyncio.get_running_loop().run_in_executor(self._writer, function, *args)
 
-    def _append(self, detection: Detection) -> bool:
-        if len(self._unwritten) == UNWRITTEN:
-            self._unwritten.popleft()
-            self._published = max(0, self._published - 1)
-            self.lost += 1
-        self._unwritten.append(Recorded(None, detection, time.monotonic()))
+    def _queue(self, detection: Detection) -> _Waiting:
+        self._loop = asyncio.get_running_loop()
+        waiting = _Waiting(Recorded(None, detection, time.monotonic()), self._loop.create_future())
+        with self._lock:
+            if len(self._unwritten) == UNWRITTEN:
+                self._unwritten[self._writing].written.cancel()
+                del self._unwritten[self._writing]
+                self._published -= self._published > self._writing
+                self.lost += 1
+            self._unwritten.append(waiting)
+        return waiting
+
+    def _schedule(self) -> None:
+        self._retry = None
+        if not self._scheduled and not self._closed:
+            self._scheduled = True
+            self._writer.submit(self._flush)
+
+    def _flush(self) -> None:
+        """Write all waiting detections; after a failure, try again later."""
+        self._scheduled = False
         try:
-            self._file.retrying(self._file.write, self._unwritten, self._published)
+            while self._write_group():
+                pass
         except (sqlite3.Error, OSError) as error:
-            if not self._failing:
+            if not self._failure:
                 log.error("cannot write event log %s (%s): detections wait in memory", self.path, error)
-            self._failing = True
-            return False
-        self._unwritten.clear()
-        self._published = 0
-        if self._failing:
+            self._failure = str(error)
+            self._call_loop(self._retry_later)
+            return
+        finally:
+            self._writing = 0
+        if self._failure:
             log.warning("event log %s is writable again; %d detections were lost", self.path, self.lost)
-        self._failing = False
+        self._failure = ""
         if time.monotonic() >= self._tidy_at:
             self._tidy_at = time.monotonic() + TIDY_EVERY
             self._writer.submit(self._tidy)
+
+    def _write_group(self) -> bool:
+        """Commit the oldest waiting detections; return whether there were any. May raise as `EventFile` does."""
+        if self._interrupted:
+            self._file.retrying(self._file.end_interrupted)
+            self._interrupted = False
+        with self._lock:
+            group = list(islice(self._unwritten, GROUP))
+            self._writing = len(group)
+        if not group:
+            return False
+        self._file.retrying(self._file.write, [each.recorded for each in group], self._published)
+        with self._lock:
+            for _ in group:
+                self._unwritten.popleft()
+            self._writing = 0
+            self._published = max(0, self._published - len(group))
+        self._call_loop(_written, group)
         return True
+
+    def _retry_later(self) -> None:
+        if self._retry is None and not self._closed:
+            self._retry = asyncio.get_running_loop().call_later(RETRY, self._schedule)
+
+    def _call_loop(self, function: Callable[..., None], *args: object) -> None:
+        """Have the event loop call the function; a loop that has ended needs no call."""
+        if self._loop is not None:
+            with contextlib.suppress(RuntimeError):
+                self._loop.call_soon_threadsafe(function, *args)
 
     def _tidy(self) -> None:
         """Delete a few old events; the next step queues behind pending writes."""
@@ -136,31 +235,57 @@ class EventLog:
     def _clean_up(self) -> bool:
         return self._retention.step(self._file.connect(), time.time(), self._file.acknowledged)
 
+    def _end_interrupted(self) -> int:
+        try:
+            ended = self._file.retrying(self._file.end_interrupted)
+        except (sqlite3.Error, OSError, msgspec.MsgspecError) as error:
+            log.warning("cannot read event log %s: %s", self.path, error)
+            self._interrupted = not isinstance(error, msgspec.MsgspecError)
+            return 0
+        if ended:
+            log.warning("the last run was killed: %d sounds that were on then now end in the event log", ended)
+        return ended
+
     def _pending(self, most: int) -> list[Recorded]:
         try:
             pending = self._file.retrying(self._file.pending, most)
         except (sqlite3.Error, OSError):
-            pending = []  # append reports it
+            pending = []  # a write reports it
         if len(pending) < most:
-            pending += list(self._unwritten)[self._published : self._published + most - len(pending)]
+            with self._lock:
+                rest = islice(self._unwritten, self._published, self._published + most - len(pending))
+                pending += [each.recorded for each in rest]
         return pending
 
     def _acknowledge(self, recorded: Sequence[Recorded]) -> None:
         for each in recorded:
             if each.sequence is not None:
                 self._file.acknowledge(each)
-            elif self._published < len(self._unwritten) and self._unwritten[self._published] is each:
-                self._published += 1
+                continue
+            with self._lock:
+                if self._published < len(self._unwritten) and self._unwritten[self._published].recorded is each:
+                    self._published += 1
         with contextlib.suppress(sqlite3.Error, OSError):
             self._file.retrying(self._file.save_acknowledged)
 
     def _finish(self) -> None:
-        """Try once more to write the waiting detections."""
+        """Try once more to write the waiting detections, for a while if another program locks the file."""
         self._closed = True
+        deadline = time.monotonic() + LAST_TRY
         try:
-            if self._unwritten:
-                self._file.write(self._unwritten, self._published)
+            while self._unwritten:
+                try:
+                    self._write_group()
+                except sqlite3.Error as error:
+                    if not is_busy(error) or time.monotonic() > deadline:
+                        raise
         except (sqlite3.Error, OSError):
             log.error("event log %s: the last %d detections were lost", self.path, len(self._unwritten))
         finally:
             self._file.disconnect()
+
+
+def _written(group: Sequence[_Waiting]) -> None:
+    for each in group:
+        if not each.written.done():
+            each.written.set_result(None)

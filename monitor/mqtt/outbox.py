@@ -131,7 +131,8 @@ class Outbox:
 
     def log(self, recorded: Recorded, now: float) -> Outgoing:
         """One recorded detection, for the log topic."""
-        logged = LoggedDetection(**msgspec.structs.asdict(recorded.detection), replayed=self.replayed(recorded, now))
+        detection = msgspec.structs.replace(recorded.detection, recorded=recorded.sequence is not None)
+        logged = LoggedDetection(**msgspec.structs.asdict(detection), replayed=self.replayed(recorded, now))
         return Outgoing(self._topics.log, msgspec.json.encode(logged))
 
     def rest(self, now: float) -> float | None:

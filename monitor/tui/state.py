@@ -115,6 +115,9 @@ class ViewState:
             yield Trouble(
                 True, f"TOO SLOW  {self.health.model} cannot keep up: {self._skipped} windows skipped just now"
             )
+        if self.health.log_problem:
+            waiting = self.health.log_waiting
+            yield Trouble(False, f"EVENT LOG  {self.health.log_problem}: {waiting} detections wait in memory")
         if self.health.broker is BrokerState.FAILED:
             yield Trouble(False, f"MQTT  {self.health.broker_detail or 'cannot reach the broker'}")
 

@@ -255,7 +255,8 @@ async def test_a_detection_that_is_published_at_once_is_not_replayed(config: Mqt
 
 
 async def test_a_full_disk_keeps_nothing_from_the_broker(config: MqttConfig, broker: Broker, tmp_path: Path) -> None:
-    """State, event and log come from memory; once written, the detection is not sent again."""
+    """State, event and log come from memory, marked; once written, the detection is not sent again."""
+    unrecorded = replace(detection(), recorded=False)
     log = EventLog(tmp_path / "events.db", keep_days=36500, max_mb=100)
     hub = Hub()
     publisher = Publisher(config, "box", ["hall"], LABELS, hub.subscribe(Detection), log, lambda *_: None)
@@ -267,7 +268,7 @@ async def test_a_full_disk_keeps_nothing_from_the_broker(config: MqttConfig, bro
             hub.publish(detection())
             await eventually(lambda: recorder.payloads("log") and recorder.payloads("hall/event"))
             assert recorder.last("hall/smoke_alarm/state") == b"ON"
-            await eventually(lambda: logged(recorder) == [(detection(), False)])
+            await eventually(lambda: logged(recorder) == [(unrecorded, False)])
             async with asyncio.timeout(20):
                 while await log.pending(1):  # noqa: ASYNC110 - until the acknowledgement is there
                     await asyncio.sleep(0.01)
@@ -277,7 +278,7 @@ async def test_a_full_disk_keeps_nothing_from_the_broker(config: MqttConfig, bro
         hub.close()
         await task
         await eventually(lambda: recorder.last("availability") == b"offline")
-        assert logged(recorder) == [(detection(), False), (detection(Phase.ENDED), False)]
+        assert logged(recorder) == [(unrecorded, False), (detection(Phase.ENDED), False)]
     assert await log.recent(9) == [detection(), detection(Phase.ENDED)]
     await log.close()
 

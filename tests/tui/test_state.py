@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from monitor.messages import BrokerState, Detection, Health, Message, Phase, Snapshot, SourceState
 from monitor.tui.state import MAX_EVENTS, MAX_LEVELS, SILENT_FEED, ViewState
@@ -113,14 +114,19 @@ def test_a_gap_clears_the_history(gone: SourceState) -> None:
 
 
 def test_troubles_of_the_monitor() -> None:
-    """Silence, overload and a broker failure are troubles; the broker failure is not severe."""
-    broken = health(source(dropped=7), broker=BrokerState.FAILED, broker_detail="refused")
+    """Silence, overload, the event log and a broker failure are troubles; the last two are not severe."""
+    broken = replace(
+        health(source(dropped=7), broker=BrokerState.FAILED, broker_detail="refused"),
+        log_problem="database is locked",
+        log_waiting=3,
+    )
     state = reduced(health(source(dropped=2)), broken)
     troubles = list(state.troubles(SILENT_FEED))
-    assert [trouble.text.split()[0] for trouble in troubles] == ["NO", "TOO", "MQTT"]
-    assert [trouble.severe for trouble in troubles] == [True, True, False]
+    assert [trouble.text.split()[0] for trouble in troubles] == ["NO", "TOO", "EVENT", "MQTT"]
+    assert [trouble.severe for trouble in troubles] == [True, True, False, False]
     assert "5 windows skipped" in troubles[1].text
-    assert "refused" in troubles[2].text
+    assert "database is locked: 3 detections wait" in troubles[2].text
+    assert "refused" in troubles[3].text
 
 
 def test_only_newly_skipped_windows_are_a_trouble() -> None:
