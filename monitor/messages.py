@@ -122,9 +122,11 @@ class SourceState(StrEnum):
     OPENING = "opening"
     """No sample has arrived yet."""
     LISTENING = "listening"
-    """Samples arrive."""
+    """Samples arrive and are analysed."""
     PAUSED = "paused"
     """Paused by a command: a microphone is closed; samples from a file or pipe are dropped."""
+    STALLED = "stalled"
+    """Samples arrive, but are not analysed: the model or the machine hangs."""
     DEAF = "deaf"
     """Samples arrive, but without sound: all zero or stuck."""
     LOST = "lost"
@@ -150,7 +152,7 @@ class SourceHealth(msgspec.Struct, frozen=True, kw_only=True):
     reopened: int
     """How often the device or stream was reopened after a loss."""
     reason: str = ""
-    """Why the source is lost or deaf, as text."""
+    """Why the source is lost, deaf or stalled, as text."""
 
 
 class ProblemAttributes(msgspec.Struct, frozen=True, kw_only=True):
@@ -159,7 +161,7 @@ class ProblemAttributes(msgspec.Struct, frozen=True, kw_only=True):
     state: SourceState
     device: str
     reason: str
-    """Why the source is lost or deaf, as text."""
+    """Why the source is lost, deaf or stalled, as text."""
 
 
 class BrokerState(StrEnum):

@@ -48,9 +48,19 @@ class Recorder(Protocol):
 
 
 async def due(sources: Sequence[Source], most: int) -> AsyncIterator[list[Window | EpochEnd]]:
-    """The next windows of all sources that have one, at most `most` a source, until all sources have ended."""
+    """Yield the next windows, at most `most`, of one source after another, until all sources have ended.
+
+    No more than one batch is taken at a time: the windows of a machine that is too slow would grow old in a queue,
+    while a source drops them for newer ones.
+    """
+    turn = 0
     while True:
-        items = [item for source in sources for item in source.poll(most)]
+        items: list[Window | EpochEnd] = []
+        for _ in sources:
+            if len(items) >= most:
+                break
+            items += sources[turn % len(sources)].poll(most - len(items))
+            turn += 1
         if items:
             yield items
             await asyncio.sleep(0)
@@ -165,7 +175,7 @@ class Pipeline:
         if self._hub.wanted(Snapshot):
             self._hub.publish(self._tracks[window.source].snapshot(window, scores))
         lag = (datetime.now(UTC) - window.utc(window.end)).total_seconds()
-        self._sources[window.source].lag = max(0.0, lag)  # an epoch's last window may end in padding, in the future
+        self._sources[window.source].analysed(max(0.0, lag))  # an epoch's last window may end in padding, in the future
 
     def _record(self, detections: Sequence[Detection]) -> None:
         for each in detections:

@@ -16,6 +16,8 @@ from monitor.messages import EpochEnd, Samples
 
 BACKLOG = 1.0
 """A live source that is further behind than this many seconds skips to its newest window."""
+RESAMPLING = 0.1
+"""Seconds that the resampler may hold back."""
 DRIFT = 5e-4
 """Seconds per second: above the error of any sound card's clock (about 100 ppm), too small to notice in a duration."""
 
@@ -28,7 +30,7 @@ class Cause(Enum):
     PAUSED = auto()
     """Listening is paused."""
     LOST = auto()
-    """The input failed, stalled, or was read too late."""
+    """The input failed or stalled."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,21 +89,28 @@ class Epoch:
         """Start at the capture's frame `begin`. `number` counts the epochs of the source."""
         self.capture = capture
         self.stuck = StuckDetector(grid.rate)
-        self.overrun = False
-        """The reader was too late: some audio is lost, and this epoch must end."""
+        self.overruns = 0
+        """Times that the reader was too late, and some audio was lost."""
         self.closed = False
-        self._source, self._number, self._rate = source, number, grid.rate
+        self._source, self._number, self._rate, self._grid = source, number, grid.rate, grid
         self._clock = Clock(live=capture.live)
         backlog = max(1, round(BACKLOG * grid.rate / grid.hop)) if capture.live else None
         self.windower = Windower(source, number, grid, self._clock.utc, backlog)
         self._resampler = Resampler(capture.rate, grid.rate)
         self._begin = self._read = begin
+        self._lost = 0
         self._written, self._moved = 0, time.monotonic()
 
     @property
     def captured(self) -> float:
         """Seconds of audio read so far."""
-        return (self._read - self._begin) / self.capture.rate
+        return (self._read - self._begin - self._lost) / self.capture.rate
+
+    @property
+    def ready(self) -> bool:
+        """Whether the audio that has arrived holds a window that nobody has taken."""
+        arrived = (self.capture.ring.written - self._read) / self.capture.rate
+        return self.windower.pending > 0 or arrived >= self.windower.missing / self._rate + RESAMPLING
 
     def check(self, now: float, stall_timeout: float) -> Ended | None:
         """Return why the epoch is over, None while it continues.
@@ -113,8 +122,6 @@ class Epoch:
             return Ended(Cause.LOST, str(capture.failure))
         if capture.finished:
             return Ended(Cause.FINISHED)
-        if self.overrun:
-            return Ended(Cause.LOST, "this machine was too busy to listen, and some audio was lost")
         if capture.ring.written != self._written or not capture.live:
             self._written, self._moved = capture.ring.written, now
         elif now - self._moved > stall_timeout:
@@ -122,17 +129,21 @@ class Epoch:
         return None
 
     def drain(self) -> None:
-        """Move what the capture has delivered from its ring into the windower."""
+        """Move what the capture has delivered from its ring into the windower.
+
+        What a reader that was too late has lost is left out, and the windows that need it count as dropped.
+        """
         ring, rate = self.capture.ring, self.capture.rate
         written = ring.written
-        if written == self._read or self.overrun:
+        if written == self._read:
             return
         self._clock.observe((written - self._begin) / rate, time.monotonic())
-        try:
-            block = ring.read(self._read, written - self._read)
-        except Overrun:
-            self.overrun = True
-            return
+        while True:
+            try:
+                block = ring.read(self._read, written - self._read)
+                break
+            except Overrun:
+                self._skip(written)
         self._read = written
         self.capture.consumed(written)
         self._push(self._resampler.push(block))
@@ -148,6 +159,19 @@ class Epoch:
         """Return the message that follows the last window."""
         end = self.windower.length
         return EpochEnd(self._source, self._number, end, self._rate, self._clock.utc(end / self._rate))
+
+    def _skip(self, written: int) -> None:
+        """Go on with the newest window, or with the oldest frame that the writer will not overwrite soon."""
+        capture, grid = self.capture, self._grid
+        length = (written - self._begin) * grid.rate // capture.rate
+        newest = max(0, (length - grid.window) // grid.hop * grid.hop)
+        frame = self._begin + newest * capture.rate // grid.rate
+        frame = min(written, max(frame, capture.ring.oldest + capture.ring.capacity // 8))
+        self.windower.skip(round((frame - self._begin) * grid.rate / capture.rate) - self.windower.length)
+        self._resampler = Resampler(capture.rate, grid.rate)
+        self._lost += frame - self._read
+        self._read = frame
+        self.overruns += 1
 
     def _push(self, samples: Samples) -> None:
         self.stuck.push(samples)

@@ -31,6 +31,10 @@ RETRY_MIN = 0.5
 """Seconds before a source that was open is opened again; each failed attempt doubles the wait."""
 PATIENCE_MIN, PATIENCE_MAX = 5.0, 60.0
 """Seconds for which an open source may deliver nothing before it is opened again; each time doubles them."""
+LATE = 1.0
+"""Seconds without an analysed window after which the wait counts as lag."""
+STALLED_AFTER = 5.0
+"""Seconds for which a complete window may wait for its analysis."""
 PROVEN = 5.0
 """Seconds of audio after which a source works, and the next loss is a new one."""
 
@@ -75,7 +79,7 @@ class _Totals:
 
     def add(self, epoch: Epoch) -> None:
         self.captured += epoch.captured
-        self.overflows += epoch.capture.ring.overflows + epoch.overrun
+        self.overflows += epoch.capture.ring.overflows + epoch.overruns
         self.done += epoch.windower.emitted
         self.dropped += epoch.windower.dropped
 
@@ -100,8 +104,9 @@ class Source:
         self.on_change: Callable[[], None] = lambda: None
         """Called when the state or its reason has changed; must not block."""
         self._past = _Totals()
-        self.lag = 0.0
-        """Seconds between the last sample of the newest window and its scores; set by the pipeline."""
+        self._lag = 0.0
+        self._owed = 0  # windows that were handed out and are not analysed
+        self._progress = time.monotonic()
         self.failure: SourceError | None = None
         """Why the source ended, unless it came to its regular end."""
         self.done = False
@@ -147,6 +152,22 @@ class Source:
             self.done = True
             self._enter(SourceState.ENDED, str(self.failure or ""))
 
+    @property
+    def lag(self) -> float:
+        """Seconds between the last sample of the newest window and its scores; grows while a window waits for them."""
+        waited = time.monotonic() - self._progress
+        return max(self._lag, waited) if waited > LATE and self._waiting else self._lag
+
+    def analysed(self, lag: float) -> None:
+        """Note that a window was analysed, `lag` seconds after its last sample."""
+        self._lag, self._progress = lag, time.monotonic()
+        self._owed = max(0, self._owed - 1)
+
+    @property
+    def _waiting(self) -> bool:
+        """Whether a complete window is not analysed yet."""
+        return self._owed > 0 or (self._epoch is not None and self._epoch.ready)
+
     def poll(self, most: int) -> list[Window | EpochEnd]:
         """Return at most `most` windows that are due, and the end of their epoch after its last one."""
         epoch = self._epoch
@@ -157,6 +178,7 @@ class Source:
         items: list[Window | EpochEnd] = []
         while len(items) < most and (window := epoch.windower.take()) is not None:
             items.append(window)
+        self._owed += len(items)
         if epoch.closed and not epoch.windower.pending:
             self._past.add(epoch)
             self._epoch = None
@@ -249,6 +271,7 @@ class Source:
     async def _run_epoch(self, capture: Capture, begin: int, backoff: Backoff) -> Ended:
         """Run one epoch, from this frame of the capture on; return when it is over and handed out."""
         epoch = Epoch(self.name, self._epochs, capture, begin, self._grid)
+        self._progress = time.monotonic()
         self._epochs += 1
         self._handed_out.clear()
         self._epoch = epoch
@@ -275,7 +298,7 @@ class Source:
                 return Ended(Cause.PAUSED)
             if (ended := epoch.check(time.monotonic(), self._config.stall_timeout)) is not None:
                 return ended
-            self._check_deafness(epoch.stuck.seconds)
+            self._assess(epoch.stuck.seconds)
             await self._rest(TICK)
         return Ended(Cause.FINISHED)
 
@@ -286,15 +309,24 @@ class Source:
             await self._rest(TICK)
         return capture.ring.written
 
-    def _check_deafness(self, stuck: float) -> None:
-        deaf = self._room and stuck >= self._config.deaf_after
-        if deaf and self._state is SourceState.LISTENING:
+    def _assess(self, stuck: float) -> None:
+        """Enter the state that the evidence supports; `stuck` is the seconds without sound."""
+        state, reason, before = SourceState.LISTENING, "", self._state
+        if not self._waiting:
+            self._progress = time.monotonic()
+        if time.monotonic() - self._progress > STALLED_AFTER:
+            state = SourceState.STALLED
+            reason = f"samples arrive, but none were analysed for {STALLED_AFTER:g} s: the model or this machine hangs"
+        elif self._room and stuck >= self._config.deaf_after:
+            state = SourceState.DEAF
             reason = f"nothing but digital silence for {self._config.deaf_after:g} s: muted or unplugged?"
-            log.warning("%s is deaf: %s", self.name, reason)
-            self._enter(SourceState.DEAF, reason)
-        elif not deaf and self._state is SourceState.DEAF:
-            log.info("%s is no longer deaf", self.name)
-            self._enter(SourceState.LISTENING)
+        if state is before:
+            return
+        if before is not SourceState.LISTENING:
+            log.info("%s is no longer %s", self.name, before)
+        if reason:
+            log.warning("%s is %s: %s", self.name, state, reason)
+        self._enter(state, reason)
 
     def _lost(self, reason: str) -> None:
         if self._reason != reason:

@@ -43,9 +43,8 @@ class Windower:
         self._base = 0  # index of the first sample still held
         self._next = 0  # number of the next window on the grid
         self.length = 0
-        """Samples pushed."""
+        """Samples pushed or lost."""
         self.emitted = 0
-        self.dropped = 0
 
     @property
     def possible(self) -> int:
@@ -56,7 +55,12 @@ class Windower:
     @property
     def pending(self) -> int:
         """Complete windows that have not been taken."""
-        return self.possible - self._next
+        return max(0, self.possible - self._next)
+
+    @property
+    def dropped(self) -> int:
+        """Windows that nobody gets: the reader fell behind, or some of their samples are lost."""
+        return min(self._next, self.possible) - self.emitted
 
     @property
     def missing(self) -> int:
@@ -68,10 +72,15 @@ class Windower:
         self.length += len(samples)
         self._append(samples)
         if self._backlog is not None and self.pending > self._backlog:
-            skipped = self.pending - 1
-            self._next += skipped
-            self.dropped += skipped
+            self._next += self.pending - 1
             self._forget()
+
+    def skip(self, lost: int) -> None:
+        """Leave out samples that are lost, and those before them: the next window begins after them."""
+        self.length += lost
+        self._base += len(self._samples) + lost
+        self._samples = self._samples[:0]
+        self._next = max(self._next, -(-self._base // self._hop))
 
     def take(self) -> Window | None:
         """Return the oldest pending window, or None."""

@@ -160,7 +160,7 @@ class Outbox:
         self._retain(self._topics.source_availability(source), ONLINE if listens else OFFLINE)
         attributes = ProblemAttributes(state=state, device=health.device, reason=health.reason)
         self._retain(self._topics.attributes(source, PROBLEM), msgspec.json.encode(attributes))
-        problem = state in (SourceState.DEAF, SourceState.LOST)
+        problem = state in (SourceState.STALLED, SourceState.DEAF, SourceState.LOST)
         self._retain(self._topics.state(source, PROBLEM), ON if problem else OFF)
 
     def _put_level(self, snapshot: Snapshot, now: float) -> None:

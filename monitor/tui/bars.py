@@ -13,6 +13,7 @@ STATE_MARKS = {
     SourceState.OPENING: ("◌", draw.WARN),
     SourceState.LISTENING: ("●", draw.GOOD),
     SourceState.PAUSED: ("‖", draw.WARN),
+    SourceState.STALLED: ("✖", draw.BAD),
     SourceState.DEAF: ("✖", draw.BAD),
     SourceState.LOST: ("✖", draw.BAD),
     SourceState.ENDED: ("■", draw.MUTED),

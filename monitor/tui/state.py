@@ -58,7 +58,7 @@ class SourceView:
     @property
     def trouble(self) -> str:
         """Why the source receives no sound, or empty."""
-        if self.health is None or self.health.state not in (SourceState.DEAF, SourceState.LOST):
+        if self.health is None or self.health.state not in (SourceState.STALLED, SourceState.DEAF, SourceState.LOST):
             return ""
         return f"{self.health.state.upper()}  {self.name}: {self.health.reason or f'check {self.health.device}'}"
 

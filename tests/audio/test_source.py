@@ -227,22 +227,53 @@ async def test_a_file_that_fails_midway_hands_out_what_it_delivered() -> None:
         assert str(source.failure) == "damaged in the middle"
 
 
-async def test_an_overrun_begins_a_new_epoch() -> None:
-    """A reader that is too late ends the epoch; the gap is counted and not spliced."""
-    captures: list[FakeCapture] = []
+async def test_an_overrun_is_counted_in_dropped_windows() -> None:
+    """A reader that is too late for the ring skips to the newest window of the same epoch, and the books balance."""
+    capture = FakeCapture(capacity=400)
+    async with listening(lambda: capture) as source:
+        for _ in range(10):
+            capture.play(noise(150))
+        (window,) = await collect(source, lambda items: bool(items))
+        assert isinstance(window, Window)
+        assert (window.epoch, window.end) == (0, 1500)
+        health = source.health()
+        assert (health.state, health.overflows) == (SourceState.LISTENING, 1)
+        assert health.windows_done + health.windows_dropped == (1500 - 100) // 50 + 1
 
-    def opener() -> Capture:
-        captures.append(FakeCapture(capacity=200))
-        return captures[-1]
 
-    async with listening(opener) as source:
-        await until(lambda: len(captures) == 1)
-        for _ in range(3):
-            captures[0].play(noise(150))
-        items = await collect(source, lambda items: any(isinstance(item, EpochEnd) for item in items))
-        assert [item.epoch for item in items] == [0]
-        await until(lambda: len(captures) == 2)
-        assert source.health().overflows == 1
+async def test_a_source_whose_windows_nobody_analyses_is_stalled(monkeypatch: pytest.MonkeyPatch) -> None:
+    """While samples arrive and nothing is analysed, the lag grows and the source is stalled, until it continues."""
+    monkeypatch.setattr(source_module, "STALLED_AFTER", 0.6)
+    capture, states = FakeCapture(), []
+    async with listening(lambda: capture, stall_timeout=5.0) as source:
+        capture.play(noise(200))
+        await until(lambda: source.health().state is SourceState.LISTENING)
+        source.on_change = lambda: states.append(source.health().state)
+        for handed_out in (0, 2):  # first nobody takes a window, then the model hangs with two of them
+            source.poll(handed_out)
+            await until(lambda: source.health().state is SourceState.STALLED)
+            assert "none were analysed for 0.6 s" in source.health().reason
+            await until(lambda: source.health().lag > 1.0)
+            for _ in source.poll(16):
+                source.analysed(0.1)
+            for _ in range(handed_out):
+                source.analysed(0.1)
+            await until(lambda: source.health().state is SourceState.LISTENING)
+            assert source.health().lag == 0.1
+            capture.play(noise(200))
+        assert states == [SourceState.STALLED, SourceState.LISTENING] * 2
+
+
+async def test_a_source_without_a_complete_window_is_not_stalled(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A pipe that pauses within a window waits for its writer, not for the model."""
+    monkeypatch.setattr(source_module, "STALLED_AFTER", 0.3)
+    capture = FakeCapture(live=False)
+    async with listening(lambda: capture, restarts=False) as source:
+        capture.play(noise(130))
+        assert len(await collect(source, lambda items: bool(items))) == 1
+        source.analysed(0.1)
+        await asyncio.sleep(1.0)
+        assert (source.health().state, source.lag) == (SourceState.LISTENING, 0.1)
 
 
 async def test_digital_silence_is_deafness_in_a_room_only() -> None:

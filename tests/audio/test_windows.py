@@ -33,11 +33,17 @@ def check(window: Window, grid: Grid) -> None:
     assert window.at == utc(window.start / RATE)
 
 
-@given(grid=grids, backlog=st.none() | st.integers(1, 5), steps=st.lists(st.integers(0, 50) | st.none(), max_size=60))
+@given(
+    grid=grids,
+    backlog=st.none() | st.integers(1, 5),
+    steps=st.lists(st.integers(0, 50) | st.integers(-50, -1) | st.none(), max_size=60),
+)
 def test_the_books_balance_at_every_step(grid: Grid, backlog: int | None, steps: list[int | None]) -> None:
-    """After any push or take (None), emitted + dropped + pending == possible, which follows from the length alone."""
+    """After any push, loss (negative) or take (None), emitted + dropped + pending == possible, which follows from the
+    length alone; windows that are taken hold no gap."""
     windower = Windower("s", 3, grid, utc, backlog)
     starts: list[int] = []
+    dropped = 0
     for step in steps:
         if step is None:
             window = windower.take()
@@ -45,6 +51,8 @@ def test_the_books_balance_at_every_step(grid: Grid, backlog: int | None, steps:
                 check(window, grid)
                 assert (window.source, window.epoch, window.rate) == ("s", 3, RATE)
                 starts.append(window.start)
+        elif step < 0:
+            windower.skip(-step)
         else:
             windower.push(ramp(windower.length, step))
         length = windower.length
@@ -53,11 +61,13 @@ def test_the_books_balance_at_every_step(grid: Grid, backlog: int | None, steps:
         assert windower.pending >= 0
         if backlog is not None:
             assert windower.pending <= backlog
-        else:
+        elif min(step or 0 for step in steps) >= 0:
             assert windower.dropped == 0
+        assert windower.dropped >= dropped
+        dropped = windower.dropped
         assert windower.missing == 0 if windower.pending else windower.missing > 0
     assert starts == sorted(set(starts))
-    if backlog is None:
+    if backlog is None and min((step or 0 for step in steps), default=0) >= 0:
         assert starts == [k * grid.hop for k in range(len(starts))]
 
 
@@ -93,6 +103,21 @@ def test_a_reader_that_is_late_gets_the_newest_window() -> None:
     assert window is not None
     assert window.start == 45
     check(window, grid)
+
+
+def test_windows_that_need_lost_samples_are_dropped() -> None:
+    """The next window begins after the gap; those before and across it count as dropped once they were due."""
+    grid = Grid(RATE, 10, 5)
+    windower = Windower("s", 0, grid, utc)
+    windower.push(ramp(0, 12))
+    windower.skip(9)
+    assert (windower.possible, windower.dropped, windower.pending) == (3, 3, 0)
+    windower.push(ramp(21, 15))
+    window = windower.take()
+    assert window is not None
+    assert window.start == 25
+    check(window, grid)
+    assert (windower.possible, windower.emitted, windower.dropped, windower.pending) == (6, 1, 5, 0)
 
 
 def test_memory_stays_bounded() -> None:

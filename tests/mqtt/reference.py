@@ -68,7 +68,7 @@ def entries() -> tuple[Entry, ...]:
         Entry(TOPICS.attributes(source, sound), messages.DetectionAttributes, True, ""),
         Entry(TOPICS.state(source, ANY_SOUND), on_or_off, True, "Whether any sound is heard."),
         Entry(TOPICS.attributes(source, ANY_SOUND), messages.DetectionAttributes, True, ""),
-        Entry(TOPICS.state(source, PROBLEM), on_or_off, True, "`ON` while the source is deaf or lost."),
+        Entry(TOPICS.state(source, PROBLEM), on_or_off, True, "`ON` while the source is deaf, lost or stalled."),
         Entry(TOPICS.attributes(source, PROBLEM), messages.ProblemAttributes, True, ""),
     )
 

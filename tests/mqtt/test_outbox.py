@@ -142,14 +142,14 @@ def test_any_sound_means_the_configured_ones() -> None:
 
 @pytest.mark.parametrize("state", SourceState)
 def test_a_source_that_cannot_hear_has_a_problem(state: SourceState) -> None:
-    """Only a deaf or lost source has a problem, not one that is opening, paused or ended."""
+    """Only a deaf, lost or stalled source has a problem, not one that is opening, paused or ended."""
     box = outbox()
     box.put(health(SourceState.LOST), 0.0)
     box.batch(0.0)
     box.put(health(state), 0.0)
     present = {outgoing.topic: outgoing.payload for outgoing in box.present(0.0)}
     problem = present[TOPICS.state("hall", PROBLEM)]
-    assert problem == (ON if state in (SourceState.DEAF, SourceState.LOST) else OFF)
+    assert problem == (ON if state in (SourceState.STALLED, SourceState.DEAF, SourceState.LOST) else OFF)
     attributes = msgspec.json.decode(present[TOPICS.attributes("hall", PROBLEM)], type=ProblemAttributes)
     assert attributes == ProblemAttributes(state=state, device="Virtual microphone", reason="")
 

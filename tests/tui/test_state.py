@@ -88,8 +88,8 @@ def test_peak_is_held_for_two_seconds() -> None:
     assert state.sources["kitchen"].peak == -50
 
 
-@pytest.mark.parametrize("deaf", [SourceState.DEAF, SourceState.LOST])
-def test_a_deaf_or_lost_source_is_a_trouble(deaf: SourceState) -> None:
+@pytest.mark.parametrize("deaf", [SourceState.DEAF, SourceState.LOST, SourceState.STALLED])
+def test_a_deaf_lost_or_stalled_source_is_a_trouble(deaf: SourceState) -> None:
     """The banner, and the text in place of scores, have source, state and reason."""
     state = reduced(snapshot(), health(source(state=deaf, reason="the cable is out")))
     (trouble,) = state.troubles(0)
