@@ -58,6 +58,15 @@ class Monitor:
                     return time.time(), message.payload
         raise AssertionError
 
+    async def changes(self, leaf: str, seconds: float) -> list[bytes]:
+        """The payloads on a topic that ends so, of the next seconds."""
+        payloads = []
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                while True:
+                    payloads.append((await self.next(leaf, seconds))[1])
+        return payloads
+
     async def event(self, label: str, phase: str) -> tuple[float, dict[str, Any]]:
         """The next event of this label and phase, and the time at which it came."""
         while True:
@@ -109,6 +118,25 @@ def broker(tmp_path: Path) -> Iterator[Broker]:
     """A broker that lets everyone in."""
     with Broker(tmp_path) as running:
         yield running
+
+
+@pytest.mark.slow
+async def test_a_suspended_microphone_is_offline_until_it_delivers(
+    tmp_path: Path, microphone: VirtualMic, broker: Broker
+) -> None:
+    """A microphone that is open but delivers nothing goes offline soon, stays so, and comes back: one problem."""
+    async with monitoring(tmp_path, microphone, broker) as monitor:
+        for _ in range(2):
+            begun = time.time()
+            await asyncio.to_thread(microphone.suspend, True)
+            at, problem = await monitor.next("room/problem/state")
+            assert (problem, at - begun < 3) == (b"ON", True)
+            assert not await monitor.changes("room/problem/state", 10)
+            begun = time.time()
+            await asyncio.to_thread(microphone.suspend, False)
+            at, problem = await monitor.next("room/problem/state")
+            assert (problem, at - begun < 2) == (b"OFF", True)
+            await monitor.next("room/live")
 
 
 class Witness:

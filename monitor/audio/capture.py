@@ -22,7 +22,7 @@ class Capture(Protocol):
 
     @property
     def device(self) -> str:
-        """Name of the open device, file or stream, for a person."""
+        """Name of the open device, file or stream, for a person; a sound server may change the device."""
 
     @property
     def live(self) -> bool:

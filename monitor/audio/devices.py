@@ -1,5 +1,6 @@
 """Input devices, and the one that a user means."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -21,6 +22,22 @@ class InputDevice:
     rate: int
     """Its default rate, Hertz."""
     default: bool
+
+
+CARD = re.compile(r" \(hw:\d+,\d+\)$")
+"""End of the name of a sound card's device; its number changes when cards are plugged in another order."""
+
+
+def choose_again(before: InputDevice, devices: Sequence[InputDevice]) -> InputDevice:
+    """Return the device that was once `before`, whatever number it has now. Raises `SourceError`."""
+    card = CARD.sub("", before.name)
+    found = [device for device in devices if device.name == before.name]
+    found = found or [device for device in devices if CARD.sub("", device.name) == card]
+    found = [device for device in found if device.index == before.index] or found
+    if len(found) != 1:
+        what = "several devices have its name" if found else "it is gone"
+        raise SourceError(f"device {before.index} was {before.name!r}: {what}; choose a microphone by its name")
+    return found[0]
 
 
 def choose(wanted: str, devices: Sequence[InputDevice]) -> InputDevice:

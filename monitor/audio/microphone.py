@@ -13,12 +13,14 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from monitor.audio.devices import InputDevice, choose
+from monitor.audio.devices import InputDevice, choose, choose_again
 from monitor.audio.ring import RING_SECONDS, SampleRing
+from monitor.audio.server import recorded_source
 from monitor.errors import SourceError
 
 log = logging.getLogger(__name__)
@@ -26,6 +28,8 @@ log = logging.getLogger(__name__)
 RECORDER = Path(__file__).with_name("recorder.py")
 ANSWER_TIMEOUT = 5.0
 """Seconds to wait for an answer of the recorder."""
+FOLLOW = 5.0
+"""Seconds between two questions to the sound server which source it records from."""
 KILL_TIMEOUT = 1.0
 """Seconds to wait for the end of a recorder that is killed: a driver may hold it in the kernel."""
 
@@ -79,6 +83,11 @@ class Recorder:
         except (SourceError, OSError) as error:
             raise SourceError(f"cannot open {device.index} {device.name!r}: {error}") from error
         return SampleRing(answer["capacity"], channels, mmap.mmap(self._memory, 0)), answer["rate"]
+
+    @property
+    def pid(self) -> int:
+        """Number of the process."""
+        return self._process.pid
 
     @property
     def failure(self) -> str:
@@ -152,34 +161,49 @@ class Microphone:
 
     live = True
 
-    def __init__(self, wanted: str, rate: int) -> None:
+    def __init__(self, wanted: str, rate: int, before: InputDevice | None = None) -> None:
         """Record from the device that `choose` finds, at `rate` (Hertz) or, if it refuses, at its default rate.
 
-        Raises `SourceError`.
+        A number that stood for the device `before` still means that one. Raises `SourceError`.
         """
-        self._closed = False
         self._failure: SourceError | None = None
+        self._closing = threading.Event()
         try:
             self._recorder = Recorder()
             try:
-                chosen = choose(wanted, self._recorder.devices)
-                self.device = f"{chosen.name} ({chosen.host_api})"
+                devices = self._recorder.devices
+                chosen = choose_again(before, devices) if before and wanted.isdecimal() else choose(wanted, devices)
+                self.chosen = chosen
+                self._device, self._source = f"{chosen.name} ({chosen.host_api})", ""
                 self.ring, self.rate = self._recorder.record(chosen, rate)
             except BaseException:
                 self._recorder.kill()
                 raise
         except SourceError as error:
             raise SourceError(f"microphone {wanted or '(default)'}: {error}") from error
+        if source := recorded_source(self._recorder.pid):
+            self._source = source
+            threading.Thread(target=self._follow, name=f"follow {chosen.name}", daemon=True).start()
+
+    @property
+    def device(self) -> str:
+        """Name of the device, and of the sound server's source behind it if known, which may change."""
+        return f"{self._device}, {self._source}" if self._source else self._device
+
+    def _follow(self) -> None:
+        """Keep the source up to date."""
+        while not self._closing.wait(FOLLOW):
+            self._source = recorded_source(self._recorder.pid) or self._source
 
     @property
     def finished(self) -> bool:
         """The recorder has ended."""
-        return self._closed or self.failure is not None
+        return self._closing.is_set() or self.failure is not None
 
     @property
     def failure(self) -> Exception | None:
         """Set when PortAudio ends the stream; a sound server that hangs is not noticed here."""
-        if self._failure is None and not self._closed and (reason := self._recorder.failure):
+        if self._failure is None and not self._closing.is_set() and (reason := self._recorder.failure):
             log.debug("%s: %s", self.device, reason)
             self._failure = SourceError(f"{self.device}: unplugged, or its sound server has stopped ({reason})")
         return self._failure
@@ -189,7 +213,7 @@ class Microphone:
 
     def close(self) -> None:
         """Free the device by ending its process."""
-        self._closed = True
+        self._closing.set()
         self._recorder.kill()
 
 

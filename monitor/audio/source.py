@@ -265,6 +265,7 @@ class Source:
                     backoff.silent()
                     return Ended(Cause.LOST, reason)
                 self._lost(reason)
+            self._follow(capture)
             await self._rest(ARRIVAL)
         return Ended(Cause.FINISHED)
 
@@ -298,6 +299,7 @@ class Source:
                 return Ended(Cause.PAUSED)
             if (ended := epoch.check(time.monotonic(), self._config.stall_timeout)) is not None:
                 return ended
+            self._follow(capture)
             self._assess(epoch.stuck.seconds)
             await self._rest(TICK)
         return Ended(Cause.FINISHED)
@@ -327,6 +329,13 @@ class Source:
         if reason:
             log.warning("%s is %s: %s", self.name, state, reason)
         self._enter(state, reason)
+
+    def _follow(self, capture: Capture) -> None:
+        """Say when the sound server has moved the recording."""
+        if capture.device != self._device:
+            self._device = capture.device
+            log.warning("%s: now records from %s", self.name, capture.device)
+            self.on_change()
 
     def _lost(self, reason: str) -> None:
         if self._reason != reason:

@@ -102,13 +102,17 @@ def opener(spec: SourceSpec, rate: int, loop: bool = False) -> Opener:
 
     `rate` (the model's, Hertz) is requested from a microphone; `loop` repeats a file.
     """
+    before = None
 
     def open_source() -> Capture:
+        nonlocal before
         match spec.kind:
             case SourceKind.MICROPHONE:
                 from monitor.audio.microphone import Microphone
 
-                return Microphone(spec.target, rate)
+                microphone = Microphone(spec.target, rate, before)
+                before = microphone.chosen
+                return microphone
             case SourceKind.FILE | SourceKind.URL:
                 return _open_media(spec, loop)
             case SourceKind.PCM:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from monitor.audio.devices import InputDevice, choose
+from monitor.audio.devices import InputDevice, choose, choose_again
 from monitor.errors import SourceError
 
 DEVICES = [
@@ -33,3 +33,31 @@ def test_an_ambiguous_or_unknown_name_lists_the_devices(wanted: str, devices: li
     """No match and several matches raise an error that lists the available devices."""
     with pytest.raises(SourceError, match=message):
         choose(wanted, devices)
+
+
+@pytest.mark.parametrize(
+    ("name", "now", "index"),
+    [
+        ("USB (hw:1,0)", ["USB (hw:1,0)", "HDMI (hw:0,0)"], 0),
+        ("USB (hw:1,0)", ["HDMI (hw:0,0)", "Webcam (hw:1,0)", "USB (hw:2,0)"], 2),
+        ("USB (hw:1,0)", ["USB (hw:2,0)", "USB (hw:1,0)"], 1),
+        ("default", ["USB (hw:1,0)", "default"], 1),
+    ],
+)
+def test_a_number_follows_its_device(name: str, now: list[str], index: int) -> None:
+    """A device that was chosen by its number is found under its new number, also if its card has another one."""
+    before = InputDevice(0, name, "ALSA", 1, 48000, default=False)
+    devices = [InputDevice(at, each, "ALSA", 1, 48000, default=False) for at, each in enumerate(now)]
+    assert choose_again(before, devices).index == index
+
+
+@pytest.mark.parametrize(
+    ("now", "message"),
+    [(["Webcam (hw:1,0)"], "it is gone"), (["x", "USB (hw:2,0)", "USB (hw:3,0)"], "several devices have its name")],
+)
+def test_another_device_does_not_take_a_number_over(now: list[str], message: str) -> None:
+    """A number whose device is gone, or cannot be told from another, is an error instead of another microphone."""
+    before = InputDevice(0, "USB (hw:1,0)", "ALSA", 1, 48000, default=False)
+    devices = [InputDevice(at, each, "ALSA", 1, 48000, default=False) for at, each in enumerate(now)]
+    with pytest.raises(SourceError, match=f"device 0 was 'USB .*{message}; choose a microphone by its name"):
+        choose_again(before, devices)

@@ -13,6 +13,7 @@ import pytest
 
 from monitor.audio import microphone
 from monitor.audio.microphone import Microphone, Recorder, default_available, list_devices
+from monitor.audio.spec import opener, parse_spec
 from monitor.errors import SourceError
 from monitor.messages import Samples
 from tests.parts.virtual_mic import VirtualMic
@@ -169,6 +170,35 @@ def processor_time(capture: Microphone) -> float:
     """Return the seconds of processor time that the recorder has used."""
     stat = Path(f"/proc/{capture._recorder._process.pid}/stat").read_text().rpartition(")")[2].split()
     return (int(stat[11]) + int(stat[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def test_a_recording_that_the_sound_server_moves_says_so(mic: VirtualMic, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The device names the sound server's source that the samples come from, also after a move or while suspended."""
+    monkeypatch.setattr(microphone, "FOLLOW", 0.1)
+    capture = Microphone("", 16000)
+    try:
+        assert capture.device == "default (ALSA), Remapped Monitor of Null Output"
+        mic.suspend(True)
+        wait_for(lambda: capture.device.endswith("(suspended)"))
+        mic.suspend(False)
+        mic.move()
+        wait_for(lambda: capture.device == "default (ALSA), Monitor of Null Output")
+        mic.freeze()
+        time.sleep(1.5)
+        assert capture.device == "default (ALSA), Monitor of Null Output"
+    finally:
+        capture.close()
+        mic.thaw()
+
+
+def test_a_number_means_the_device_that_it_meant_at_first(library: Path) -> None:
+    """A microphone that was chosen by its number does not become another one when the numbers change."""
+    driver(library)
+    open_again = opener(parse_spec("mic:0"), 16000)
+    open_again().close()
+    (library / "sounddevice.py").write_text((library / "sounddevice.py").read_text().replace('"fake"', '"webcam"'))
+    with pytest.raises(SourceError, match="device 0 was 'fake': it is gone"):
+        open_again()
 
 
 def test_the_device_list_is_current(mic: VirtualMic) -> None:

@@ -156,6 +156,19 @@ async def test_a_device_that_never_delivered_is_not_listening() -> None:
         assert states == [SourceState.LOST, SourceState.LISTENING]
 
 
+async def test_a_recording_that_is_moved_says_so(caplog: pytest.LogCaptureFixture) -> None:
+    """When the sound server records from another device, its name is logged and published at once."""
+    capture, devices = FakeCapture(), []
+    async with listening(lambda: capture, stall_timeout=5.0) as source:
+        capture.play(noise(10))
+        await until(lambda: source.health().state is SourceState.LISTENING)
+        source.on_change = lambda: devices.append(source.health().device)
+        capture.device = "another device"
+        await until(lambda: devices == ["another device"])
+        assert "kitchen: now records from another device" in caplog.text
+        assert source.health().state is SourceState.LISTENING
+
+
 async def test_keeps_trying_to_open_a_missing_device(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -77,6 +77,13 @@ class VirtualMic:
         """Let the server suspend or resume the microphone: it stays open and delivers nothing."""
         self._control("suspend-source", "microphone", str(int(suspended))).check_returncode()
 
+    def move(self) -> None:
+        """Let the server move the recording from the microphone to what a second loudspeaker plays."""
+        self._control("load-module", "module-null-sink", "sink_name=other").check_returncode()
+        outputs = self._control("list", "short", "source-outputs").stdout.decode().splitlines()
+        (ours,) = [line.split()[0] for line in outputs if "protocol-native" in line]
+        self._control("move-source-output", ours, "other.monitor").check_returncode()
+
     def freeze(self) -> None:
         """Stop the server process, so that it hangs."""
         assert self._process is not None
