@@ -8,7 +8,7 @@ from monitor import __version__
 from monitor.audio.source import Source
 from monitor.classify.classifier import Classifier
 from monitor.events.log import EventLog
-from monitor.messages import BrokerState, Health
+from monitor.messages import BrokerState, Health, SourceState
 
 LOAD_SPAN = 1.0
 """Least seconds over which the load is measured: a report may follow another at once."""
@@ -60,3 +60,17 @@ class HealthReporter:
             log_lost=self._log.lost,
             sources=tuple(source.health() for source in self._sources),
         )
+
+
+def status_line(health: Health) -> str:
+    """The state of the monitor in one line, for `systemctl status`: what it listens to, and what fails."""
+    listening = [each.source for each in health.sources if each.state is SourceState.LISTENING]
+    parts = [f"listening to {', '.join(listening)}" if listening else "not listening"]
+    for each in health.sources:
+        if each.state is not SourceState.LISTENING:
+            parts.append(f"{each.source} is {each.state}" + (f" ({each.reason})" if each.reason else ""))
+    if health.broker is BrokerState.FAILED:
+        parts.append(f"MQTT: {health.broker_detail}")
+    if health.log_problem:
+        parts.append(f"event log: {health.log_problem}")
+    return "; ".join(parts).replace("\n", " ")

@@ -1,8 +1,12 @@
-"""State notifications to systemd, if it asks for them (sd_notify)."""
+"""State notifications to systemd, if it asks for them (sd_notify, WatchdogSec)."""
 
 import logging
 import os
 import socket
+import time
+
+PINGS = 10
+"""Watchdog messages in the time within which systemd requires one."""
 
 log = logging.getLogger(__name__)
 
@@ -20,3 +24,20 @@ def notify(**state: str) -> None:
             sock.sendto(message.encode(), address)
         except OSError as error:
             log.debug("cannot notify systemd of %s: %s", ", ".join(state), error)
+
+
+class Watchdog:
+    """Reports progress to systemd, which restarts a program that makes none for `WatchdogSec`."""
+
+    def __init__(self) -> None:
+        micros, pid = os.environ.get("WATCHDOG_USEC", ""), os.environ.get("WATCHDOG_PID", "")
+        wanted = micros.isdecimal() and pid in ("", str(os.getpid()))
+        self._every = int(micros) / 1e6 / PINGS if wanted else None
+        self._at = 0.0
+
+    def progress(self) -> None:
+        """Note that the program has just done some of its work; call this often."""
+        now = time.monotonic()
+        if self._every is not None and now - self._at >= self._every:
+            self._at = now
+            notify(WATCHDOG="1")

@@ -51,7 +51,7 @@ async def due(sources: Sequence[Source], most: int) -> AsyncIterator[list[Window
     """Yield the next windows, at most `most`, of one source after another, until all sources have ended.
 
     No more than one batch is taken at a time: the windows of a machine that is too slow would grow old in a queue,
-    while a source drops them for newer ones.
+    while a source drops them for newer ones. While no source has one, yields an empty list several times a second.
     """
     turn = 0
     while True:
@@ -68,6 +68,7 @@ async def due(sources: Sequence[Source], most: int) -> AsyncIterator[list[Window
             return
         else:
             await asyncio.sleep(min(source.due_in for source in sources))
+            yield []
 
 
 class SourceTrack:
@@ -149,6 +150,8 @@ class Pipeline:
         self._sources = {source.name: source for source in sources}
         self._classifier, self._tracks, self._journal, self._hub = classifier, tracks, journal, hub
         self._batch = classifier.batch
+        self.on_progress: Callable[[], None] = lambda: None
+        """Called several times a second while windows are analysed, or none is due; must not block."""
 
     def apply(self, settings: Settings) -> None:
         """Pause or resume all sources, and apply the rules in force from the next window on."""
@@ -160,6 +163,7 @@ class Pipeline:
     async def run(self) -> None:
         """Run until all sources have ended."""
         async for items in due(list(self._sources.values()), self._batch):
+            self.on_progress()
             windows = [item for item in items if isinstance(item, Window)]
             answers = iter(await self._classifier.run(windows))
             for item in items:

@@ -21,13 +21,13 @@ from monitor.control.store import SettingsFile
 from monitor.detect.rules import class_names, resolve
 from monitor.events.journal import Journal
 from monitor.events.log import EventLog
-from monitor.health import HealthReporter
+from monitor.health import HealthReporter, status_line
 from monitor.hub import Hub, LocalFeed
 from monitor.messages import Detection, Feed, Health
 from monitor.mqtt.assembly import publisher_for
 from monitor.mqtt.publisher import Publisher
 from monitor.mqtt.topics import RESERVED
-from monitor.notify import notify
+from monitor.notify import Watchdog, notify
 from monitor.pipeline import Pipeline, SourceTrack
 
 log = logging.getLogger(__name__)
@@ -90,6 +90,8 @@ class Service:
                 self._log,
                 self._health.broker_changed,
             )
+        self._watchdog = Watchdog()
+        self._ready, self._status = False, ""
         self._signals: list[signal.Signals] = []
         self._deadline: asyncio.TimerHandle | None = None
         self._task: asyncio.Task[None] | None = None
@@ -154,7 +156,7 @@ class Service:
                 feed = LocalFeed(self._hub, "this machine", await self._log.recent(HISTORY))
                 tasks.create_task(self._show(display, feed), name="display")
             reporter = tasks.create_task(self._report(), name="health")
-            notify(READY="1", STATUS=f"listening to {', '.join(source.name for source in self._sources)}")
+            self._pipeline.on_progress = self._progressed
             await self._pipeline.run()
             await self._journal.drained()
             reporter.cancel()
@@ -178,14 +180,25 @@ class Service:
         self._on_detection(detection)
         self._hub.publish(detection)
 
-    def _publish_health(self) -> None:
-        self._hub.publish(self._health.report())
+    def _progressed(self) -> None:
+        """systemd counts the monitor as started once windows are analysed or waited for, and alive as long as."""
+        if not self._ready:
+            self._ready = True
+            notify(READY="1")
+        self._watchdog.progress()
+
+    def _publish_health(self) -> Health:
+        health = self._health.report()
+        self._hub.publish(health)
+        if (status := status_line(health)) != self._status:
+            self._status = status
+            notify(STATUS=status)
+        return health
 
     async def _report(self) -> None:
         dropped = 0
         while True:
-            health = self._health.report()
-            self._hub.publish(health)
+            health = self._publish_health()
             newly = sum(source.windows_dropped for source in health.sources) - dropped
             if newly:
                 log.warning("this machine is too slow: skipped %d windows to stay in real time", newly)

@@ -1,14 +1,16 @@
 """Notifications to systemd, over real sockets."""
 
+import os
 import socket
+import time
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
 
-from monitor.notify import notify
+from monitor.notify import Watchdog, notify
 
 
 @contextmanager
@@ -59,3 +61,35 @@ def test_a_full_socket_does_not_block(tmp_path: Path, monkeypatch: pytest.Monkey
         for number in range(5000):
             notify(STATUS=str(number))
         assert listening.recv(100) == b"STATUS=0"
+
+
+def test_progress_reaches_the_watchdog_several_times_in_its_period(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At least ten messages in the period of the watchdog, and far fewer than calls."""
+    address = str(tmp_path / "notify")
+    monkeypatch.setenv("NOTIFY_SOCKET", address)
+    monkeypatch.setenv("WATCHDOG_USEC", "1000000")
+    monkeypatch.setenv("WATCHDOG_PID", str(os.getpid()))
+    now = [5.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    with systemd(address) as listening:
+        listening.setblocking(False)
+        watchdog, received = Watchdog(), []
+        for _ in range(200):
+            watchdog.progress()
+            now[0] += 0.01
+            with suppress(BlockingIOError):
+                received.append(listening.recv(100))
+    assert set(received) == {b"WATCHDOG=1"}
+    assert 18 <= len(received) <= 20
+
+
+@pytest.mark.parametrize(("micros", "pid"), [("", ""), ("nonsense", ""), ("1000000", "1")])
+def test_progress_is_silent_without_a_watchdog(micros: str, pid: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is sent if systemd wants no messages, or those of another process."""
+    monkeypatch.setenv("WATCHDOG_USEC", micros)
+    monkeypatch.setenv("WATCHDOG_PID", pid)
+    monkeypatch.setattr(socket, "socket", None)
+    monkeypatch.setenv("NOTIFY_SOCKET", "/nowhere")
+    Watchdog().progress()

@@ -101,7 +101,7 @@ class Source:
         self._paused = False
         self._nudge = asyncio.Event()
         self._state, self._reason, self._device = SourceState.OPENING, "", name
-        self.on_change: Callable[[], None] = lambda: None
+        self.on_change: Callable[[], object] = lambda: None
         """Called when the state or its reason has changed; must not block."""
         self._past = _Totals()
         self._lag = 0.0

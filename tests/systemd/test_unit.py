@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from monitor.errors import ConfigError
+from monitor.errors import ConfigError, ModelError
 
 SYSTEMD = Path(__file__).parents[2] / "systemd"
 UNIT = SYSTEMD / "sound-monitor.service"
@@ -63,9 +63,9 @@ def test_fragments_create_the_user_and_the_configuration(tmp_path: Path) -> None
     assert owner.st_gid == int(passwd["sound-monitor"].split(":")[2])
 
 
-def test_an_invalid_configuration_is_not_retried(service: configparser.SectionProxy) -> None:
-    """The exit code of configuration errors is the one that the unit does not restart after."""
-    assert service["RestartPreventExitStatus"] == str(ConfigError.exit_code)
+def test_an_invalid_model_or_configuration_is_not_retried(service: configparser.SectionProxy) -> None:
+    """The unit does not restart after the exit codes of errors that only a person can correct."""
+    assert service["RestartPreventExitStatus"].split() == [str(ModelError.exit_code), str(ConfigError.exit_code)]
 
 
 def test_the_program_accepts_the_arguments_of_the_unit(tmp_path: Path, service: configparser.SectionProxy) -> None:
