@@ -22,20 +22,24 @@ SPEEDS = (0.88, 0.92, 0.96, 1.0, 1.04, 1.08, 1.12)
 """Lengths of a group's parts relative to the cadence's that are tried: an alarm's clock may be 10 % off."""
 LEAD, TAIL = 0.75, 0.75
 """Seconds without the tone that a group needs before and after it."""
-SLICE = 0.15
-"""Seconds of that quiet that are averaged: no slice of it may hold the tone."""
+SLICE, LEADING = 0.15, 5
+"""Seconds of that quiet that are averaged, no slice of which may hold the tone, and slices before the group."""
 NARROW = 10.0
 """Decibels that each beep must rise above the frequencies beside it."""
 EVEN = 6.0
 """Decibels by which the beeps of one group may differ."""
-DIP = 1.5
+STEADY, SETTLED = 2.5, 6
+"""Decibels by which the two halves of the beeps may differ on average, as a struck note decays; frames of a half."""
+DIP = 2.0
 """Decibels by which the tone must fall in each gap: reverberation fills short ones."""
 QUIET = 10.0
 """Decibels by which the tone must fall before and after a group."""
-BUSY = 0.25
+BUSY = 0.15
 """Share of the pause between two groups in which the tone, within 6 dB of the beeps, may sound."""
 PITCH = 0.5
-"""Bins of the spectrum by which the pitch of an alarm's beeps may differ."""
+"""Bins of the spectrum by which the pitch of the beeps of one group may differ."""
+REPEAT_PITCH, REPEAT_LEVEL = 0.2, 3.5
+"""Bins, and decibels, by which the next group may differ from the last: it is the same sounder at the same place."""
 SILENT = -100.0
 """Decibels of nothing."""
 LASTING = 1.3
@@ -136,11 +140,11 @@ class Groups:
             last = len(level) - BATCH + 1 + int(end)
             beeps = [level[last + first : last + after] for first, after in self._beeps[speed]]
             pitches = _pitches(beeps, int(tones[column]))
-            if np.ptp(pitches) <= PITCH:
+            if np.ptp(pitches) <= PITCH and abs(_decay(beeps, int(tones[column]))) <= STEADY:
                 weakest = min(float(beep[:, tones[column]].mean()) for beep in beeps)
                 at = now - (len(level) - last) * STEP
                 group = _Group(at, float(pitches.mean()), weakest, float(contrast[end, speed, column]))
-                self._enter(group, level[: last + self._beeps[speed, 0, 0], tones[column]])
+                self._enter(group, level[: last + self._around[speed, LEADING - 1, 1], tones[column]])
 
     def _contrast(self, level: Samples, rise: Samples, ends: NDArray[np.intp]) -> NDArray[np.float64]:
         """Decibels between beeps and silence where a group fits, else 0: float64[ends, speeds, tones]."""
@@ -160,22 +164,28 @@ class Groups:
         """
         period = self._cadence.period
         self._found = [old for old in self._found if group.at - old.at <= 1.12 * period + 0.1]
-        same = [old for old in self._found if abs(old.pitch - group.pitch) <= PITCH]
+        near = [old for old in self._found if abs(old.pitch - group.pitch) <= PITCH]
+        same = [old for old in near if _repeats(old, group)]
         if not self.score(group.at):
             self.first = group.at - TAIL - self._cadence.length
         self.last = max(self.last, group.at - TAIL)
-        pause = before[-round(0.8 * self._cadence.pause / STEP) :]
+        pause = before[-round(0.6 * self._cadence.pause / STEP) :]
         lonely = (pause >= group.level - 6).mean() <= BUSY
         earlier = [old.at for old in same if group.at - old.at >= 0.88 * period - 0.1]
         if lonely and earlier:
             if group.at - self._confirmed > LASTING * period:
                 self.first = earlier[0] - TAIL - self._cadence.length
             self._confirmed = group.at
-        twin = next((old for old in same if group.at - old.at < 0.5), None)
+        twin = next((old for old in near if group.at - old.at < 0.5), None)
         if twin is None:
             self._found.append(group)
         elif group.contrast > twin.contrast:
             self._found[self._found.index(twin)] = group
+
+
+def _repeats(old: _Group, new: _Group) -> bool:
+    """Whether both groups can be the same alarm's."""
+    return abs(old.pitch - new.pitch) <= REPEAT_PITCH and abs(old.level - new.level) <= REPEAT_LEVEL
 
 
 def _pitches(beeps: Sequence[Samples], tone: int) -> NDArray[np.float64]:
@@ -183,6 +193,17 @@ def _pitches(beeps: Sequence[Samples], tone: int) -> NDArray[np.float64]:
     below, peak, above = np.array([beep[:, tone - 1 : tone + 2].mean(axis=0) for beep in beeps]).T
     bend = np.minimum(below - 2 * peak + above, -1e-6)
     return np.asarray(tone + np.clip(0.5 * (below - above) / bend, -1.0, 1.0), np.float64)
+
+
+def _decay(beeps: Sequence[Samples], tone: int) -> float:
+    """Decibels that the beeps float32[frames, bins] lose from their first to their second half, on average.
+
+    0 for beeps that are too short to have halves.
+    """
+    if len(beeps[0]) < 2 * SETTLED:
+        return 0.0
+    halves = [(beep[: len(beep) // 2, tone].mean(), beep[len(beep) // 2 :, tone].mean()) for beep in beeps]
+    return float(np.mean([first - second for first, second in halves]))
 
 
 def _spans(cadence: Cadence) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.intp]]:
