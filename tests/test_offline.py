@@ -11,7 +11,7 @@ import pytest
 from monitor.audio.media import Media
 from monitor.audio.timeline import TimedBlock
 from monitor.classify.classifier import Classifier
-from monitor.classify.native import NativeModel
+from monitor.classify.model import NativeModel
 from monitor.config.schema import RuleConfig
 from monitor.detect.rules import resolve
 from monitor.errors import SourceError

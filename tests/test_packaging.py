@@ -147,7 +147,7 @@ def test_importing_loads_only_what_is_needed(module: str, unwanted: set[str]) ->
 
 def test_inference_reports_to_nobody(tmp_path: Path) -> None:
     """ONNX Runtime would make an identifier and a store of reports in the home directory, and send them."""
-    command = [sys.executable, "-c", "import monitor.classify.native"]
+    command = [sys.executable, "-c", "import monitor.classify.model"]
     clean = {"HOME": str(tmp_path), "PATH": os.environ["PATH"]}  # it also keeps quiet where it sees CI
     subprocess.run(command, cwd=ROOT, env=clean, check=True)
     assert list(tmp_path.rglob("*")) == []

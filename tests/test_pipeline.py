@@ -15,7 +15,7 @@ from monitor.audio.feeder import Feeder
 from monitor.audio.source import Source
 from monitor.audio.windows import Grid
 from monitor.classify.classifier import Classifier
-from monitor.classify.native import NativeModel
+from monitor.classify.model import NativeModel
 from monitor.config.schema import AudioConfig, RuleConfig
 from monitor.detect.rules import resolve
 from monitor.errors import SourceError

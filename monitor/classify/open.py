@@ -8,8 +8,7 @@ import msgspec
 from monitor.classify.card import read_card, takes_prompts
 from monitor.classify.foreign import ForeignModel
 from monitor.classify.foreign_card import card_beside, read_foreign_card
-from monitor.classify.model import Model
-from monitor.classify.native import NativeModel
+from monitor.classify.model import Model, NativeModel
 from monitor.classify.onnx_file import read_metadata
 from monitor.classify.prompted import PromptedModel
 from monitor.config.paths import model_folders

@@ -16,10 +16,8 @@ from textual.widgets import Footer
 from monitor.messages import Feed
 from monitor.tui import draw
 from monitor.tui.bars import Banner, SourceBar, StatusLines, TitleBar
-from monitor.tui.event_list import EventList
-from monitor.tui.help import Help
 from monitor.tui.state import SourceView, ViewState
-from monitor.tui.widgets import ActiveList, LevelMeter, ScoreList
+from monitor.tui.widgets import ActiveList, EventList, Help, LevelMeter, ScoreList
 
 DRAW_INTERVAL = 0.15
 """Seconds between two updates; a panel is redrawn only if its content has changed."""

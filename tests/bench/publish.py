@@ -18,7 +18,7 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
-from monitor.classify.native import NativeModel
+from monitor.classify.model import NativeModel
 from monitor.classify.open import find_model
 from monitor.config.schema import Config, MqttConfig
 from monitor.events.log import EventLog

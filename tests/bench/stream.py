@@ -17,7 +17,7 @@ from monitor.audio.resample import Resampler
 from monitor.audio.ring import SampleRing
 from monitor.audio.windows import Grid, Windower
 from monitor.classify.classifier import Classifier
-from monitor.classify.native import NativeModel
+from monitor.classify.model import NativeModel
 from monitor.classify.open import find_model
 from monitor.config.schema import Config
 from monitor.detect.rules import resolve

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from monitor.classify.classifier import Classifier
-from monitor.classify.native import NativeModel
+from monitor.classify.model import NativeModel
 from monitor.errors import ModelError
 from monitor.messages import Samples, Window
 from tests.parts.slow_model import write_slow_model

@@ -11,7 +11,7 @@ import pytest
 
 from monitor.classify import graph
 from monitor.classify.graph import BoundRunner, Graph, bounded_memory, bounded_time
-from monitor.classify.native import NativeModel
+from monitor.classify.model import NativeModel
 from monitor.errors import ModelError
 from monitor.messages import Samples
 from monitor.onnx import ort

@@ -25,7 +25,7 @@ from onnx import (
 )
 
 from monitor.classify import onnx_file
-from monitor.classify.native import NativeModel
+from monitor.classify.model import NativeModel
 from monitor.classify.onnx_file import CHILDREN, FUNCTION_FIELDS, NODE_FIELDS, read_metadata
 from monitor.errors import ModelError
 from tests.parts.tiny_model import write_tiny_model
@@ -216,7 +216,7 @@ def test_an_unreadable_file_is_refused(tmp_path: Path) -> None:
 FUZZ = """\
 import random, sys
 from pathlib import Path
-from monitor.classify.native import NativeModel
+from monitor.classify.model import NativeModel
 from monitor.errors import ModelError
 
 path, random = Path(sys.argv[1]), random.Random(0)

@@ -6,7 +6,7 @@ import pytest
 from onnx import helper, load_model, save_model
 
 from monitor.classify.foreign import ForeignModel
-from monitor.classify.native import NativeModel
+from monitor.classify.model import NativeModel
 from monitor.classify.open import describe_model, find_model, model_files, open_model
 from monitor.config import paths
 from monitor.config.schema import ModelConfig

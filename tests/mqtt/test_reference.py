@@ -8,7 +8,7 @@ import msgspec
 import pytest
 import yaml
 
-from monitor.classify.native import NativeModel
+from monitor.classify.model import NativeModel
 from monitor.classify.open import find_model
 from monitor.config.load import parse_config
 from monitor.detect.rules import resolve

@@ -8,7 +8,7 @@ from textual.pilot import Pilot
 from monitor.errors import BrokerError
 from monitor.messages import Message, SourceState
 from monitor.tui.app import MonitorApp, Output
-from monitor.tui.help import Help
+from monitor.tui.widgets import Help
 from tests.tui.feeds import ListFeed, ended, health, snapshot, source, started
 
 SIZES = [(80, 24), (120, 36), (200, 60)]

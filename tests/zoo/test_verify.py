@@ -5,8 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from monitor.classify.model import Answer, Model
-from monitor.classify.native import NativeModel
+from monitor.classify.model import Answer, Model, NativeModel
 from monitor.messages import Samples
 from monitor.zoo.verify import NEIGHBOURS, TIMED, batch_difference, run_times
 from tests.parts.tiny_model import write_tiny_model

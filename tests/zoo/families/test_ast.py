@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from transformers import ASTConfig, ASTFeatureExtractor, ASTForAudioClassification
 
-from monitor.classify.native import NativeModel
+from monitor.classify.model import NativeModel
 from monitor.errors import ModelError
 from monitor.messages import Samples
 from monitor.zoo.build.checkpoint import read_checkpoint

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from monitor.classify.native import NativeModel
+from monitor.classify.model import NativeModel
 from monitor.errors import ModelError
 from monitor.messages import Samples
 from monitor.zoo.build.compare import compare_models

@@ -11,7 +11,7 @@ import pytest
 from numpy.typing import NDArray
 from onnx import ModelProto, TensorProto, helper, load_model, save_model
 
-from monitor.classify.native import NativeModel
+from monitor.classify.model import NativeModel
 from monitor.errors import ModelError
 from monitor.messages import Samples
 from tests.parts.tiny_model import write_tiny_model
