@@ -151,6 +151,8 @@ class SourceHealth(msgspec.Struct, frozen=True, kw_only=True):
     """Seconds from the last sample of the newest window to its scores."""
     reopened: int
     """How often the device or stream was reopened after a loss."""
+    gain: float = 0.0
+    """Amplification now, decibels."""
     reason: str = ""
     """Why the source is lost, deaf or stalled, as text."""
 

@@ -1,5 +1,6 @@
 """The live pipeline over a file, as fast as possible: the same windows, model and decisions."""
 
+import logging
 import os
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
@@ -13,15 +14,18 @@ from numpy.typing import NDArray
 
 from monitor.audio.media import Media
 from monitor.audio.pcm import open_pcm, read_pcm
-from monitor.audio.resample import Resampler
+from monitor.audio.signal import Gain, Signal
 from monitor.audio.spec import parse_spec
-from monitor.audio.timeline import TimedBlock
+from monitor.audio.timeline import TimedBlock, minutes
 from monitor.audio.windows import Grid, Windower
 from monitor.classify.classifier import Classifier
+from monitor.config.schema import Channel, Decibels
 from monitor.detect.rules import used_cadences
 from monitor.detect.tracker import Tracker
 from monitor.errors import ConfigError, SourceError
 from monitor.messages import EpochEnd, ModelCard, Phase, Rule, Samples, Scores, Transition, Window
+
+log = logging.getLogger(__name__)
 
 BEGINNING = datetime.fromtimestamp(0, UTC)
 """The time of a file's beginning."""
@@ -67,6 +71,17 @@ class Analysis:
     """Why the rest of the file could not be read; None for a whole file."""
 
 
+@dataclass(frozen=True, slots=True)
+class Listening:
+    """What to listen to in a file."""
+
+    track: int | None = None
+    """Which of several audio tracks, from 1; None for the file's default."""
+    channel: Channel = "mix"
+    gain: Decibels = 0.0
+    """Decibels."""
+
+
 @dataclass(slots=True)
 class _Input:
     """An open file."""
@@ -86,22 +101,22 @@ async def analyze(
     progress: Callable[[float, float | None], None],
     *,
     keep_scores: bool = False,
-    track: int | None = None,
+    listen: Listening = Listening(),
 ) -> Analysis:
     """Run a file through the pipeline with a `hop` in seconds. Raises `SourceError` if it has no readable audio.
 
     `path` is an audio file of any common format, a FIFO, `-` for one on standard input, or raw samples as
-    `pcm:PATH[@RATE[xCHANNELS]]`; `track` chooses one of several audio tracks, from 1. `progress` is called with the
+    `pcm:PATH[@RATE[xCHANNELS]]`. `progress` is called with the
     seconds done and the seconds in total, None if unknown. Scores take tens of MB per hour of audio; `keep_scores`
     requests them.
     """
     card = classifier.card
     grid = Grid(card.sample_rate, card.window, max(1, round(hop * card.sample_rate)))
-    audio = _open_input(path, track)
+    audio = _open_input(path, listen.track)
     tracker = Tracker(rules, grid.rate, grid.hop, used_cadences(rules, card.labels))
     book = _Book(path, card.name)
     kept: list[tuple[float, Scores]] = []
-    items = _cut(audio, path, grid)
+    items = _cut(audio, path, grid, listen)
     while batch := list(islice(items, classifier.batch)):
         answers = iter(await classifier.run([item for item in batch if isinstance(item, Window)]))
         for item in batch:
@@ -139,10 +154,10 @@ def _timed(blocks: Generator[Samples, None, None], rate: int) -> Generator[Timed
             yield block
 
 
-def _cut(audio: _Input, path: str, grid: Grid) -> Iterator[Window | EpochEnd]:
+def _cut(audio: _Input, path: str, grid: Grid, listen: Listening) -> Iterator[Window | EpochEnd]:
     """Yield all windows of a file, decoded on demand; each hole and each change of format begins a new epoch."""
     piece: _Piece | None = None
-    number = 0
+    number, note, gain = 0, "", Gain(grid.rate, listen.gain)
     with closing(audio.blocks) as blocks:
         while True:
             try:
@@ -155,28 +170,35 @@ def _cut(audio: _Input, path: str, grid: Grid) -> Iterator[Window | EpochEnd]:
             if block is None:
                 return
             if block.new or piece is None:
-                piece = _Piece(path, number, block, grid)
+                piece = _Piece(path, number, block, grid, listen, gain)
                 number += 1
             yield from piece.push(block.samples)
+            if piece.note not in ("", note):
+                note = piece.note
+                log.warning("%s: %s from %s", path, note, minutes(block.at))
 
 
 class _Piece:
     """One uninterrupted piece of a file."""
 
-    def __init__(self, path: str, number: int, first: TimedBlock, grid: Grid) -> None:
+    def __init__(self, path: str, number: int, first: TimedBlock, grid: Grid, listen: Listening, gain: Gain) -> None:
         self._path, self._number, self._rate, self._start = path, number, grid.rate, first.at
         self._windower = Windower(path, number, grid, self._utc)
-        self._resampler = Resampler(first.rate, grid.rate)
-        self._channels = first.samples.shape[1]
+        self._signal = Signal(first.rate, grid.rate, listen.channel, gain)
+
+    @property
+    def note(self) -> str:
+        """What is wrong with the channels, for a person."""
+        return self._signal.note
 
     def push(self, samples: Samples) -> Iterator[Window]:
         """Add float32[n, channels] and yield the windows that are complete."""
         if len(samples):
-            yield from self._add(self._resampler.push(samples))
+            yield from self._add(self._signal.push(samples))
 
     def finish(self) -> Iterator[Window | EpochEnd]:
         """Yield the last windows, and the end."""
-        yield from self._add(self._resampler.push(np.zeros((0, self._channels), np.float32), last=True))
+        yield from self._add(self._signal.flush())
         self._windower.finish()
         yield from self._add(np.zeros(0, np.float32))
         end = self._windower.length

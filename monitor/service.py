@@ -242,8 +242,18 @@ def _sources(config: Config, grid: Grid) -> list[Source]:
     for source, name in zip(selected, source_names(selected, RESERVED), strict=True):
         spec = parse_spec(source.input)
         room = spec.kind in (SourceKind.MICROPHONE, SourceKind.URL)
-        open_source, restarts = opener(spec, grid.rate, source.loop), spec.restarts(source.loop)
-        found.append(Source(name, open_source, grid, config.audio, restarts=restarts, room=room))
+        found.append(
+            Source(
+                name,
+                opener(spec, grid.rate, source.loop, channel=source.channel),
+                grid,
+                config.audio,
+                restarts=spec.restarts(source.loop),
+                room=room,
+                channel=source.channel,
+                gain=source.gain,
+            )
+        )
     return found
 
 

@@ -5,13 +5,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import Enum, auto
 
-import numpy as np
-
 from monitor.audio.capture import Capture
 from monitor.audio.level import StuckDetector
-from monitor.audio.resample import Resampler
 from monitor.audio.ring import Overrun
+from monitor.audio.signal import Gain, Signal
 from monitor.audio.windows import Grid, Windower
+from monitor.config.schema import Channel
 from monitor.messages import EpochEnd, Samples
 
 BACKLOG = 1.0
@@ -85,7 +84,16 @@ class Clock:
 class Epoch:
     """Reads what a capture writes, and cuts it into windows."""
 
-    def __init__(self, source: str, number: int, capture: Capture, begin: int, grid: Grid) -> None:
+    def __init__(
+        self,
+        source: str,
+        number: int,
+        capture: Capture,
+        begin: int,
+        grid: Grid,
+        channel: Channel = "mix",
+        gain: Gain | None = None,
+    ) -> None:
         """Start at the capture's frame `begin`. `number` counts the epochs of the source."""
         self.capture = capture
         self.stuck = StuckDetector(grid.rate)
@@ -96,7 +104,7 @@ class Epoch:
         self._clock = Clock(live=capture.live)
         backlog = max(1, round(BACKLOG * grid.rate / grid.hop)) if capture.live else None
         self.windower = Windower(source, number, grid, self._clock.utc, backlog)
-        self._resampler = Resampler(capture.rate, grid.rate)
+        self.signal = Signal(capture.rate, grid.rate, channel, gain)
         self._begin = self._read = begin
         self._lost = 0
         self._written, self._moved = 0, time.monotonic()
@@ -146,12 +154,12 @@ class Epoch:
                 self._skip(written)
         self._read = written
         self.capture.consumed(written)
-        self._push(self._resampler.push(block))
+        self._push(self.signal.push(block))
 
     def close(self) -> None:
         """Read the rest and complete the last window; the capture delivers no more."""
         self.drain()
-        self._push(self._resampler.push(np.zeros((0, self.capture.ring.channels), np.float32), last=True))
+        self._push(self.signal.flush())
         self.windower.finish()
         self.closed = True
 
@@ -168,7 +176,7 @@ class Epoch:
         frame = self._begin + newest * capture.rate // grid.rate
         frame = min(written, max(frame, capture.ring.oldest + capture.ring.capacity // 8))
         self.windower.skip(round((frame - self._begin) * grid.rate / capture.rate) - self.windower.length)
-        self._resampler = Resampler(capture.rate, grid.rate)
+        self.signal.restart()
         self._lost += frame - self._read
         self._read = frame
         self.overruns += 1

@@ -68,12 +68,12 @@ class Recorder:
             self.kill()
             raise
 
-    def record(self, device: InputDevice, rate: int) -> tuple[SampleRing, int]:
+    def record(self, device: InputDevice, rate: int, most: int) -> tuple[SampleRing, int]:
         """Return the ring that the recorder fills, and its rate: `rate`, or the default one if the device refuses it.
 
-        Raises `SourceError`.
+        The ring has `most` channels, or all of the device if it has fewer. Raises `SourceError`.
         """
-        channels = min(device.channels, 2)
+        channels = min(device.channels, most)
         rates = [rate, device.rate]
         request = {"memory": self._memory, "seconds": RING_SECONDS, "rates": rates}
         request |= {"device": device.index, "channels": channels}
@@ -161,10 +161,11 @@ class Microphone:
 
     live = True
 
-    def __init__(self, wanted: str, rate: int, before: InputDevice | None = None) -> None:
+    def __init__(self, wanted: str, rate: int, before: InputDevice | None = None, *, channels: int = 2) -> None:
         """Record from the device that `choose` finds, at `rate` (Hertz) or, if it refuses, at its default rate.
 
-        A number that stood for the device `before` still means that one. Raises `SourceError`.
+        A number that stood for the device `before` still means that one. At most `channels` are recorded. Raises
+        `SourceError`.
         """
         self._failure: SourceError | None = None
         self._closing = threading.Event()
@@ -175,7 +176,7 @@ class Microphone:
                 chosen = choose_again(before, devices) if before and wanted.isdecimal() else choose(wanted, devices)
                 self.chosen = chosen
                 self._device, self._source = f"{chosen.name} ({chosen.host_api})", ""
-                self.ring, self.rate = self._recorder.record(chosen, rate)
+                self.ring, self.rate = self._recorder.record(chosen, rate, channels)
             except BaseException:
                 self._recorder.kill()
                 raise

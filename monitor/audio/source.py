@@ -14,8 +14,9 @@ from dataclasses import dataclass, replace
 
 from monitor.audio.capture import Capture, Opener, open_capture
 from monitor.audio.epoch import Cause, Ended, Epoch, nothing_for
+from monitor.audio.signal import Gain
 from monitor.audio.windows import Grid
-from monitor.config.schema import AudioConfig
+from monitor.config.schema import AudioConfig, Channel, Decibels
 from monitor.errors import SourceError
 from monitor.messages import EpochEnd, SourceHealth, SourceState, Window
 
@@ -88,12 +89,23 @@ class Source:
     """One source of audio: opened, watched, opened again after a loss, and cut into windows."""
 
     def __init__(
-        self, name: str, opener: Opener, grid: Grid, config: AudioConfig, *, restarts: bool, room: bool
+        self,
+        name: str,
+        opener: Opener,
+        grid: Grid,
+        config: AudioConfig,
+        *,
+        restarts: bool,
+        room: bool,
+        channel: Channel = "mix",
+        gain: Decibels = 0.0,
     ) -> None:
         """A source that `restarts` (a microphone, a live stream) is opened again after a loss and never ends by
         itself. A `room` is never digitally silent, so digital silence means that its microphone is deaf."""
         self.name, self.restarts = name, restarts
         self._opener, self._grid, self._config, self._room = opener, grid, config, room
+        self._channel, self._gain = channel, Gain(grid.rate, gain)
+        self._note = ""
         self._epochs = 0
         self._epoch: Epoch | None = None
         self._handed_out = asyncio.Event()
@@ -208,6 +220,7 @@ class Source:
             windows_dropped=total.dropped,
             lag=round(self.lag, 4),
             reopened=total.reopened,
+            gain=round(self._gain.decibels, 1),
             reason=_sendable(self._reason),
         )
 
@@ -271,7 +284,7 @@ class Source:
 
     async def _run_epoch(self, capture: Capture, begin: int, backoff: Backoff) -> Ended:
         """Run one epoch, from this frame of the capture on; return when it is over and handed out."""
-        epoch = Epoch(self.name, self._epochs, capture, begin, self._grid)
+        epoch = Epoch(self.name, self._epochs, capture, begin, self._grid, self._channel, self._gain)
         self._progress = time.monotonic()
         self._epochs += 1
         self._handed_out.clear()
@@ -301,6 +314,7 @@ class Source:
                 return ended
             self._follow(capture)
             self._assess(epoch.stuck.seconds)
+            self._check_channels(epoch.signal.note)
             await self._rest(TICK)
         return Ended(Cause.FINISHED)
 
@@ -336,6 +350,14 @@ class Source:
             self._device = capture.device
             log.warning("%s: now records from %s", self.name, capture.device)
             self.on_change()
+
+    def _check_channels(self, note: str) -> None:
+        if note != self._note:
+            self._note = note
+            if note:
+                log.warning("%s: %s", self.name, note)
+            else:
+                log.info("%s: all channels have sound again", self.name)
 
     def _lost(self, reason: str) -> None:
         if self._reason != reason:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Generator
 
     from monitor.audio.capture import Capture, Opener
+    from monitor.config.schema import Channel
     from monitor.messages import Samples
 
 FORMS = """\
@@ -97,20 +98,29 @@ def default_name(spec: SourceSpec) -> str:
     return re.sub(r"[^A-Za-z0-9_-]+", "-", name).strip("-")[:64].strip("-") or spec.kind.value
 
 
-def opener(spec: SourceSpec, rate: int, loop: bool = False) -> Opener:
+def opener(spec: SourceSpec, rate: int, loop: bool = False, *, channel: Channel = "mix") -> Opener:
     """Return a function that opens the source.
 
-    `rate` (the model's, Hertz) is requested from a microphone; `loop` repeats a file.
+    `rate` (the model's, Hertz) is requested from a microphone; `loop` repeats a file. A source without a `channel` of
+    this number is refused.
     """
+    number = channel if isinstance(channel, int) else 1
     before = None
 
     def open_source() -> Capture:
+        capture = open_any()
+        if number > capture.ring.channels:
+            capture.close()
+            raise SourceError(f"{capture.device}: there is no channel {number}, only {capture.ring.channels}")
+        return capture
+
+    def open_any() -> Capture:
         nonlocal before
         match spec.kind:
             case SourceKind.MICROPHONE:
                 from monitor.audio.microphone import Microphone
 
-                microphone = Microphone(spec.target, rate, before)
+                microphone = Microphone(spec.target, rate, before, channels=max(2, number))
                 before = microphone.chosen
                 return microphone
             case SourceKind.FILE | SourceKind.URL:

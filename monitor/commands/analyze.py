@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from monitor.commands.options import ModelOptions, configuration, count, option
+from monitor.commands.options import ModelOptions, channel, configuration, count, gain, option
 from monitor.errors import MonitorError, SourceError, StorageError, UsageError
 from monitor.files import written_whole
 
 if TYPE_CHECKING:
     from monitor.commands.output import LinePrinter
-    from monitor.config.schema import Config
+    from monitor.config.schema import Channel, Config, Decibels
     from monitor.offline import FileScores, Found
 
 
@@ -48,6 +48,16 @@ class Options(ModelOptions):
         type=count,
         help="audio track of a file with several, from 1; default: the file's own",
     )
+    channel: Channel = option(  # noqa: RUF009 - describes an option, and is no default
+        "--channel",
+        metavar="NAME|N",
+        type=channel,
+        default="mix",
+        help="mix (default), left, right, loudest, or the number of a channel, from 1",
+    )
+    gain: Decibels = option(  # noqa: RUF009 - describes an option, and is no default
+        "--gain", metavar="DB|auto", type=gain, default=0.0, help="decibels by which to amplify, or auto; default: 0"
+    )
     scores: str | None = option(
         "--scores",
         metavar="DIR",
@@ -66,26 +76,27 @@ def main(options: Options) -> int:
         _prepare(folder, options.files)
     logs = log_to_stderr(config.logging.level)
     try:
-        return asyncio.run(_analyze_all(config, options.files, options.format, folder, options.track))
+        return asyncio.run(_analyze_all(config, options, folder))
     finally:
         logs.flush(2.0)
 
 
-async def _analyze_all(config: Config, files: Sequence[str], form: str, folder: Path | None, track: int | None) -> int:
+async def _analyze_all(config: Config, options: Options, folder: Path | None) -> int:
     from rich.progress import TaskProgressColumn
 
     from monitor.classify.classifier import Classifier
     from monitor.classify.open import open_model
     from monitor.commands.output import print_error, progress_bar
     from monitor.detect.rules import resolve
-    from monitor.offline import analyze
+    from monitor.offline import Listening, analyze
 
+    files, listen = options.files, Listening(options.track, options.channel, options.gain)
     threads = max(config.model.threads, os.cpu_count() or 1)
     model = open_model(msgspec.structs.replace(config.model, threads=threads))
     card, hop = model.card, config.model.hop
     rules = resolve(config.detection.rules, card.labels, card.window / card.sample_rate, hop)
     classifier = Classifier(model, config.model.batch)
-    printer = _printer(form)
+    printer = _printer(options.format)
     failed: list[MonitorError] = []
     partial: list[MonitorError] = []
     try:
@@ -93,7 +104,7 @@ async def _analyze_all(config: Config, files: Sequence[str], form: str, folder: 
             try:
                 with progress_bar(f"{number}/{len(files)} {Path(file).name}", TaskProgressColumn()) as progress:
                     analysis = await analyze(
-                        file, classifier, rules, hop, progress, keep_scores=folder is not None, track=track
+                        file, classifier, rules, hop, progress, keep_scores=folder is not None, listen=listen
                     )
             except SourceError as error:
                 failed.append(error)

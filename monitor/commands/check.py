@@ -116,12 +116,13 @@ async def _listen(source: SourceConfig, rate: int) -> str:
     """Open the source and measure its level for a second. Raises `SourceError`."""
     from monitor.audio.capture import open_capture
     from monitor.audio.level import dbfs
+    from monitor.audio.signal import Signal
     from monitor.audio.spec import opener, parse_spec
     from monitor.messages import SILENCE_DBFS
 
     late = asyncio.Event()
     asyncio.get_running_loop().call_later(OPEN_TIMEOUT, late.set)
-    capture = await open_capture(opener(parse_spec(source.input), rate, source.loop), late)
+    capture = await open_capture(opener(parse_spec(source.input), rate, source.loop, channel=source.channel), late)
     if capture is None:
         raise SourceError(f"did not open within {OPEN_TIMEOUT:g} s")
     try:
@@ -132,9 +133,12 @@ async def _listen(source: SourceConfig, rate: int) -> str:
             raise SourceError(str(capture.failure))
         if not captured:
             raise SourceError(f"{capture.device} opened, but delivered no audio within {LISTEN:g} s")
-        level = dbfs(samples.mean(axis=1))
-        silent = " (digital silence: is it muted?)" if level <= SILENCE_DBFS else ""
-        return f"{capture.device} at {capture.rate} Hz, level {level:.0f} dBFS{silent}"
+        signal = Signal(capture.rate, capture.rate, source.channel)
+        level = dbfs(signal.push(samples))
+        note = f" ({signal.note})" if signal.note else ""
+        if level <= SILENCE_DBFS:
+            note = " (digital silence: is it muted?)"
+        return f"{capture.device} at {capture.rate} Hz, level {level:.0f} dBFS{note}"
     finally:
         await asyncio.to_thread(capture.close)
 

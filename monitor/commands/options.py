@@ -5,13 +5,13 @@ from __future__ import annotations
 import argparse
 import re
 from dataclasses import dataclass, field, fields
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 from monitor.commands import CommandTable, Parser
 from monitor.errors import UsageError
 
 if TYPE_CHECKING:
-    from monitor.config.schema import Config
+    from monitor.config.schema import Channel, Config, Decibels
 
 
 def option(*flags: str, default: Any = None, **details: Any) -> Any:
@@ -103,6 +103,25 @@ def seconds(text: str) -> float:
         value = 0.0
     if not 0 < value < 1e9:
         raise argparse.ArgumentTypeError(f"{text!r} is not a positive number of seconds")
+    return value
+
+
+def channel(text: str) -> Channel:
+    """A channel: its number from 1, or a word."""
+    words: tuple[Literal["mix", "left", "right", "loudest"], ...] = ("mix", "left", "right", "loudest")
+    return next((word for word in words if word == text), None) or count(text)
+
+
+def gain(text: str) -> Decibels:
+    """Decibels, or `auto`."""
+    if text == "auto":
+        return "auto"
+    try:
+        value = float(text)
+    except ValueError:
+        value = float("nan")
+    if not -60 <= value <= 60:
+        raise argparse.ArgumentTypeError(f"{text!r} is neither auto nor a number of decibels from -60 to 60")
     return value
 
 

@@ -47,6 +47,12 @@ class Section(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
                 structs.force_setattr(self, file, str(expand_home(path)))
 
 
+Channel = Literal["mix", "left", "right", "loudest"] | Annotated[int, Meta(ge=1, le=32)]
+"""Which channel to listen to: the mean of all, the first or second, the loudest at any time, or a number from 1."""
+Decibels = Literal["auto"] | Annotated[float, Meta(ge=-60.0, le=60.0)]
+"""By how much to amplify; `auto` raises a quiet source to the level of a usual room."""
+
+
 class SourceConfig(Section, frozen=True):
     """One place to listen to."""
 
@@ -56,6 +62,12 @@ class SourceConfig(Section, frozen=True):
     """Name in messages and topics; derived from `input` by default."""
     loop: bool = False
     """Repeat a file endlessly."""
+    live: bool = True
+    """Whether a URL is live. A recording on a server is played once, in real time."""
+    channel: Channel = "mix"
+    """Channel to listen to."""
+    gain: Decibels = 0.0
+    """Decibels by which the signal is amplified."""
 
     def __post_init__(self) -> None:
         if "://" in self.input and (found := VARIABLE.search(self.input)):
