@@ -23,6 +23,8 @@ LOUDER = 2.0
 
 OFFSET_MEMORY = 2.0
 """Time constant of the constant offset, seconds."""
+OFFSET_AFTER = 0.1
+"""Seconds of sound before an offset is removed: half a period of a low tone is not an offset."""
 OFFSET_SHARE = 0.02
 """Share of the power from which a constant offset is removed: below, it raises the level by less than 0.1 dB."""
 OFFSET_LEAST = 1e-4
@@ -125,6 +127,11 @@ class OffsetRemover:
         self.offset = 0.0
         """The estimate, in [-1, 1]."""
 
+    @property
+    def settled(self) -> bool:
+        """Whether there was enough sound to see an offset."""
+        return self._seen >= OFFSET_AFTER * self._rate
+
     def push(self, samples: Samples) -> Samples:
         """Return float32[n] without the offset."""
         size = len(samples)
@@ -136,7 +143,7 @@ class OffsetRemover:
         before = self.offset if self._seen > size else mean
         self.offset += share * (mean - self.offset)
         self._power += share * (power - self._power)
-        if not self._removing:
+        if not self._removing and self.settled:
             self._removing = abs(self.offset) > OFFSET_LEAST and self.offset**2 > OFFSET_SHARE * self._power
             before = self.offset
         if not self._removing:
@@ -160,9 +167,9 @@ class Gain:
         self._floor: float | None = None
         self._peak = NOTHING
 
-    def push(self, samples: Samples) -> Samples:
-        """Amplify float32[n]."""
-        if self.auto and len(samples):
+    def push(self, samples: Samples, learn: bool = True) -> Samples:
+        """Amplify float32[n]; without `learn` they do not change the automatic gain."""
+        if self.auto and learn and len(samples):
             return self._follow(samples)
         return samples if self.decibels == 0 else samples * np.float32(10 ** (self.decibels / 20))
 
@@ -211,7 +218,8 @@ class Signal:
 
     def push(self, block: Samples) -> Samples:
         """Convert float32[n, channels] to float32[m] in [-1, 1]; the resampler's delay follows with later blocks."""
-        return self._finish(self._offset.push(self._finite(self._mixer.push(block))), last=False)
+        learn = self._offset.settled  # an offset that is not removed yet is not sound
+        return self._finish(self._offset.push(self._finite(self._mixer.push(block))), learn=learn)
 
     def flush(self) -> Samples:
         """Return what the resampler holds back, float32[m]; nothing can follow."""
@@ -221,8 +229,8 @@ class Signal:
         """Forget what the resampler holds back, before audio that does not continue."""
         self._resampler = Resampler(*self._rates)
 
-    def _finish(self, samples: Samples, last: bool) -> Samples:
-        converted = self._gain.push(self._resampler.push(samples[:, None], last=last))
+    def _finish(self, samples: Samples, *, learn: bool = False, last: bool = False) -> Samples:
+        converted = self._gain.push(self._resampler.push(samples[:, None], last=last), learn)
         out: Samples = np.clip(converted, -1.0, 1.0)
         return out
 

@@ -101,7 +101,7 @@ def test_the_books_balance_however_late_the_reader_is(steps: list[int], rate: in
     for step in steps:
         frames = step * rate // 1000
         at = np.arange(heard, heard + frames, dtype=np.float32) / rate
-        capture.play(np.sin(2 * np.pi * 5 * at).astype(np.float32))
+        capture.play(np.sin(2 * np.pi * 50 * at).astype(np.float32))
         heard += frames
         if rng.random() < 0.4:
             epoch.drain()
@@ -115,7 +115,7 @@ def test_the_books_balance_however_late_the_reader_is(steps: list[int], rate: in
     assert 0 <= epoch.captured <= heard / rate
     for each in taken:
         n = min(window, windower.length - each.start)
-        truth = np.sin(2 * np.pi * 5 * np.arange(each.start, each.start + n) / 1000)
+        truth = np.sin(2 * np.pi * 50 * np.arange(each.start, each.start + n) / 1000)
         inner = slice(20, max(20, n - 20))  # the filter rings where audio begins or ends
         assert np.abs(each.samples[:n][inner] - truth[inner]).max(initial=0) < 0.1
 
