@@ -26,7 +26,7 @@ TICK = 0.25
 """Seconds between two checks that the device still delivers."""
 ARRIVAL = 0.05
 """Seconds between two checks for the first samples."""
-POLL_MIN = 0.01
+POLL_MIN = 0.02
 """Shortest sleep before looking for the next window, seconds: a late block must not cause a busy loop."""
 RETRY_MIN = 0.5
 """Seconds before a source that was open is opened again; each failed attempt doubles the wait."""

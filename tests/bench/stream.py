@@ -13,8 +13,9 @@ from datetime import UTC, datetime
 
 import numpy as np
 
+from monitor.audio.recorder import HEADER, POLL, RingWriter
 from monitor.audio.resample import Resampler
-from monitor.audio.ring import SampleRing
+from monitor.audio.ring import RING_SECONDS
 from monitor.audio.windows import Grid, Windower
 from monitor.classify.classifier import Classifier
 from monitor.classify.model import NativeModel
@@ -25,7 +26,7 @@ from monitor.messages import Window
 from monitor.pipeline import SourceTrack
 
 DEVICE_RATE = 48_000
-BLOCK = 960
+BLOCK = round(POLL * DEVICE_RATE)
 
 
 def stages(model: str, hop_seconds: float) -> dict[str, tuple[Callable[[], object], float]]:
@@ -36,10 +37,11 @@ def stages(model: str, hop_seconds: float) -> dict[str, tuple[Callable[[], objec
     rules = resolve(Config().detection.rules, card.labels, card.window / card.sample_rate, hop_seconds)
     track = SourceTrack("s", "node", card, rules, hop)
     classifier = Classifier(session, batch=16)
-    ring, resampler = SampleRing(4 * DEVICE_RATE), Resampler(DEVICE_RATE, card.sample_rate)
+    memory = bytearray(HEADER + round(RING_SECONDS * DEVICE_RATE) * 4)
+    ring, resampler = RingWriter(memory, 4), Resampler(DEVICE_RATE, card.sample_rate)
     windower = Windower("s", 0, Grid(card.sample_rate, card.window, hop), lambda _: datetime.now(UTC))
     rng = np.random.default_rng(0)
-    block = rng.uniform(-0.1, 0.1, (BLOCK, 1)).astype(np.float32)
+    block = rng.uniform(-0.1, 0.1, (BLOCK, 1)).astype(np.float32).tobytes()
     device_hop = rng.uniform(-0.1, 0.1, (round(hop_seconds * DEVICE_RATE), 1)).astype(np.float32)
     model_hop = device_hop[:hop, 0].copy()
     samples = rng.uniform(-0.1, 0.1, card.window).astype(np.float32)
@@ -53,7 +55,7 @@ def stages(model: str, hop_seconds: float) -> dict[str, tuple[Callable[[], objec
 
     per_second = 1 / hop_seconds
     return {
-        "ring write, 20 ms at 48 kHz": (lambda: ring.write(block), DEVICE_RATE / BLOCK),
+        f"ring write, {1000 * POLL:g} ms at 48 kHz": (lambda: ring.write(block, overflowed=False), 1 / POLL),
         "resample one hop from 48 kHz": (lambda: resampler.push(device_hop), per_second),
         "cut a window": (cut, per_second),
         "inference, batch 1": (lambda: session.run(samples[None]), 0.0),
