@@ -129,13 +129,17 @@ class ViewState:
             self.events.remove(known)
         insort(self.events, detection, key=lambda event: -event.started_at.timestamp())
         del self.events[MAX_EVENTS:]
-        if detection.phase is Phase.ENDED:
-            self._active = {key: other for key, other in self._active.items() if other.id != detection.id}
-            return
-        # A label is on at most once for each source: a new start also ends a sound whose end was lost.
+        # A label is on at most once for each source: a newer sound also ends one whose end was lost.
         key = (detection.source, detection.label)
-        if key not in self._active or self._active[key].started_at <= detection.started_at:
-            self._active[key] = detection
+        if detection.phase is Phase.STARTED:
+            if key not in self._active or self._active[key].started_at <= detection.started_at:
+                self._active[key] = detection
+            return
+        self._active = {
+            other: sound
+            for other, sound in self._active.items()
+            if sound.id != detection.id and (other != key or sound.started_at > detection.started_at)
+        }
 
     def _apply_health(self, health: Health) -> None:
         before = self.health

@@ -4,6 +4,7 @@ import asyncio
 import logging
 import subprocess
 import sys
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC
@@ -16,9 +17,21 @@ from hypothesis import strategies as st
 
 from monitor.config.schema import MqttConfig
 from monitor.errors import BrokerError
-from monitor.messages import BrokerState, Detection, Health, LabelScore, Message, Snapshot, SourceHealth, SourceState
-from monitor.mqtt.feed import MqttFeed, decode_message
-from tests.mqtt.examples import BASE, detection, eventually, health, publishing, snapshot
+from monitor.messages import (
+    BrokerState,
+    Detection,
+    DetectionAttributes,
+    Health,
+    LabelScore,
+    Message,
+    Phase,
+    Snapshot,
+    SourceHealth,
+    SourceState,
+)
+from monitor.mqtt.feed import MqttFeed, SoundStates, decode_message
+from monitor.mqtt.topics import Address
+from tests.mqtt.examples import BASE, detection, eventually, health, listening, publishing, snapshot
 from tests.parts.broker import Broker
 
 LEAVES: dict[str, type[Message]] = {"event": Detection, "live": Snapshot, "health": Health}
@@ -41,6 +54,11 @@ async def following(feed: MqttFeed) -> AsyncIterator[list[Message]]:
         await asyncio.wait([task])
 
 
+def sounds(messages: list[Message]) -> list[tuple[str, Phase]]:
+    """Id and phase of each detection, ordered by id."""
+    return sorted((message.id, message.phase) for message in messages if isinstance(message, Detection))
+
+
 @pytest.mark.parametrize("node", ["box", None])
 async def test_the_feed_yields_what_the_monitor_publishes(config: MqttConfig, node: str | None) -> None:
     """Detections, snapshots and health arrive unchanged, the retained health at once."""
@@ -54,6 +72,83 @@ async def test_the_feed_yields_what_the_monitor_publishes(config: MqttConfig, no
             running.hub.publish(snapshot())
             await eventually(lambda: detection() in got and snapshot() in got)
         assert feed.title == f"box at {config.host}:{config.port}"
+
+
+@pytest.mark.real
+async def test_a_sound_that_is_on_is_known_within_half_a_second_of_attaching(config: MqttConfig) -> None:
+    """The feed yields the start of a sound that is on, and the last detection of the others, as the broker has them."""
+    dog = detection(Phase.ENDED, id="2", label="Dog")
+    async with publishing(config) as running:
+        running.hub.publish(health())
+        for message in (detection(), detection(id="2", label="Dog"), dog):
+            running.hub.publish(message)
+        async with listening(config.port or 0) as recorder:
+            await eventually(
+                lambda: recorder.last("hall/dog/attributes") and recorder.last("availability") == b"online"
+            )
+        began = time.monotonic()
+        async with following(MqttFeed(config)) as got:
+            await eventually(lambda: sounds(got) == [("1", Phase.STARTED), ("2", Phase.ENDED)])
+            assert time.monotonic() - began < 0.5
+            running.hub.publish(detection(Phase.ENDED))
+            await eventually(lambda: ("1", Phase.ENDED) in sounds(got))
+            await asyncio.sleep(0.2)
+            assert len(sounds(got)) == 3
+
+
+@pytest.mark.real
+async def test_the_end_of_a_sound_during_an_outage_is_known_after_it(config: MqttConfig, broker: Broker) -> None:
+    """The feed learns from the retained topics what it missed, and repeats what is still on."""
+    async with publishing(config) as running, following(MqttFeed(config, "box")) as got:
+        await eventually(lambda: running.connected)
+        running.hub.publish(health())
+        running.hub.publish(detection())
+        running.hub.publish(detection(id="2", label="Dog"))
+        await eventually(lambda: len(sounds(got)) == 2)
+        got.clear()
+        broker.kill9()
+        await eventually(lambda: not running.connected)
+        running.hub.publish(detection(Phase.ENDED))
+        broker.start()
+        await eventually(lambda: sounds(got) == [("1", Phase.ENDED), ("2", Phase.STARTED)])
+
+
+def test_contradicting_topics_of_a_sound_say_nothing() -> None:
+    """A state without its detection, of another detection, invalid, or cleared, is no detection."""
+    states = SoundStates()
+
+    def take(leaf: str, payload: bytes, sound: str = "dog") -> Detection | None:
+        return states.take(Address("box", leaf, "hall", sound), payload, "tiny")
+
+    on, over = (
+        msgspec.json.encode(DetectionAttributes.of(detection(phase, label="Dog")))
+        for phase in (Phase.STARTED, Phase.ENDED)
+    )
+    assert take("state", b"ON") is None
+    assert take("attributes", over) is None
+    assert take("attributes", on) == detection(label="Dog")
+    assert take("state", b"OFF") is None
+    assert take("attributes", over) == detection(Phase.ENDED, label="Dog")
+    assert take("attributes", b"") is None
+    assert take("state", b"OFF") is None
+    for payload in (b"on", b"\xff"):
+        with pytest.raises(ValueError, match="ON or OFF"):
+            take("state", payload)
+    with pytest.raises(ValueError, match="nested"):
+        take("attributes", b'{"x":' + b"[" * 5000)
+    assert take("state", b"ON", "any") is None
+    assert take("attributes", on, "any") is None
+    assert take("attributes", on, "problem") is None
+
+
+def test_the_number_of_followed_sounds_is_limited(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Topics of ever new sounds do not fill the memory."""
+    monkeypatch.setattr("monitor.mqtt.feed.MAX_SOUNDS", 3)
+    states = SoundStates()
+    for number in range(3):
+        states.take(Address("box", "state", "hall", f"s{number}"), b"ON", "")
+    with pytest.raises(ValueError, match="too many"):
+        states.take(Address("box", "state", "hall", "s3"), b"ON", "")
 
 
 async def test_without_a_name_the_first_monitor_online_is_followed(config: MqttConfig) -> None:

@@ -56,6 +56,12 @@ def test_the_next_start_replaces_a_lost_end() -> None:
     assert ids(state.events) == ["b", "a"]
 
 
+def test_a_newer_end_also_ends_a_sound_whose_end_was_lost() -> None:
+    """The end of a newer sound of the same source and label ends an older one; that of an older one does not."""
+    assert reduced(started("a", at=0), ended("b", at=60)).active == []
+    assert ids(reduced(started("b", at=60), ended("a", at=0)).active) == ["b"]
+
+
 def test_an_old_start_does_not_replace_a_newer_one() -> None:
     """A start that is replayed after an outage does not hide the current sound."""
     state = reduced(started("b", at=60), started("a", at=0), ended("a", at=0))
