@@ -6,7 +6,7 @@ import os
 import time
 import uuid
 from collections.abc import AsyncIterator, Callable, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
 import numpy as np
@@ -132,7 +132,8 @@ class SourceTrack:
             self._started[change.label] = detection
             return detection
         started = self._started.pop(change.label)
-        ended_at = max(started.started_at, utc(change.end or change.start))
+        samples = (change.end or change.start) - change.start  # the wall clock may have been set in between
+        ended_at = started.started_at + timedelta(seconds=max(0, samples) / self._card.sample_rate)
         return replace(started, phase=Phase.ENDED, ended_at=ended_at, score=change.score, peak=change.peak)
 
 

@@ -198,6 +198,7 @@ class Service:
     async def _report(self) -> None:
         dropped = 0
         while True:
+            self._log.watch_clock()
             health = self._publish_health()
             newly = sum(source.windows_dropped for source in health.sources) - dropped
             if newly:

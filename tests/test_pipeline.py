@@ -4,7 +4,7 @@ import asyncio
 import time
 import uuid
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +20,7 @@ from monitor.config.schema import AudioConfig, RuleConfig
 from monitor.detect.rules import resolve
 from monitor.errors import SourceError
 from monitor.hub import Hub
-from monitor.messages import Detection, Phase, Samples, Snapshot
+from monitor.messages import Detection, Phase, Samples, Scores, Snapshot, Window
 from monitor.pipeline import Pipeline, SourceTrack, time_ordered_id
 from tests.parts.tiny_model import write_tiny_model
 
@@ -93,6 +93,28 @@ async def test_a_detection_has_the_times_of_the_sound(tmp_path: Path) -> None:
     assert (ended.ended_at - started.started_at).total_seconds() == pytest.approx(0.6, abs=0.5)
     first = run.snapshots[0].at  # the end of the first window: 0.975 s
     assert (started.started_at - first).total_seconds() == pytest.approx(2.3 - 0.975, abs=0.05)
+
+
+async def test_a_clock_that_is_set_does_not_stretch_a_sound(tmp_path: Path) -> None:
+    """The length of a sound comes from its samples: it is the same if the clock is set while it is on."""
+    model = NativeModel(write_tiny_model(tmp_path / "tiny.onnx"))
+    rules = resolve((RuleConfig(label="Loud", preset="impulsive"),), model.card.labels, 0.975, 0.25)
+    lengths = []
+    for jump in (0, 3600, -3600, 800 * 86_400):
+        track = SourceTrack("room", "node", model.card, rules, HOP)
+        changes = []
+        for number in range(12):
+            at = datetime(2026, 1, 1, tzinfo=UTC) + timedelta(
+                seconds=number * HOP / RATE + (jump if number >= 5 else 0)
+            )
+            loud = np.array([0.9, 0.1] if number in (4, 5, 6) else [0.1, 0.9], np.float32)
+            window = Window("room", 0, number * HOP, RATE, np.zeros(model.card.window, np.float32), at)
+            changes += track.update(window, Scores(loud, None))
+        started, ended = changes
+        assert ended.ended_at is not None
+        lengths.append(ended.ended_at - started.started_at)
+    assert len(set(lengths)) == 1
+    assert timedelta(0) < lengths[0] < timedelta(seconds=5)
 
 
 async def test_sources_share_batches_without_mixing(tmp_path: Path) -> None:

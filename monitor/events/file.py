@@ -13,7 +13,7 @@ from typing import TypeVar
 
 import msgspec
 
-from monitor.events.retention import allow_shrinking
+from monitor.events.retention import JOURNAL_BYTES, allow_shrinking
 from monitor.messages import Detection, Phase, Recorded
 
 log = logging.getLogger(__name__)
@@ -29,14 +29,20 @@ CREATE TABLE IF NOT EXISTS events (
 );
 CREATE INDEX IF NOT EXISTS events_at ON events (at);
 CREATE TABLE IF NOT EXISTS acknowledged (one INTEGER PRIMARY KEY CHECK (one = 1), sequence INTEGER NOT NULL);
+CREATE TABLE IF NOT EXISTS clock (one INTEGER PRIMARY KEY CHECK (one = 1), seen REAL NOT NULL, plausible REAL NOT NULL);
+CREATE TABLE IF NOT EXISTS jumps (
+    number INTEGER PRIMARY KEY AUTOINCREMENT, sequence INTEGER NOT NULL, at REAL NOT NULL, seconds REAL NOT NULL
+);
 """
-VERSION = 2
+VERSION = 3
+JUMPS = 1000
+"""Newest jumps of the wall clock that the file keeps."""
 RECENT = 5000
 """Rows with a known time of recording: enough for the few seconds in which it matters."""
 BUSY = 0.2
 """Seconds to wait for another program that locks the file; detections wait in memory meanwhile."""
-JOURNAL_PAGES, JOURNAL_BYTES = 250, 1_000_000
-"""Pages of the journal (WAL) after which they move to the file, and the size to which the journal then shrinks."""
+JOURNAL_PAGES = 250
+"""Pages of the journal (WAL) after which they move to the file."""
 DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
 _T = TypeVar("_T")
@@ -145,13 +151,35 @@ class EventFile:
         rows = self.connect().execute("SELECT detection FROM events ORDER BY sequence DESC LIMIT ?", (most,)).fetchall()
         return [_decoder.decode(blob) for (blob,) in reversed(rows)]
 
+    def add_jump(self, at: float, seconds: float) -> None:
+        """Mark, after the newest row, that the wall clock was set by so many seconds, to the time `at`."""
+        with self.connect() as connection:
+            connection.execute(
+                "INSERT INTO jumps (sequence, at, seconds) SELECT coalesce(max(sequence), 0), ?, ? FROM events",
+                (at, seconds),
+            )
+            connection.execute("DELETE FROM jumps WHERE number <= (SELECT max(number) FROM jumps) - ?", (JUMPS,))
+
+    def clock(self) -> tuple[float, float] | None:
+        """Return when the wall clock was last seen, by itself, and for how many seconds it was plausible then."""
+        rows: list[tuple[float, float]] = self.connect().execute("SELECT seen, plausible FROM clock").fetchall()
+        return rows[0] if rows else None
+
+    def save_clock(self, seen: float, plausible: float) -> None:
+        """Save what `clock` returns."""
+        self._write_quickly("INSERT OR REPLACE INTO clock VALUES (1, ?, ?)", seen, plausible)
+
     def save_acknowledged(self) -> None:
         """Save the last acknowledged row, without a sync: after a power cut some rows are published twice."""
+        self._write_quickly("UPDATE acknowledged SET sequence = ?", self.acknowledged)
+
+    def _write_quickly(self, statement: str, *values: float) -> None:
+        """Commit one statement without a sync: a power cut may undo it."""
         connection = self.connect()
         connection.execute("PRAGMA synchronous = NORMAL")
         try:
             with connection:
-                connection.execute("UPDATE acknowledged SET sequence = ?", (self.acknowledged,))
+                connection.execute(statement, values)
         finally:
             connection.execute("PRAGMA synchronous = FULL")
 
@@ -184,17 +212,22 @@ class EventFile:
             del self._recorded_at[next(iter(self._recorded_at))]
 
     def _interrupted(self) -> list[Detection]:
-        """Return ends for sounds without one, at the last time in the file, or at their start if that is later."""
+        """Return ends for sounds without one, at the last time in the file, or at their start if that is later.
+
+        A sound during which the wall clock jumped ends at its start: the last time is by another clock.
+        """
         connection = self.connect()
         started = connection.execute(
-            "SELECT detection FROM events WHERE phase = 'started' AND id IN "
-            "(SELECT id FROM events GROUP BY id HAVING count(*) = 1) ORDER BY sequence"
+            "SELECT detection, sequence <= (SELECT coalesce(max(sequence), 0) FROM jumps) FROM events "
+            "WHERE phase = 'started' AND id IN (SELECT id FROM events GROUP BY id HAVING count(*) = 1) "
+            "ORDER BY sequence"
         ).fetchall()
         if not started:
             return []
         [newest] = self.newest(1)
         known = newest.ended_at or newest.started_at
-        return [_ended(_decoder.decode(blob), known) for (blob,) in started]
+        decoded = [(_decoder.decode(blob), jumped) for blob, jumped in started]
+        return [_ended(one, one.started_at if jumped else known) for one, jumped in decoded]
 
     def _replaced(self) -> bool:
         """Return whether the path no longer leads to the open file, so that writes to it would be lost."""

@@ -22,6 +22,7 @@ from typing import TypeVar
 import msgspec
 
 from monitor.errors import StorageError
+from monitor.events.clock import WallClock
 from monitor.events.file import EventFile, is_busy, is_damage
 from monitor.events.retention import Retention
 from monitor.messages import Detection, Recorded
@@ -42,6 +43,8 @@ LAST_TRY = 3.0
 """Seconds at the end for another program to unlock the file."""
 TIDY_EVERY = 60.0
 """Seconds between two checks for events that are too old or too many."""
+SAVE_CLOCK_EVERY = 600.0
+"""Seconds between two notes in the file that the wall clock is plausible."""
 
 _T = TypeVar("_T")
 
@@ -57,13 +60,17 @@ class _Waiting:
 class EventLog:
     """The detections of this monitor, oldest first. For one event loop."""
 
-    def __init__(self, path: Path, keep_days: int, max_mb: int) -> None:
+    def __init__(self, path: Path, keep_days: int, max_mb: int, clock: WallClock | None = None) -> None:
         """`max_mb` in units of 10^6 bytes."""
         self.path = path
         self.lost = 0
         """Number of detections dropped from memory, for newer ones, before they were written."""
         self._retention = Retention(keep_days, max_mb)
-        self._tidy_at = 0.0
+        self._tidy_at = self._save_clock_at = 0.0
+        self._clock = clock or WallClock()
+        self._clock_resumed = False
+        self._jumps: deque[tuple[float, float]] = deque(maxlen=UNWRITTEN)
+        """Jumps of the clock that are not in the file yet: the time after each, and its seconds."""
         self._closed = False
         self._file = EventFile(path)
         self._failure = ""
@@ -103,6 +110,20 @@ class EventLog:
         if self._retry is None:
             self._schedule()
         return waiting.written
+
+    def watch_clock(self) -> None:
+        """Note in the log whether the wall clock has jumped; call this every few seconds. Never waits."""
+        if jump := self._clock.look():
+            log.warning(
+                "the wall clock was set by %+.1f s: events keep their times, and old ones are not deleted until it has "
+                "been steady for a day",
+                jump,
+            )
+            self._jumps.append((self._clock.now, jump))
+        if self._jumps or time.monotonic() >= self._tidy_at:
+            self._loop = asyncio.get_running_loop()
+            if self._retry is None:
+                self._schedule()
 
     async def append(self, detection: Detection) -> bool:
         """Commit one detection. Return False if the write failed and it waits in memory."""
@@ -200,6 +221,9 @@ class EventLog:
         if self._interrupted:
             self._file.retrying(self._file.end_interrupted)
             self._interrupted = False
+        while self._jumps:
+            self._file.retrying(self._file.add_jump, *self._jumps[0])
+            self._jumps.popleft()
         with self._lock:
             group = list(islice(self._unwritten, GROUP))
             self._writing = len(group)
@@ -233,7 +257,15 @@ class EventLog:
                 self._writer.submit(self._tidy)
 
     def _clean_up(self) -> bool:
-        return self._retention.step(self._file.connect(), time.time(), self._file.acknowledged)
+        connection = self._file.connect()
+        if not self._clock_resumed and (before := self._file.clock()) is not None:
+            self._clock.resume(*before)
+        self._clock_resumed = True
+        if time.monotonic() >= self._save_clock_at:
+            self._save_clock_at = time.monotonic() + SAVE_CLOCK_EVERY
+            self._file.save_clock(self._clock.now, self._clock.plausible)
+        now = self._clock.now if self._clock.trusted else None
+        return self._retention.step(connection, now, self._file.acknowledged)
 
     def _end_interrupted(self) -> int:
         try:
@@ -281,6 +313,10 @@ class EventLog:
                         raise
         except (sqlite3.Error, OSError):
             log.error("event log %s: the last %d detections were lost", self.path, len(self._unwritten))
+        else:
+            if self._clock_resumed:
+                with contextlib.suppress(sqlite3.Error, OSError):
+                    self._file.save_clock(self._clock.now, self._clock.plausible)
         finally:
             self._file.disconnect()
 

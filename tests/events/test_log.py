@@ -16,6 +16,7 @@ import msgspec
 import pytest
 
 from monitor.errors import StorageError
+from monitor.events.clock import PLAUSIBLE, WallClock
 from monitor.events.log import EventLog
 from monitor.events.reader import EventReader, Query
 from monitor.messages import Detection, Phase
@@ -45,6 +46,22 @@ async def log(tmp_path: Path) -> AsyncIterator[EventLog]:
     log = EventLog(tmp_path / "state/events.db", keep_days=30, max_mb=100)
     yield log
     await log.close()
+
+
+class Times:
+    """A wall clock that can be set, and a steady one."""
+
+    def __init__(self, wall: float) -> None:
+        self.wall, self.steady = wall, 1000.0
+
+    def passes(self, seconds: float) -> None:
+        """Both clocks advance."""
+        self.wall += seconds
+        self.steady += seconds
+
+    def clock(self) -> WallClock:
+        """A new run's view of both."""
+        return WallClock(lambda: self.wall, lambda: self.steady)
 
 
 def stored(path: Path) -> list[Detection]:
@@ -101,14 +118,45 @@ async def test_the_log_survives_a_restart(log: EventLog) -> None:
 
 
 async def test_old_events_are_deleted(log: EventLog) -> None:
-    """The first write after a start deletes events older than `keep_days`."""
-    await log.append(detection(0))
+    """Events older than `keep_days` are deleted once the clock has been steady for a day, over a restart."""
+    await log.append(detection(0, age=timedelta(days=31)))
     await log.append(detection(1, age=timedelta(days=29)))
-    await log.append(detection(2, age=timedelta(days=31)))
-    again = EventLog(log.path, keep_days=30, max_mb=100)
-    await again.append(detection(3))
-    await again.close()
-    assert [event.id for event in stored(log.path)] == ["id-0", "id-1", "id-3"]
+    times = Times(NOW.timestamp())
+    for number in range(2, 5):
+        again = EventLog(log.path, keep_days=30, max_mb=100, clock=times.clock())
+        assert await again.append(detection(number))
+        await again.append(detection(number, Phase.ENDED))  # queues behind the clean-up
+        assert ("id-0" in [event.id for event in stored(log.path)]) == (number < 4)
+        times.passes(PLAUSIBLE / 2)
+        again.watch_clock()
+        await again.close()
+    assert next(event.id for event in stored(log.path)) == "id-1"
+
+
+async def test_a_clock_that_jumps_is_marked_and_deletes_nothing(
+    log: EventLog, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Each jump gives one mark and one log line, also if the log is locked; years ahead, no event is too old."""
+    times = Times(NOW.timestamp())
+    log = EventLog(log.path, keep_days=30, max_mb=100, clock=times.clock())
+    await log.append(detection(1))
+    times.passes(2 * PLAUSIBLE)
+    log.watch_clock()
+    for jump in (800 * 86_400.0, -800 * 86_400.0, 3600.0):
+        times.wall += jump
+        for _ in range(3):
+            log.watch_clock()
+            times.passes(2.0)
+    await log.append(detection(2))
+    await log.append(detection(3))
+    assert [event.id for event in stored(log.path)] == ["id-1", "id-2", "id-3"]
+    with closing(sqlite3.connect(log.path)) as connection:
+        jumps = connection.execute("SELECT sequence, seconds FROM jumps").fetchall()
+    assert jumps == [(1, pytest.approx(800 * 86_400)), (1, pytest.approx(-800 * 86_400)), (1, pytest.approx(3600))]
+    assert [said for _, said in logged(caplog) if "wall clock" in said][2].startswith(
+        "the wall clock was set by +3600.0 s: events keep their times"
+    )
+    await log.close()
 
 
 async def test_a_log_that_is_too_large_shrinks(log: EventLog) -> None:

@@ -17,7 +17,7 @@ import pytest
 from monitor.events import log as event_log
 from monitor.events.log import EventLog
 from monitor.messages import Detection, Phase
-from tests.events.test_log import NOW, detection, full_disk, stored
+from tests.events.test_log import NOW, Times, detection, full_disk, stored
 
 
 def opened(folder: Path) -> EventLog:
@@ -232,6 +232,23 @@ async def test_sounds_of_a_killed_run_are_ended(tmp_path: Path) -> None:
     assert [each.detection for each in await log.pending(9)] == expected
     assert stored(log.path)[4:] == expected
     assert await log.end_interrupted() == 0
+    await log.close()
+
+
+async def test_a_sound_of_a_killed_run_does_not_last_as_long_as_a_jump(tmp_path: Path) -> None:
+    """If the clock jumped after its start, it ends at its start: no other time is by the same clock."""
+    log = opened(tmp_path)
+    await log.append(detection(1, age=timedelta(hours=1)))
+    times = Times(NOW.timestamp())
+    log = EventLog(log.path, keep_days=30, max_mb=100, clock=times.clock())
+    times.wall += 800 * 86_400
+    log.watch_clock()
+    await log.append(detection(2, age=timedelta(days=-800)))
+    assert await log.end_interrupted() == 2
+    assert [each.ended_at for each in (await log.recent(2))] == [
+        NOW - timedelta(hours=1),
+        NOW + timedelta(days=800),
+    ]
     await log.close()
 
 

@@ -56,10 +56,43 @@ def run(retention: Retention, connection: sqlite3.Connection, acknowledged: int 
 
 
 def test_old_events_are_deleted(connection: sqlite3.Connection) -> None:
-    """Age counts from the sound, in any order of recording, acknowledged or not."""
-    fill(connection, 31, 29, 30.5, 0)
+    """Age counts from the sound, acknowledged or not."""
+    fill(connection, 31, 30.5, 29, 0)
     assert run(Retention(keep_days=30, max_mb=100), connection, acknowledged=1) == 1
-    assert kept(connection) == [2, 4]
+    assert kept(connection) == [3, 4]
+
+
+def test_events_that_only_look_old_are_kept(connection: sqlite3.Connection) -> None:
+    """Events of a clock that was years behind are deleted with their neighbours; those of one ahead stop nothing."""
+    fill(connection, 31, -900, 29, 7_000, 28, -900, 7_000)
+    retention = Retention(keep_days=30, max_mb=100)
+    run(retention, connection)
+    assert kept(connection) == [2, 3, 4, 5, 6, 7]
+    assert not retention.step(connection, NOW + 1.5 * DAY, 0)
+    assert kept(connection) == [2, 5, 6, 7]
+
+
+def test_without_a_trusted_clock_no_event_is_too_old(connection: sqlite3.Connection) -> None:
+    """The size is limited all the same."""
+    fill(connection, *[400.0] * 5_000)
+    retention = Retention(keep_days=30, max_mb=100)
+    assert not retention.step(connection, None, 0)
+    assert len(kept(connection)) == 5_000
+    small = Retention(keep_days=30, max_mb=2)
+    while small.step(connection, None, 0):
+        pass
+    assert len(kept(connection)) < 5_000
+
+
+def test_the_journal_counts_as_part_of_the_size(connection: sqlite3.Connection, tmp_path: Path) -> None:
+    """A journal that takes the file over its limit is emptied, and no event is deleted for it."""
+    connection.execute("PRAGMA wal_autocheckpoint = 0")
+    fill(connection, *[1.0] * 3_000)
+    journal = tmp_path / "events.db-wal"
+    assert journal.stat().st_size > 1_000_000
+    assert run(Retention(keep_days=30, max_mb=2), connection) == 1
+    assert journal.stat().st_size == 0
+    assert len(kept(connection)) == 3_000
 
 
 def test_a_full_log_loses_its_oldest_events(
@@ -130,12 +163,12 @@ def logged(caplog: pytest.LogCaptureFixture) -> list[tuple[str, str]]:
 def test_deleting_old_unpublished_events_is_reported(
     connection: sqlite3.Connection, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Old events that the broker has are deleted without a log line."""
+    """The log says how many old events were deleted, once an hour, and at once if the broker lacks some."""
     caplog.set_level(logging.INFO)
     retention = Retention(keep_days=30, max_mb=2)
     fill(connection, 40.0, 40.0)
     run(retention, connection, acknowledged=2)
-    assert logged(caplog) == []
+    assert logged(caplog) == [("INFO", "deleted 2 events older than events.keep_days, 30 days")]
     fill(connection, 40.0, 40.0)
     run(retention, connection, acknowledged=3)
     [(level, said)] = logged(caplog)
