@@ -1,7 +1,8 @@
 """Fixtures that tests of several parts share, and which tests are left out."""
 
 import signal
-from collections.abc import Generator
+import subprocess
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import hypothesis
@@ -65,3 +66,11 @@ def _paths(config: pytest.Config) -> list[Path]:
 def program(tmp_path: Path) -> Program:
     """The command line in an empty home."""
     return Program(tmp_path)
+
+
+@pytest.fixture
+def tmux_socket(tmp_path: Path) -> Iterator[Path]:
+    """The socket of a tmux server for one test."""
+    path = tmp_path / "tmux"
+    yield path
+    subprocess.run(["tmux", "-S", str(path), "kill-server"], check=False, capture_output=True)

@@ -1,8 +1,6 @@
 """The display on a real terminal, in tmux, and the state of the terminal afterwards."""
 
 import os
-import shutil
-import signal
 import subprocess
 import sys
 import termios
@@ -13,73 +11,14 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
-PATIENCE = 30.0
-"""Seconds until a test fails; far more than necessary."""
+from tests.parts.pane import PATIENCE, ROOT, Pane, needs_tmux
 
-pytestmark = [
-    pytest.mark.real,
-    pytest.mark.skipif(shutil.which("tmux") is None, reason="tmux is not installed"),
-]
+pytestmark = [pytest.mark.real, needs_tmux]
 
 
-class Pane:
-    """One program on a terminal of its own."""
-
-    def __init__(self, socket: Path, *arguments: str, term: str = "tmux-256color", columns: int = 100) -> None:
-        self._socket = socket
-        program = f"{sys.executable} -m tests.tui.show {' '.join(arguments)} & echo $! > {socket}.pid; fg"
-        shell = f"set -m; export TERM={term}; {program}; exec sleep 1000"
-        self.tmux("-f", "/dev/null", "new-session", "-d", "-x", f"{columns}", "-y", "30", "sh", "-c", shell)
-
-    def tmux(self, *arguments: str) -> str:
-        """Run a tmux command against this pane's own server."""
-        command = ["tmux", "-S", str(self._socket), *arguments]
-        ours = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "LINES")}
-        environment = ours | {"LC_ALL": "C.UTF-8"}  # the size is the pane's; pytest-xdist sets its own
-        return subprocess.run(command, cwd=ROOT, env=environment, check=True, capture_output=True, text=True).stdout
-
-    @property
-    def screen(self) -> str:
-        """The text on the terminal."""
-        return self.tmux("capture-pane", "-p")
-
-    def wait_for(self, text: str) -> str:
-        """The screen as soon as it contains the text."""
-        end = time.monotonic() + PATIENCE
-        while text not in (screen := self.screen):
-            assert time.monotonic() < end, f"{text!r} did not appear:\n{screen}"
-            time.sleep(0.1)
-        return screen
-
-    def signal(self, name: str) -> None:
-        """Send a signal to the program."""
-        os.kill(int(Path(f"{self._socket}.pid").read_text()), signal.Signals[f"SIG{name}"])
-
-    def assert_clean(self) -> None:
-        """Assert that the terminal is ready for a shell."""
-        flags = self.tmux("display-message", "-p", "#{alternate_on} #{cursor_flag} #{mouse_any_flag}")
-        assert flags.split() == ["0", "1", "0"], "alternate screen off, cursor on, mouse off"
-        settings = subprocess.run(
-            ["stty", "-F", self.tmux("display-message", "-p", "#{pane_tty}").strip(), "-a"],
-            check=True,
-            capture_output=True,
-            text=True,
-        ).stdout.split()
-        assert {"echo", "icanon", "isig"} <= set(settings)
-
-
-@pytest.fixture
-def socket(tmp_path: Path) -> Iterator[Path]:
-    """The socket of a tmux server for one test."""
-    path = tmp_path / "tmux"
-    yield path
-    subprocess.run(["tmux", "-S", str(path), "kill-server"], check=False, capture_output=True)
-
-
-def test_shows_scores_and_quits_on_q(socket: Path) -> None:
+def test_shows_scores_and_quits_on_q(tmux_socket: Path) -> None:
     """The screen has scores but no output of fd 2; q restores the terminal and then shows that output."""
-    pane = Pane(socket)
+    pane = Pane(tmux_socket)
     for text in ("Speech", "0.90", "█", "listening", "kitchen microphone"):  # on a slow machine one after another
         pane.wait_for(text)
     time.sleep(1)
@@ -89,18 +28,18 @@ def test_shows_scores_and_quits_on_q(socket: Path) -> None:
     pane.assert_clean()
 
 
-def test_cancellation_leaves_a_clean_terminal(socket: Path) -> None:
+def test_cancellation_leaves_a_clean_terminal(tmux_socket: Path) -> None:
     """A cancelled display restores the terminal, and its caller is cancelled."""
-    pane = Pane(socket)
+    pane = Pane(tmux_socket)
     pane.wait_for("Speech")
     pane.signal("TERM")
     pane.wait_for("ended: cancelled")
     pane.assert_clean()
 
 
-def test_cancellation_during_start_leaves_a_clean_terminal(socket: Path) -> None:
+def test_cancellation_during_start_leaves_a_clean_terminal(tmux_socket: Path) -> None:
     """A display that is cancelled during its start restores the terminal."""
-    pane = Pane(socket)
+    pane = Pane(tmux_socket)
     end = time.monotonic() + PATIENCE
     while pane.tmux("display-message", "-p", "#{alternate_on}").strip() != "1":
         assert time.monotonic() < end, "the display did not start"
@@ -110,17 +49,17 @@ def test_cancellation_during_start_leaves_a_clean_terminal(socket: Path) -> None
 
 
 @pytest.mark.parametrize(("kind", "end"), [("fail", "BrokerError: the broker is gone"), ("crash", "ValueError: a bug")])
-def test_a_broken_feed_leaves_a_clean_terminal(socket: Path, kind: str, end: str) -> None:
+def test_a_broken_feed_leaves_a_clean_terminal(tmux_socket: Path, kind: str, end: str) -> None:
     """An exception of the feed reaches the caller after the terminal is restored."""
-    pane = Pane(socket, kind)
+    pane = Pane(tmux_socket, kind)
     pane.wait_for("Speech")
     pane.wait_for(f"ended: {end}")
     pane.assert_clean()
 
 
-def test_a_display_that_fails_leaves_a_clean_terminal(socket: Path) -> None:
+def test_a_display_that_fails_leaves_a_clean_terminal(tmux_socket: Path) -> None:
     """A bug in the display prints its traceback after the terminal is restored."""
-    pane = Pane(socket, "bug")
+    pane = Pane(tmux_socket, "bug")
     assert "TypeError" in pane.wait_for("ended: RuntimeError: the display failed")
     pane.assert_clean()
 
@@ -161,9 +100,9 @@ def test_a_disconnected_terminal_ends_the_display(tmp_path: Path) -> None:
     assert "ended: quit" in (tmp_path / "nohup.out").read_text()
 
 
-def test_works_without_colour(socket: Path) -> None:
+def test_works_without_colour(tmux_socket: Path) -> None:
     """A terminal without colours shows the same text."""
-    pane = Pane(socket, term="vt100", columns=80)
+    pane = Pane(tmux_socket, term="vt100", columns=80)
     assert "● Dog" in pane.wait_for("Speech")
 
 
