@@ -5,7 +5,7 @@ docs/mqtt.md lists their fields, so a changed field changes the interface. Recor
 dataclasses, free to change. Times are UTC. A sample index counts from the start of its epoch, at the model's rate.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -289,6 +289,33 @@ class ModelCard:
 
 
 @dataclass(frozen=True, slots=True)
+class Cadence:
+    """A group of equal beeps of one pitch, once or again and again. Seconds and hertz."""
+
+    label: str
+    """The class that rules name."""
+    beeps: int
+    on: float
+    """Length of a beep."""
+    off: float
+    """Length of the gap between two beeps."""
+    pause: float | None
+    """From the end of a group to the start of the next, which confirms it; None if one group is enough."""
+    bands: tuple[tuple[float, float], ...] = ((490.0, 550.0), (2600.0, 3800.0))
+    """Ranges of the beeps' pitch; by default those of smoke and carbon monoxide alarms."""
+
+    @property
+    def length(self) -> float:
+        """Seconds of one group."""
+        return self.beeps * (self.on + self.off) - self.off
+
+    @property
+    def period(self) -> float:
+        """Seconds from the start of a group to the start of the next."""
+        return self.length + (self.pause or 0.0)
+
+
+@dataclass(frozen=True, slots=True)
 class Rule:
     """When a sound counts as detected. Thresholds are probabilities in [0, 1], times are seconds."""
 
@@ -314,6 +341,12 @@ class Rule:
     """How long after its end the same sound cannot start again."""
     reach: float = 1.0
     """The highest smoothed score that the shortest intended sound can reach."""
+    cadences: tuple[Cadence, ...] = ()
+    """Rhythms of beeps that count as classes, beside the model's."""
+
+    def class_names(self, labels: Sequence[str]) -> list[str]:
+        """Return the names of its classes, for a model with these `labels`."""
+        return [*(labels[index] for index in self.classes), *(cadence.label for cadence in self.cadences)]
 
     def with_threshold(self, on: float) -> "Rule":
         """Return the rule with another `on`: `off` falls with it in proportion, `strong` is never below it."""

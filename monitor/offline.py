@@ -20,7 +20,6 @@ from monitor.audio.timeline import TimedBlock, minutes
 from monitor.audio.windows import Grid, Windower
 from monitor.classify.classifier import Classifier
 from monitor.config.schema import Channel, Decibels
-from monitor.detect.rules import used_cadences
 from monitor.detect.tracker import Tracker
 from monitor.errors import ConfigError, SourceError
 from monitor.messages import EpochEnd, ModelCard, Phase, Rule, Samples, Scores, Transition, Window
@@ -113,7 +112,7 @@ async def analyze(
     card = classifier.card
     grid = Grid(card.sample_rate, card.window, max(1, round(hop * card.sample_rate)))
     audio = _open_input(path, listen.track)
-    tracker = Tracker(rules, grid.rate, grid.hop, used_cadences(rules, card.labels))
+    tracker = Tracker(rules, grid.rate, grid.hop)
     book = _Book(path, card.name)
     kept: list[tuple[float, Scores]] = []
     items = _cut(audio, path, grid, listen)

@@ -16,7 +16,6 @@ from monitor.audio.level import dbfs
 from monitor.audio.source import Source
 from monitor.classify.classifier import Classifier
 from monitor.control.settings import Settings
-from monitor.detect.rules import used_cadences
 from monitor.detect.tracker import Smoother, Tracker
 from monitor.hub import Hub
 from monitor.messages import (
@@ -78,7 +77,7 @@ class SourceTrack:
         """`hop` in samples."""
         self._source, self._node, self._card, self._hop = source, node, card, hop
         self._classes = {rule.label: rule.classes for rule in rules}
-        self._tracker = Tracker(rules, card.sample_rate, hop, used_cadences(rules, card.labels))
+        self._tracker = Tracker(rules, card.sample_rate, hop)
         self._live = Smoother(np.full(len(card.labels), LIVE_SMOOTHING, np.float32))
         self._started: dict[str, Detection] = {}
         self._revised: Sequence[Rule] | None = None

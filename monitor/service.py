@@ -18,7 +18,7 @@ from monitor.config.paths import event_log_path, settings_path
 from monitor.config.schema import Config
 from monitor.control.settings import Settings
 from monitor.control.store import SettingsFile
-from monitor.detect.rules import class_names, resolve
+from monitor.detect.rules import resolve
 from monitor.events.journal import Journal
 from monitor.events.log import EventLog
 from monitor.health import HealthReporter, status_line
@@ -58,7 +58,7 @@ class Service:
         model = open_model(config.model)
         card = model.card
         hop = max(1, round(config.model.hop * card.sample_rate))
-        rules = resolve(config.detection.rules, card.labels, card.window / card.sample_rate, config.model.hop)
+        rules = resolve(config.detection, card.labels, card.window / card.sample_rate, config.model.hop)
         self._settings = Settings(rules, config.profiles, [rule.label for rule in config.detection.rules])
         self._settings_file = SettingsFile(settings_path(config))
         node = config.node_name
@@ -77,8 +77,7 @@ class Service:
         if config.mqtt.host is not None:
             self._settings_file.restore(self._settings)
             self._pipeline.apply(self._settings)
-            names = class_names(card.labels)
-            sounds = {rule.label: [names[index] for index in rule.classes] for rule in rules}
+            sounds = {rule.label: rule.class_names(card.labels) for rule in rules}
             self._publisher = publisher_for(
                 config.mqtt,
                 node,

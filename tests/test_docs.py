@@ -169,7 +169,7 @@ def test_configuration_examples_load(block: Block) -> None:
     config = parse_config(block.text)
     if not config.model.prompts:
         card = open_model(config.model).card
-        assert resolve(config.detection.rules, card.labels, card.window / card.sample_rate, config.model.hop)
+        assert resolve(config.detection, card.labels, card.window / card.sample_rate, config.model.hop)
 
 
 @pytest.mark.parametrize("block", CARDS, ids=str)

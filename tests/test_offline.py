@@ -12,7 +12,7 @@ from monitor.audio.media import Media
 from monitor.audio.timeline import TimedBlock
 from monitor.classify.classifier import Classifier
 from monitor.classify.model import NativeModel
-from monitor.config.schema import RuleConfig
+from monitor.config.schema import DetectionConfig, RuleConfig
 from monitor.detect.rules import resolve
 from monitor.errors import SourceError
 from monitor.messages import Rule
@@ -35,7 +35,12 @@ async def classifier(tmp_path: Path) -> AsyncIterator[Classifier]:
 def rules(classifier: Classifier) -> tuple[Rule, ...]:
     """Return a rule that detects loud sounds."""
     card = classifier.card
-    return resolve((RuleConfig(label="Loud", preset="impulsive"),), card.labels, card.window / RATE, HOP / RATE)
+    return resolve(
+        DetectionConfig(rules=(RuleConfig(label="Loud", preset="impulsive"),)),
+        card.labels,
+        card.window / RATE,
+        HOP / RATE,
+    )
 
 
 async def analysed(classifier: Classifier, path: Path, *, keep_scores: bool = False) -> Analysis:

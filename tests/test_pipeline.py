@@ -16,7 +16,7 @@ from monitor.audio.source import Source
 from monitor.audio.windows import Grid
 from monitor.classify.classifier import Classifier
 from monitor.classify.model import NativeModel
-from monitor.config.schema import AudioConfig, RuleConfig
+from monitor.config.schema import AudioConfig, DetectionConfig, RuleConfig
 from monitor.detect.rules import resolve
 from monitor.errors import SourceError
 from monitor.hub import Hub
@@ -25,6 +25,8 @@ from monitor.pipeline import Pipeline, SourceTrack, time_ordered_id
 from tests.parts.tiny_model import write_tiny_model
 
 RATE, HOP = 16000, 4000
+
+LOUD = DetectionConfig(rules=(RuleConfig(label="Loud", preset="impulsive"),))
 
 
 def burst(at: float, length: float = 5.0) -> Samples:
@@ -47,7 +49,7 @@ class Run:
     async def run(self) -> None:
         """Run the pipeline to the end of all sources."""
         card = self.session.card
-        rules = resolve((RuleConfig(label="Loud", preset="impulsive"),), card.labels, 0.975, 0.25)
+        rules = resolve(LOUD, card.labels, 0.975, 0.25)
         classifier, hub = Classifier(self.session, batch=4), Hub()
         sources = [
             Source(name, self.opener(name), Grid(RATE, card.window, HOP), AudioConfig(), restarts=False, room=False)
@@ -98,7 +100,7 @@ async def test_a_detection_has_the_times_of_the_sound(tmp_path: Path) -> None:
 async def test_a_clock_that_is_set_does_not_stretch_a_sound(tmp_path: Path) -> None:
     """The length of a sound comes from its samples: it is the same if the clock is set while it is on."""
     model = NativeModel(write_tiny_model(tmp_path / "tiny.onnx"))
-    rules = resolve((RuleConfig(label="Loud", preset="impulsive"),), model.card.labels, 0.975, 0.25)
+    rules = resolve(LOUD, model.card.labels, 0.975, 0.25)
     lengths = []
     for jump in (0, 3600, -3600, 800 * 86_400):
         track = SourceTrack("room", "node", model.card, rules, HOP)
@@ -182,7 +184,7 @@ async def test_overload_drops_whole_hops_and_stays_current(tmp_path: Path) -> No
         return Feeder(blocks, rate=RATE, channels=1, device="file", live=True)
 
     source = Source("s", opener, grid, AudioConfig(), restarts=False, room=False)
-    rules = resolve((RuleConfig(label="Loud", preset="impulsive"),), session.card.labels, 0.975, 0.0625)
+    rules = resolve(LOUD, session.card.labels, 0.975, 0.0625)
 
     class Lags:
         def record(self, detection: Detection) -> None:

@@ -94,7 +94,7 @@ async def _analyze_all(config: Config, options: Options, folder: Path | None) ->
     threads = max(config.model.threads, os.cpu_count() or 1)
     model = open_model(msgspec.structs.replace(config.model, threads=threads))
     card, hop = model.card, config.model.hop
-    rules = resolve(config.detection.rules, card.labels, card.window / card.sample_rate, hop)
+    rules = resolve(config.detection, card.labels, card.window / card.sample_rate, hop)
     classifier = Classifier(model, config.model.batch)
     printer = _printer(options.format)
     failed: list[MonitorError] = []

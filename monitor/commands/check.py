@@ -106,7 +106,7 @@ async def _resolve(config: Config, card: ModelCard) -> str:
     from monitor.control.settings import Settings
     from monitor.detect.rules import resolve
 
-    rules = resolve(config.detection.rules, card.labels, card.window / card.sample_rate, config.model.hop)
+    rules = resolve(config.detection, card.labels, card.window / card.sample_rate, config.model.hop)
     # Refuses profiles that do not fit the rules.
     Settings(rules, config.profiles, [rule.label for rule in config.detection.rules])
     return ", ".join(rule.label for rule in rules) or "no sound will be detected"

@@ -169,14 +169,43 @@ DEFAULT_RULES = (
 )
 
 
+class CadenceConfig(Section, frozen=True):
+    """Beeps of one pitch in a fixed rhythm, as an appliance makes them at the end of its cycle."""
+
+    label: Label
+    """The class that rules name; without a rule that names it, it gets one."""
+    beeps: Annotated[int, Meta(ge=2, le=12)]
+    """Beeps in a group."""
+    on: Annotated[float, Meta(ge=0.08, le=5.0)]
+    """Length of a beep, seconds."""
+    off: Annotated[float, Meta(ge=0.08, le=5.0)]
+    """Length of the gap between two beeps, seconds."""
+    pitch: Annotated[float, Meta(ge=300.0, le=7000.0)]
+    """Hertz, to 3 %."""
+    pause: Annotated[float, Meta(ge=1.0, le=60.0)] | None = None
+    """Seconds from one group to the next, which confirms it; by default one group is enough."""
+
+    def __post_init__(self) -> None:
+        if self.beeps * (self.on + self.off) > LONGEST_GROUP:
+            raise ValueError(f"cadence {self.label!r}: {self.beeps} beeps take longer than {LONGEST_GROUP:g} s")
+
+
+LONGEST_GROUP = 30.0
+"""Seconds of beeps that are kept to look through."""
+
+
 class DetectionConfig(Section, frozen=True):
     """The sounds that are detected."""
 
     rules: tuple[RuleConfig, ...] = DEFAULT_RULES
+    cadences: tuple[CadenceConfig, ...] = ()
+    """Rhythms of beeps to detect, beside those of smoke and carbon monoxide alarms."""
 
     def __post_init__(self) -> None:
         if name := _duplicate([rule.label for rule in self.rules]):
             raise ValueError(f"duplicate label {name!r} in rules: labels must be unique")
+        if name := _duplicate([cadence.label for cadence in self.cadences]):
+            raise ValueError(f"duplicate label {name!r} in cadences: labels must be unique")
 
 
 class ProfileSoundConfig(Section, frozen=True):
@@ -302,7 +331,7 @@ class Config(Section, frozen=True):
             raise ValueError(f"duplicate profile {name!r}: names must be unique")
         if self.model.prompts and self.detection.rules == DEFAULT_RULES:
             rules = tuple(RuleConfig(label=name) for name in self.model.prompts)
-            structs.force_setattr(self, "detection", DetectionConfig(rules=rules))
+            structs.force_setattr(self, "detection", structs.replace(self.detection, rules=rules))
 
     @property
     def node_name(self) -> str:

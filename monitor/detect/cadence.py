@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from monitor.messages import Samples
+from monitor.messages import Cadence, Samples
 
 STEP = 1 / 64
 """Seconds between two spectra."""
@@ -48,37 +48,11 @@ ONE, CONFIRMED = 0.4, 1.0
 """Scores of one group, and of a second one that follows it in time."""
 
 
-@dataclass(frozen=True, slots=True)
-class Cadence:
-    """A group of equal beeps that comes again and again. Seconds and hertz."""
-
-    label: str
-    beeps: int
-    on: float
-    """Length of a beep."""
-    off: float
-    """Length of the gap between two beeps."""
-    pause: float
-    """From the end of a group to the start of the next."""
-    bands: tuple[tuple[float, float], ...] = ((490.0, 550.0), (2600.0, 3800.0))
-    """Ranges of the beeps' pitch."""
-
-    @property
-    def length(self) -> float:
-        """Seconds of one group."""
-        return self.beeps * (self.on + self.off) - self.off
-
-    @property
-    def period(self) -> float:
-        """Seconds from the start of a group to the start of the next."""
-        return self.length + self.pause
-
-
 CADENCES = (
     Cadence("Smoke alarm pattern (T3)", beeps=3, on=0.5, off=0.5, pause=1.5),
     Cadence("Carbon monoxide alarm pattern (T4)", beeps=4, on=0.1, off=0.1, pause=5.0),
 )
-"""Classes that every model has beside its own."""
+"""Those that every rule can use."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +79,7 @@ class Groups:
         self._inside[:1] = self._inside[-1:] = False
         self._beeps, self._gaps, self._around = _spans(cadence)
         self._group = int(-self._around.min()) + 1
-        self.history = self._group + round(SPEEDS[-1] * cadence.period / STEP)
+        self.history = self._group + round(SPEEDS[-1] * (cadence.pause or 0.0) / STEP)
         """Frames of the past that are looked at: a group at the slowest speed, and the pause before it."""
         self._least = 0.5 * cadence.beeps * cadence.on / STEP
         self.reset()
@@ -169,12 +143,12 @@ class Groups:
         if not self.score(group.at):
             self.first = group.at - TAIL - self._cadence.length
         self.last = max(self.last, group.at - TAIL)
-        pause = before[-round(0.6 * self._cadence.pause / STEP) :]
+        pause = before[-max(1, round(0.6 * (self._cadence.pause or 0.0) / STEP)) :]
         lonely = (pause >= group.level - 6).mean() <= BUSY
         earlier = [old.at for old in same if group.at - old.at >= 0.88 * period - 0.1]
-        if lonely and earlier:
+        if self._cadence.pause is None or (lonely and earlier):
             if group.at - self._confirmed > LASTING * period:
-                self.first = earlier[0] - TAIL - self._cadence.length
+                self.first = min(earlier, default=group.at) - TAIL - self._cadence.length
             self._confirmed = group.at
         twin = next((old for old in near if group.at - old.at < 0.5), None)
         if twin is None:

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from monitor.detect.cadence import BATCH, NARROW, SILENT, STEP, Cadence, Groups
-from monitor.messages import Samples, Window
+from monitor.detect.cadence import BATCH, NARROW, SILENT, STEP, Groups
+from monitor.messages import Cadence, Samples, Window
 
 FRAME = 1 / 32
 """Seconds of sound in a spectrum."""

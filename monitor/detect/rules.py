@@ -2,15 +2,18 @@
 
 import difflib
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from msgspec import structs
 
-from monitor.config.schema import DEFAULT_RULES, Preset, RuleConfig
-from monitor.detect.cadence import CADENCES, Cadence
+from monitor.config.schema import DEFAULT_RULES, CadenceConfig, DetectionConfig, Preset, RuleConfig
+from monitor.detect.cadence import CADENCES
 from monitor.errors import ConfigError
-from monitor.messages import Rule
+from monitor.messages import Cadence, Rule
+
+PITCH_TOLERANCE = 0.03
+"""Share of its pitch by which a configured cadence may be off."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,35 +69,38 @@ PRESETS: dict[Preset, Defaults] = {
 }
 
 
-def resolve(rules: Sequence[RuleConfig], labels: Sequence[str], window: float, hop: float) -> tuple[Rule, ...]:
+def resolve(detection: DetectionConfig, labels: Sequence[str], window: float, hop: float) -> tuple[Rule, ...]:
     """Fill in presets and class indices for a model with these `labels`; `window` and `hop` in seconds.
 
-    The cadences of alarms are classes beside the model's. Raises `ConfigError` for an unknown class, for contradictory
-    thresholds, and for a rule that the preset's shortest sound could never satisfy. Of the default rules, only those
-    with known classes are kept; if the model has none of them, each of its labels gets a rule.
+    Cadences are classes beside the model's; a configured one that no rule uses gets a rule. Raises `ConfigError` for an
+    unknown class, for contradictory thresholds, and for a rule that the preset's shortest sound could never satisfy. Of
+    the default rules, only those with known classes are kept; if the model has none of them, each of its labels gets a
+    rule.
     """
-    names = class_names(labels)
-    if tuple(rules) == DEFAULT_RULES:
+    cadences = {cadence.label: cadence for cadence in (*CADENCES, *map(_cadence, detection.cadences))}
+    rules: Sequence[RuleConfig] = detection.rules
+    if detection.rules == DEFAULT_RULES:
+        names = {*labels, *cadences}
         known = [structs.replace(rule, classes=tuple(name for name in rule.classes if name in names)) for rule in rules]
         if any(name in labels for rule in known for name in rule.classes):
             rules = [rule for rule in known if rule.classes]
         else:
             rules = [RuleConfig(label=label) for label in labels]
-    return tuple(_resolve(rule, names, window, hop) for rule in rules)
+    used = {name for rule in rules for name in (rule.label, *rule.classes)}
+    own = [RuleConfig(label=cadence.label) for cadence in detection.cadences if cadence.label not in used]
+    return tuple(_resolve(rule, labels, cadences, window, hop) for rule in (*rules, *own))
 
 
-def class_names(labels: Sequence[str]) -> tuple[str, ...]:
-    """Return the names of all classes that a rule's indices mean: the model's labels, then the cadences."""
-    return (*labels, *(cadence.label for cadence in CADENCES))
+def _cadence(config: CadenceConfig) -> Cadence:
+    band = ((1 - PITCH_TOLERANCE) * config.pitch, (1 + PITCH_TOLERANCE) * config.pitch)
+    return Cadence(config.label, config.beeps, config.on, config.off, config.pause, (band,))
 
 
-def used_cadences(rules: Sequence[Rule], labels: Sequence[str]) -> tuple[Cadence, ...]:
-    """Return the cadences, if any of the rules for a model with these `labels` uses one."""
-    return CADENCES if any(index >= len(labels) for rule in rules for index in rule.classes) else ()
-
-
-def _resolve(config: RuleConfig, labels: Sequence[str], window: float, hop: float) -> Rule:
+def _resolve(
+    config: RuleConfig, labels: Sequence[str], cadences: Mapping[str, Cadence], window: float, hop: float
+) -> Rule:
     preset = PRESETS[config.preset]
+    names = config.classes or (config.label,)
 
     def value(name: str) -> float:
         configured = getattr(config, name)
@@ -102,7 +108,8 @@ def _resolve(config: RuleConfig, labels: Sequence[str], window: float, hop: floa
 
     rule = Rule(
         label=config.label,
-        classes=tuple(_index(name, labels, config.label) for name in config.classes or (config.label,)),
+        classes=tuple(_index(name, labels, config.label) for name in names if name not in cadences),
+        cadences=tuple(cadences[name] for name in names if name in cadences),
         on=preset.on,
         off=preset.off,
         strong=preset.strong,

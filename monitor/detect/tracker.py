@@ -11,10 +11,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from monitor.detect.cadence import Cadence
 from monitor.detect.cadence_detector import CadenceDetector
 from monitor.detect.onset import find_onset
-from monitor.messages import Phase, Rule, Samples, Scores, Transition, Window
+from monitor.messages import Cadence, Phase, Rule, Samples, Scores, Transition, Window
 
 
 @dataclass(slots=True)
@@ -36,10 +35,11 @@ class _State:
 class Tracker:
     """Applies all rules to one source, over any number of epochs."""
 
-    def __init__(self, rules: Sequence[Rule], rate: int, hop: int, cadences: Sequence[Cadence] = ()) -> None:
-        """`rate` in Hz, `hop` in samples. `cadences`: classes of the rules that follow those of the model."""
+    def __init__(self, rules: Sequence[Rule], rate: int, hop: int) -> None:
+        """`rate` in Hz, `hop` in samples. `revise` can use only the cadences of these rules."""
         self._rate, self._hop = rate, hop
-        self._cadences = CadenceDetector(cadences, rate) if cadences else None
+        self._cadences: tuple[Cadence, ...] = tuple(dict.fromkeys(each for rule in rules for each in rule.cadences))
+        self._beeps = CadenceDetector(self._cadences, rate) if self._cadences else None
         self._end: int | None = None
         self._window = 0
         self._set_rules(rules)
@@ -78,14 +78,14 @@ class Tracker:
         if not self._rules:
             return []
         probabilities = scores.probabilities
-        if self._cadences is not None:
-            probabilities = np.concatenate((probabilities, self._cadences.follow(window)))
+        if self._beeps is not None:
+            probabilities = np.concatenate((probabilities, self._beeps.follow(window)))
         raw: Samples = np.maximum.reduceat(probabilities[self._classes], self._firsts)
         smoothed = self._smoother.update(raw, elapsed / self._rate)
         changes: list[Transition] = []
         for i in self._awake(raw):
             rule, state = self._rules[i], self._states[i]
-            alarm = self._alarm(rule, probabilities, len(scores.probabilities))
+            alarm = self._alarm(rule, probabilities)
             change = self._step(rule, state, float(raw[i]), float(smoothed[i]), window, alarm)
             if change is not None:
                 changes.append(change)
@@ -99,14 +99,15 @@ class Tracker:
             if state.active
         ]
         self._begin_epoch()
-        if self._cadences is not None:
-            self._cadences.reset()
+        if self._beeps is not None:
+            self._beeps.reset()
         return changes
 
     def _set_rules(self, rules: Sequence[Rule]) -> None:
         self._rules = tuple(rules)
-        self._classes = np.array([index for rule in rules for index in rule.classes], np.intp)
-        self._firsts = np.cumsum([0] + [len(rule.classes) for rule in rules[:-1]]) if rules else np.zeros(0, np.intp)
+        columns = [[*rule.classes, *map(self._column, rule.cadences)] for rule in rules]
+        self._classes = np.array([index for each in columns for index in each], np.intp)
+        self._firsts = np.cumsum([0] + [len(each) for each in columns[:-1]]) if rules else np.zeros(0, np.intp)
         self._on = np.array([rule.on for rule in rules], np.float32)
 
     def _begin_epoch(self) -> None:
@@ -119,15 +120,16 @@ class Tracker:
         loud = raw >= self._on
         return [i for i, state in enumerate(self._states) if loud[i] or state.start is not None]
 
-    def _alarm(self, rule: Rule, probabilities: Samples, model: int) -> tuple[int, int] | None:
-        """Return the first and last sample of an alarm that a cadence alone finds.
+    def _column(self, cadence: Cadence) -> int:
+        """Return the index of a cadence's score, counted from the end of the probabilities."""
+        return self._cadences.index(cadence) - len(self._cadences)
 
-        `probabilities`: of the `model`'s classes, then of the cadences.
-        """
-        if self._cadences is None or any(probabilities[index] >= rule.off for index in rule.classes if index < model):
+    def _alarm(self, rule: Rule, probabilities: Samples) -> tuple[int, int] | None:
+        """Return the first and last sample of an alarm that a cadence alone finds."""
+        if self._beeps is None or any(probabilities[index] >= rule.off for index in rule.classes):
             return None
-        found = [index - model for index in rule.classes if index >= model and probabilities[index] >= rule.off]
-        return self._cadences.span(found[0]) if found else None
+        found = [each for each in rule.cadences if probabilities[self._column(each)] >= rule.off]
+        return self._beeps.span(self._cadences.index(found[0])) if found else None
 
     def _step(
         self,

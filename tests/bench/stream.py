@@ -34,7 +34,7 @@ def stages(model: str, hop_seconds: float) -> dict[str, tuple[Callable[[], objec
     session = NativeModel(find_model(model))
     card = session.card
     hop = round(hop_seconds * card.sample_rate)
-    rules = resolve(Config().detection.rules, card.labels, card.window / card.sample_rate, hop_seconds)
+    rules = resolve(Config().detection, card.labels, card.window / card.sample_rate, hop_seconds)
     track = SourceTrack("s", "node", card, rules, hop)
     classifier = Classifier(session, batch=16)
     memory = bytearray(HEADER + round(RING_SECONDS * DEVICE_RATE) * 4)

@@ -12,6 +12,7 @@ import yaml
 from monitor.config.load import load_config, parse_config
 from monitor.config.schema import Config, EventsConfig, Section, TlsConfig
 from monitor.detect.rules import PRESETS
+from monitor.errors import ConfigError
 
 SHIPPED = Path(__file__).parents[2] / "config.yaml"
 
@@ -108,3 +109,12 @@ def test_the_node_is_named_like_the_host(monkeypatch: pytest.MonkeyPatch, host: 
     assert Config().node_name == name
     assert msgspec.convert({"node": name}, Config).node_name == name
     assert Config(node="mine").node_name == "mine"
+
+
+def test_a_cadence_is_bounded_and_its_label_is_unique() -> None:
+    """What is kept to look through is bounded, and a class has one meaning."""
+    with pytest.raises(ConfigError, match=r"cadences.*12 beeps take longer than 30 s"):
+        parse_config("detection: {cadences: [{label: Slow, beeps: 12, on: 3, off: 3, pitch: 2000}]}")
+    twice = "{label: Washed, beeps: 3, on: 0.5, off: 0.5, pitch: 2000}"
+    with pytest.raises(ConfigError, match="duplicate label 'Washed' in cadences"):
+        parse_config(f"detection: {{cadences: [{twice}, {twice}]}}")

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from monitor.config.schema import ProfileConfig, ProfileSoundConfig, RuleConfig
+from monitor.config.schema import DetectionConfig, ProfileConfig, ProfileSoundConfig, RuleConfig
 from monitor.control.settings import Choices, Override, Settings, with_threshold
 from monitor.detect.rules import resolve
 from monitor.errors import ConfigError
@@ -14,10 +14,12 @@ from monitor.messages import Rule
 
 LABELS = ("Dog", "Speech", "Glass")
 RULES = resolve(
-    (
-        RuleConfig(label="Dog", preset="repetitive", on=0.6, off=0.4),
-        RuleConfig(label="Speech"),
-        RuleConfig(label="Glass", preset="impulsive"),
+    DetectionConfig(
+        rules=(
+            RuleConfig(label="Dog", preset="repetitive", on=0.6, off=0.4),
+            RuleConfig(label="Speech"),
+            RuleConfig(label="Glass", preset="impulsive"),
+        )
     ),
     LABELS,
     window=0.975,

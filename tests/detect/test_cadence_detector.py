@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from monitor.detect.cadence import CADENCES, CONFIRMED, Cadence
+from monitor.detect.cadence import CADENCES, CONFIRMED
 from monitor.detect.cadence_detector import CadenceDetector
-from monitor.messages import Samples, Window
+from monitor.messages import Cadence, Samples, Window
 
 RATE = 16_000
 SMOKE, MONOXIDE = CADENCES
@@ -162,3 +162,18 @@ def test_the_span_is_that_of_the_beeps() -> None:
     first, last = detector.span(0)
     assert first / RATE == pytest.approx(1.2, abs=0.3)
     assert last / RATE == pytest.approx(1.2 + 2 * SMOKE.period + SMOKE.length, abs=0.3)
+
+
+def test_one_group_is_enough_for_a_cadence_that_does_not_come_again() -> None:
+    """As at the end of a washing cycle; other beeps in the same rhythm, at another pitch, are not it."""
+    washed = Cadence("Washed", beeps=5, on=0.4, off=0.6, pause=None, bands=((1940.0, 2060.0),))
+    for pitch, score in ((2000.0, CONFIRMED), (2300.0, 0.0)):
+        spans = [(1.0 + i, 1.4 + i) for i in range(5)]
+        samples = noisy(beeps(spans, 9.0, pitch), level=0.1)
+        detector = CadenceDetector((washed,), RATE)
+        found = [detector.update(samples[at : at + 4000])[0] for at in range(0, len(samples), 4000)]
+        assert max(found) == score
+        if score:
+            first, last = detector.span(0)
+            assert first / RATE == pytest.approx(1.0, abs=0.3)
+            assert last / RATE == pytest.approx(5.4, abs=0.3)

@@ -228,8 +228,8 @@ def test_an_alarm_that_its_cadence_alone_finds_starts_with_its_first_beep() -> N
     time = np.arange(25 * rate) / rate - start
     on = (time >= 0) & (time < groups * 4) & (time % 4 < 3) & (time % 1 < 0.5)
     samples = (0.1 * on * np.sin(2 * np.pi * 3100 * time)).astype(np.float32)
-    rule = replace(WEAK, label="Smoke alarm", classes=(0, 1), off=0.25)
-    tracker, changes = Tracker([rule], rate, hop, [cadence]), []
+    rule = replace(WEAK, label="Smoke alarm", classes=(0,), cadences=(cadence,), off=0.25)
+    tracker, changes = Tracker([rule], rate, hop), []
     for at in range(0, len(samples) - window, hop):
         window_ = Window("hall", 0, at, rate, samples[at : at + window], datetime.now(UTC))
         changes += tracker.update(window_, Scores(np.zeros(1, np.float32), None))

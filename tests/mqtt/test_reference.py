@@ -97,5 +97,5 @@ def test_a_rule_fits_the_bundled_model(block: dict[str, Any]) -> None:
     """The classes of a rule exist, a sound can satisfy it, and the example has it."""
     config = parse_config(yaml.safe_dump(block))
     card = NativeModel(find_model(config.model.name)).card
-    [rule] = resolve(config.detection.rules, card.labels, card.window / card.sample_rate, config.model.hop)
+    [rule] = resolve(config.detection, card.labels, card.window / card.sample_rate, config.model.hop)
     assert rule.label in EXAMPLE.sounds
