@@ -151,6 +151,8 @@ class SourceHealth(msgspec.Struct, frozen=True, kw_only=True):
     """Seconds from the last sample of the newest window to its scores."""
     reopened: int
     """How often the device or stream was reopened after a loss."""
+    lost: float = 0.0
+    """Seconds of audio that are missing between what was received, without pauses by command."""
     gain: float = 0.0
     """Amplification now, decibels."""
     reason: str = ""

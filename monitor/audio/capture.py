@@ -33,6 +33,10 @@ class Capture(Protocol):
         """
 
     @property
+    def current(self) -> bool:
+        """Whether the ring has all audio that has arrived: the writer does not wait for room, or for its time."""
+
+    @property
     def finished(self) -> bool:
         """The writer has stopped: the ring receives nothing more."""
 

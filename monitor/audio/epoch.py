@@ -17,6 +17,10 @@ BACKLOG = 1.0
 """A live source that is further behind than this many seconds skips to its newest window."""
 RESAMPLING = 0.1
 """Seconds that the resampler may hold back."""
+BEHIND = 0.25
+"""Seconds by which samples may fall behind real time."""
+SETTLE = 0.5
+"""Seconds in which samples that come late may catch up; after that, those between are lost."""
 DRIFT = 5e-4
 """Seconds per second: above the error of any sound card's clock (about 100 ppm), too small to notice in a duration."""
 
@@ -28,6 +32,8 @@ class Cause(Enum):
     """The audio came to its regular end, or the monitor stops."""
     PAUSED = auto()
     """Listening is paused."""
+    GAP = auto()
+    """Some audio was lost before the newest samples, which begin another epoch."""
     LOST = auto()
     """The input failed or stalled."""
 
@@ -72,6 +78,10 @@ class Clock:
             self._offset = max(min(offset, self._offset + slew), lowest)
         self._seen = now
 
+    def behind(self, seconds: float, now: float) -> float:
+        """Return by how much the arrival of this many seconds at monotonic time `now` is late, in seconds."""
+        return now - seconds - self._offset if self._offset is not None else 0.0
+
     def monotonic(self, seconds: float) -> float:
         """Return the monotonic time of this second of the epoch."""
         return seconds + (self._offset if self._offset is not None else time.monotonic())
@@ -99,6 +109,8 @@ class Epoch:
         self.stuck = StuckDetector(grid.rate)
         self.overruns = 0
         """Times that the reader was too late, and some audio was lost."""
+        self.gap = 0.0
+        """Seconds of audio that were lost after what has been read; then this epoch must end."""
         self.closed = False
         self._source, self._number, self._rate, self._grid = source, number, grid.rate, grid
         self._clock = Clock(live=capture.live)
@@ -107,12 +119,29 @@ class Epoch:
         self.signal = Signal(capture.rate, grid.rate, channel, gain)
         self._begin = self._read = begin
         self._lost = 0
+        self._late: float | None = None  # since when samples are behind real time, monotonic
+        self._overflows = capture.ring.overflows
         self._written, self._moved = 0, time.monotonic()
 
     @property
     def captured(self) -> float:
         """Seconds of audio read so far."""
         return (self._read - self._begin - self._lost) / self.capture.rate
+
+    @property
+    def read(self) -> int:
+        """Frames of the capture that were read, or skipped."""
+        return self._read
+
+    @property
+    def span(self) -> tuple[float, float]:
+        """Monotonic times of the first and of the last sample."""
+        return self._clock.monotonic(0.0), self._clock.monotonic((self._read - self._begin) / self.capture.rate)
+
+    @property
+    def overflows(self) -> int:
+        """How often audio was lost on its way to the reader."""
+        return self.capture.ring.overflows - self._overflows + self.overruns
 
     @property
     def ready(self) -> bool:
@@ -126,9 +155,14 @@ class Epoch:
         A live capture is lost when it delivers nothing for `stall_timeout` seconds; `now` is monotonic time.
         """
         capture = self.capture
+        if self.gap:
+            return Ended(Cause.GAP)
         if capture.failure is not None:
             return Ended(Cause.LOST, str(capture.failure))
         if capture.finished:
+            if self._late is not None:
+                self.gap = self._behind(now)
+                return Ended(Cause.GAP)
             return Ended(Cause.FINISHED)
         if capture.ring.written != self._written or not capture.live:
             self._written, self._moved = capture.ring.written, now
@@ -139,8 +173,28 @@ class Epoch:
     def drain(self) -> None:
         """Move what the capture has delivered from its ring into the windower.
 
-        What a reader that was too late has lost is left out, and the windows that need it count as dropped.
+        What a reader that was too late has lost is left out, and the windows that need it count as dropped. Samples
+        that are behind real time stay in the ring for a moment; if they do not catch up, `gap` is set.
         """
+        if self.gap or self._holds(time.monotonic()):
+            return
+        self._drain()
+
+    def _holds(self, now: float) -> bool:
+        """Whether the newest samples have to wait, because audio before them may be lost."""
+        if self.capture.ring.written == self._read or not self.capture.current or self._behind(now) <= BEHIND:
+            self._late = None
+            return False
+        if self._late is None:
+            self._late = now
+        if now - self._late >= SETTLE:
+            self.gap = self._behind(now)
+        return True
+
+    def _behind(self, now: float) -> float:
+        return self._clock.behind((self.capture.ring.written - self._begin) / self.capture.rate, now)
+
+    def _drain(self) -> None:
         ring, rate = self.capture.ring, self.capture.rate
         written = ring.written
         if written == self._read:
@@ -157,8 +211,9 @@ class Epoch:
         self._push(self.signal.push(block))
 
     def close(self) -> None:
-        """Read the rest and complete the last window; the capture delivers no more."""
-        self.drain()
+        """Read the rest, unless it comes after a gap, and complete the last window."""
+        if not self.gap:
+            self._drain()
         self._push(self.signal.flush())
         self.windower.finish()
         self.closed = True

@@ -31,12 +31,13 @@ class Feeder:
 
         `blocks` yields float32[n, channels]; an empty block means that nothing has arrived yet, and gives `close` a
         chance. What it raises becomes `failure`. When live, a block is written once its last sample is due in real
-        time multiplied by `speed`.
+        time multiplied by `speed`: above 1 it is a stream that may catch up, otherwise a recording.
         """
         self.ring = SampleRing(round(RING_SECONDS * rate), channels)
         self.rate = rate
         self.device = device
         self.live = live
+        self.current = False
         self.finished = False
         self.failure: Exception | None = None
         self._blocks = blocks
@@ -78,6 +79,7 @@ class Feeder:
                 piece = block[at : at + step]
                 if self.live:
                     due = max(due + len(piece) / self.rate / self._speed, time.monotonic() - SLACK)
+                    self.current = self._speed > 1 and due <= time.monotonic()
                     self._wait_until(due)
                 else:
                     self._wait_for_room(len(piece))
@@ -94,4 +96,5 @@ class Feeder:
     def _wait_for_room(self, frames: int) -> None:
         with self._changed:
             end = self.ring.written + frames
+            self.current = end - self._consumed <= self.ring.capacity
             self._changed.wait_for(lambda: self._closed or end - self._consumed <= self.ring.capacity)

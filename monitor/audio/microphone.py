@@ -160,6 +160,7 @@ class Microphone:
     """A capture whose ring is filled by a recorder."""
 
     live = True
+    current = True
 
     def __init__(self, wanted: str, rate: int, before: InputDevice | None = None, *, channels: int = 2) -> None:
         """Record from the device that `choose` finds, at `rate` (Hertz) or, if it refuses, at its default rate.

@@ -3,7 +3,9 @@
 import os
 import select
 import stat
+import time
 from collections.abc import Generator
+from pathlib import Path
 
 import numpy as np
 
@@ -38,10 +40,16 @@ def open_pcm(path: str) -> int:
     return descriptor
 
 
-def read_pcm(descriptor: int, channels: int) -> Generator[Samples, None, None]:
+def has_name(path: str) -> bool:
+    """Whether this is a FIFO that another writer can open, unlike the pipes of standard input and of /dev/fd."""
+    return path != "-" and Path(os.path.realpath(expand_home(path))).is_fifo()
+
+
+def read_pcm(descriptor: int, channels: int, *, waits: bool = False) -> Generator[Samples, None, None]:
     """Yield all samples as float32[n, channels], and an empty block while none arrive; close the descriptor at the end.
 
-    An incomplete frame at the very end is omitted. Raises `SourceError` when reading fails.
+    With `waits`, the end of a FIFO's writer is not the end: another one may come. An incomplete frame at the end of a
+    writer is omitted. Raises `SourceError` when reading fails.
     """
     poll = select.poll()
     poll.register(descriptor, select.POLLIN)
@@ -53,7 +61,12 @@ def read_pcm(descriptor: int, channels: int) -> Generator[Samples, None, None]:
                 continue
             data = os.read(descriptor, CHUNK)
             if not data:
-                return
+                if not waits:
+                    return
+                rest = b""
+                yield decode_pcm(b"", channels)
+                time.sleep(POLL_MS / 1000)
+                continue
             data = rest + data
             whole = len(data) - len(data) % (2 * channels)
             rest = data[whole:]

@@ -25,8 +25,8 @@ OFFSET_MEMORY = 2.0
 """Time constant of the constant offset, seconds."""
 OFFSET_AFTER = 0.1
 """Seconds of sound before an offset is removed: half a period of a low tone is not an offset."""
-OFFSET_SHARE = 0.02
-"""Share of the power from which a constant offset is removed: below, it raises the level by less than 0.1 dB."""
+OFFSET_SHARE = 0.1
+"""Share of the power from which a constant offset is removed: below, it raises the level by less than 0.5 dB."""
 OFFSET_LEAST = 1e-4
 """Smallest offset that is removed: 3 steps of 16 bits."""
 

@@ -77,10 +77,11 @@ class _Totals:
     done: int = 0
     dropped: int = 0
     reopened: int = 0
+    lost: float = 0.0
 
     def add(self, epoch: Epoch) -> None:
         self.captured += epoch.captured
-        self.overflows += epoch.capture.ring.overflows + epoch.overruns
+        self.overflows += epoch.overflows
         self.done += epoch.windower.emitted
         self.dropped += epoch.windower.dropped
 
@@ -106,6 +107,8 @@ class Source:
         self._opener, self._grid, self._config, self._room = opener, grid, config, room
         self._channel, self._gain = channel, Gain(grid.rate, gain)
         self._note = ""
+        self._resume_at = 0
+        self._heard_until: float | None = None  # monotonic; while audio is missing
         self._epochs = 0
         self._epoch: Epoch | None = None
         self._handed_out = asyncio.Event()
@@ -187,6 +190,8 @@ class Source:
             return []
         if not epoch.closed and (epoch.capture.live or not epoch.windower.pending):
             epoch.drain()  # a pipe's writer waits instead until its windows have been taken
+            if epoch.gap:
+                self._nudge.set()
         items: list[Window | EpochEnd] = []
         while len(items) < most and (window := epoch.windower.take()) is not None:
             items.append(window)
@@ -208,6 +213,8 @@ class Source:
     def health(self) -> SourceHealth:
         """Return the state and the counters of the source."""
         total = replace(self._past)
+        if self._heard_until is not None:
+            total.lost += time.monotonic() - self._heard_until
         if self._epoch is not None:
             total.add(self._epoch)
         return SourceHealth(
@@ -220,6 +227,7 @@ class Source:
             windows_dropped=total.dropped,
             lag=round(self.lag, 4),
             reopened=total.reopened,
+            lost=round(total.lost, 3),
             gain=round(self._gain.decibels, 1),
             reason=_sendable(self._reason),
         )
@@ -239,8 +247,9 @@ class Source:
         self._device = capture.device
         try:
             ended = await self._use(capture, 0, backoff)
-            while ended.cause is Cause.PAUSED and not self.restarts:
-                ended = await self._use(capture, await self._discard(capture), backoff)
+            while ended.cause is Cause.GAP or (ended.cause is Cause.PAUSED and not self.restarts):
+                begin = self._resume_at if ended.cause is Cause.GAP else await self._discard(capture)
+                ended = await self._use(capture, begin, backoff)
         finally:
             await asyncio.to_thread(capture.close)
         return ended
@@ -248,7 +257,8 @@ class Source:
     async def _use(self, capture: Capture, begin: int, backoff: Backoff) -> Ended:
         """Wait for the first samples from this frame of the capture on, then run an epoch."""
         if (ended := await self._first_samples(capture, begin, backoff)) is None:
-            log.info("%s: listening to %s at %d Hz", self.name, capture.device, capture.rate)
+            if begin == 0 or self._state is not SourceState.LISTENING:
+                log.info("%s: listening to %s at %d Hz", self.name, capture.device, capture.rate)
             self._past.reopened += self._state is SourceState.LOST and self._epochs > 0
             self._enter(SourceState.LISTENING)
             ended = await self._run_epoch(capture, begin, backoff)
@@ -292,11 +302,14 @@ class Source:
         stays_open = False
         try:
             ended = await self._watch(epoch)
-            stays_open = ended.cause is Cause.PAUSED and not self.restarts
+            stays_open = ended.cause is Cause.GAP or (ended.cause is Cause.PAUSED and not self.restarts)
         finally:
             if not stays_open:
                 await asyncio.to_thread(capture.close)
             epoch.close()
+        self._count_lost(epoch)
+        self._resume_at = epoch.read
+        self._heard_until = epoch.span[1] if ended.cause in (Cause.GAP, Cause.LOST) else None
         if ended.cause is Cause.LOST:
             backoff.lost(epoch.captured)
             if self.restarts:
@@ -313,10 +326,19 @@ class Source:
             if (ended := epoch.check(time.monotonic(), self._config.stall_timeout)) is not None:
                 return ended
             self._follow(capture)
+            self._count_lost(epoch)
             self._assess(epoch.stuck.seconds)
             self._check_channels(epoch.signal.note)
             await self._rest(TICK)
         return Ended(Cause.FINISHED)
+
+    def _count_lost(self, epoch: Epoch) -> None:
+        """Count what is missing between the last epoch and this one."""
+        if self._heard_until is not None and epoch.captured:
+            lost = max(0.0, epoch.span[0] - self._heard_until)
+            self._past.lost += lost
+            self._heard_until = None
+            log.warning("%s: %.1f s of audio were lost", self.name, lost)
 
     async def _discard(self, capture: Capture) -> int:
         """Discard what arrives while the source is paused; return the first frame after it."""

@@ -160,9 +160,9 @@ def _open_media(spec: SourceSpec, loop: bool) -> Capture:
 
 def _open_pcm(spec: SourceSpec) -> Capture:
     from monitor.audio.feeder import Feeder
-    from monitor.audio.pcm import open_pcm, read_pcm
+    from monitor.audio.pcm import has_name, open_pcm, read_pcm
 
-    blocks = read_pcm(open_pcm(spec.target), spec.channels)
+    blocks = read_pcm(open_pcm(spec.target), spec.channels, waits=has_name(spec.target))
     name = "standard input" if spec.target == "-" else spec.target
     return Feeder(blocks, rate=spec.rate, channels=spec.channels, device=name, live=False)
 

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from monitor.audio import epoch as epoch_module
 from monitor.audio.epoch import Cause, Clock, Ended, Epoch
 from monitor.audio.windows import Grid
 from monitor.errors import SourceError
@@ -101,7 +102,7 @@ def test_the_books_balance_however_late_the_reader_is(steps: list[int], rate: in
     for step in steps:
         frames = step * rate // 1000
         at = np.arange(heard, heard + frames, dtype=np.float32) / rate
-        capture.play(np.sin(2 * np.pi * 50 * at).astype(np.float32))
+        capture.play(np.sin(2 * np.pi * 20 * at).astype(np.float32))
         heard += frames
         if rng.random() < 0.4:
             epoch.drain()
@@ -115,7 +116,7 @@ def test_the_books_balance_however_late_the_reader_is(steps: list[int], rate: in
     assert 0 <= epoch.captured <= heard / rate
     for each in taken:
         n = min(window, windower.length - each.start)
-        truth = np.sin(2 * np.pi * 50 * np.arange(each.start, each.start + n) / 1000)
+        truth = np.sin(2 * np.pi * 20 * np.arange(each.start, each.start + n) / 1000)
         inner = slice(20, max(20, n - 20))  # the filter rings where audio begins or ends
         assert np.abs(each.samples[:n][inner] - truth[inner]).max(initial=0) < 0.1
 
@@ -133,3 +134,84 @@ def test_a_reader_that_is_too_late_goes_on_with_the_newest_window() -> None:
     assert window.end == 1500
     assert (epoch.overruns, epoch.captured) == (1, 0.1)
     assert (epoch.windower.emitted, epoch.windower.dropped, epoch.windower.possible) == (1, 28, 29)
+
+
+class RealTime:
+    """A monotonic clock that only a test moves, and a capture that delivers by it."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, *, live: bool = True) -> None:
+        self.now = 1000.0
+        self.capture = FakeCapture(live=live)
+        self.capture.current = True
+        self.epoch = epoch_of(self.capture)
+        monkeypatch.setattr(epoch_module, "time", self)
+
+    def monotonic(self) -> float:
+        """The time now."""
+        return self.now
+
+    def pass_by(self, seconds: float, delivered: float, step: float = 0.05) -> None:
+        """Let time pass, while audio arrives evenly."""
+        for _ in range(round(seconds / step)):
+            self.now += step
+            self.capture.play(np.zeros(round(delivered / seconds * step * 1000), np.float32))
+            self.epoch.drain()
+
+
+@pytest.mark.parametrize("live", [True, False])
+def test_samples_that_fall_behind_real_time_are_a_gap(monkeypatch: pytest.MonkeyPatch, live: bool) -> None:
+    """After a pause of a writer the epoch ends with the last sample before it, and what comes after is not read."""
+    real = RealTime(monkeypatch, live=live)
+    real.pass_by(3.0, 3.0)
+    real.now += 2.0
+    real.pass_by(1.0, 1.0)
+    assert real.epoch.check(real.now, 5.0) == Ended(Cause.GAP)
+    assert real.epoch.gap == pytest.approx(2.0, abs=0.1)
+    assert real.epoch.read == 3000
+    real.epoch.close()
+    assert real.epoch.windower.length == 3000
+    assert real.epoch.span[1] == pytest.approx(1003.0, abs=0.1)
+
+
+def test_samples_that_are_only_late_are_no_gap(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a network or a sound server delivers later, in a burst, continues the epoch."""
+    real = RealTime(monkeypatch)
+    real.pass_by(3.0, 3.0)
+    real.now += 2.0
+    real.pass_by(0.2, 2.2)
+    real.pass_by(3.0, 3.0)
+    assert real.epoch.check(real.now, 5.0) is None
+    assert real.epoch.read == 8200
+    assert real.epoch.span[0] == pytest.approx(1000.0, abs=0.1)
+
+
+def test_a_steady_loss_is_a_gap_once_it_adds_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Damaged packets that are omitted, one in twenty, end the epoch before its times are wrong by 0.3 s."""
+    real = RealTime(monkeypatch)
+    real.pass_by(20.0, 19.0)
+    assert real.epoch.gap
+    assert real.epoch.gap < 0.3
+    assert abs(real.epoch.span[1] - 1000 - real.epoch.read / 960) < 0.3
+
+
+def test_a_writer_that_waits_for_room_loses_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A pipe that is read late is behind, and nothing of it is missing."""
+    real = RealTime(monkeypatch, live=False)
+    real.pass_by(1.0, 1.0)
+    real.capture.current = False
+    real.now += 60.0
+    real.pass_by(2.0, 2.0)
+    assert real.epoch.check(real.now, 5.0) is None
+    assert real.epoch.read == 3000
+
+
+def test_the_end_after_a_gap_is_not_spliced(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A writer that ends just after a pause leaves samples for another epoch."""
+    real = RealTime(monkeypatch, live=False)
+    real.pass_by(1.0, 1.0)
+    real.now += 2.0
+    real.pass_by(0.2, 0.2)
+    real.capture.finished = True
+    assert real.epoch.check(real.now, 5.0) == Ended(Cause.GAP)
+    real.epoch.close()
+    assert real.epoch.read == 1000

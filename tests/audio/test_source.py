@@ -466,3 +466,27 @@ async def test_a_file_may_end_while_paused() -> None:
         capture.finished = True
         await collect(source, lambda _: source.done)
         assert source.failure is None
+
+
+@pytest.mark.parametrize("live", [True, False])
+async def test_audio_after_a_gap_has_its_own_time(live: bool, caplog: pytest.LogCaptureFixture) -> None:
+    """After a pause of 0.8 s a new epoch begins, on time to 0.3 s; the loss is counted, and is no reopening."""
+    capture = FakeCapture(live=live)
+    capture.current = True
+    async with listening(lambda: capture, restarts=False, stall_timeout=5.0) as source:
+        capture.play(noise(100))
+        first = await collect(source, lambda items: bool(items))
+        await asyncio.sleep(0.8)
+        resumed = datetime.now(UTC)
+        for _ in range(20):
+            capture.play(noise(50))
+            first += source.poll(16)
+            await asyncio.sleep(0.05)
+        items = first + await collect(source, lambda items: any(item.epoch for item in first + items))
+        after = next(item for item in items if isinstance(item, Window) and item.epoch == 1)
+        assert after.start == 0
+        assert abs((after.at - resumed).total_seconds()) < 0.3
+        health = source.health()
+        assert health.lost == pytest.approx(0.8, abs=0.3)
+        assert (health.reopened, health.state) == (0, SourceState.LISTENING)
+        assert "s of audio were lost" in caplog.text

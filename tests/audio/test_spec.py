@@ -150,15 +150,30 @@ def test_a_missing_file_is_an_error_at_opening() -> None:
 
 
 def test_raw_samples_come_without_loss_from_a_fifo(tmp_path: Path) -> None:
-    """A pipe is not live: its writer waits, and its end is no failure."""
+    """A FIFO is not live: its writer waits, and after its end another one may follow."""
     fifo = tmp_path / "raw"
     os.mkfifo(fifo)
     capture = open_now(f"pcm:{fifo}@8000x2")
     assert (capture.live, capture.rate, capture.ring.channels) == (False, 8000, 2)
-    fifo.write_bytes(b"\x00\x40\x00\xc0" * 100)
-    wait_for(lambda: capture.finished)
+    for writer in (1, 2):
+        fifo.write_bytes(b"\x00\x40\x00\xc0" * 100 + b"\x01")
+        wait_for(lambda writer=writer: capture.ring.written == 100 * writer)  # type: ignore[misc]
+    assert capture.ring.read(0, 200).tolist() == [[0.5, -0.5]] * 200
+    assert not capture.finished
+    capture.close()
     assert capture.failure is None
-    assert capture.ring.read(0, 100).tolist() == [[0.5, -0.5]] * 100
+
+
+def test_an_unnamed_pipe_ends_with_its_writer() -> None:
+    """Nobody can open it again."""
+    reader, writer = os.pipe()
+    capture = open_now(f"pcm:/dev/fd/{reader}@8000")
+    os.write(writer, b"\x00\x40" * 100)
+    os.close(writer)
+    wait_for(lambda: capture.finished)
+    os.close(reader)
+    assert capture.failure is None
+    assert capture.ring.written == 100
 
 
 def test_a_waiting_pipe_closes_at_once(tmp_path: Path) -> None:

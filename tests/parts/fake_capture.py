@@ -10,6 +10,8 @@ class FakeCapture:
     def __init__(self, live: bool = True, rate: int = 1000, capacity: int = 4000) -> None:
         self.ring = SampleRing(capacity)
         self.rate, self.live, self.device = rate, live, "a fake device"
+        self.current = False
+        """A test that delivers in real time sets it."""
         self.finished = False
         self.failure: Exception | None = None
         self.closed = False
