@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 RECORDER = Path(__file__).with_name("recorder.py")
 ANSWER_TIMEOUT = 5.0
 """Seconds to wait for an answer of the recorder."""
-FOLLOW = 5.0
+FOLLOW = 10.0
 """Seconds between two questions to the sound server which source it records from."""
 KILL_TIMEOUT = 1.0
 """Seconds to wait for the end of a recorder that is killed: a driver may hold it in the kernel."""

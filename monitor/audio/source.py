@@ -29,7 +29,9 @@ ARRIVAL = 0.05
 POLL_MIN = 0.02
 """Shortest sleep before looking for the next window, seconds: a late block must not cause a busy loop."""
 RETRY_MIN = 0.5
-"""Seconds before a source that was open is opened again; each failed attempt doubles the wait."""
+"""Seconds before a source that was open is opened again."""
+GROWTH = 4 / 3
+"""What each failed attempt multiplies the wait by: a source is back soon after a short absence."""
 PATIENCE_MIN, PATIENCE_MAX = 5.0, 60.0
 """Seconds for which an open source may deliver nothing before it is opened again; each time doubles them."""
 LATE = 1.0
@@ -52,8 +54,8 @@ class Backoff:
         self._longest = longest
 
     def failed(self) -> None:
-        """Double the wait after an attempt to open it."""
-        self.wait = min(2 * self.wait, self._longest)
+        """Wait longer after an attempt to open it."""
+        self.wait = min(GROWTH * self.wait, self._longest)
 
     def silent(self) -> None:
         """Double the patience after an opening that delivered nothing, and open again soon."""
@@ -61,7 +63,7 @@ class Backoff:
         self.wait = RETRY_MIN
 
     def lost(self, captured: float) -> None:
-        """Start again with the shortest wait if the source has delivered enough seconds, otherwise double the wait."""
+        """Start again with the shortest wait if the source has delivered enough seconds, otherwise wait longer."""
         if captured >= PROVEN:
             self.wait, self.patience = RETRY_MIN, PATIENCE_MIN
         else:
@@ -175,7 +177,9 @@ class Source:
 
     def analysed(self, lag: float) -> None:
         """Note that a window was analysed, `lag` seconds after its last sample."""
-        self._lag, self._progress = lag, time.monotonic()
+        if self._epoch is not None and not self._epoch.closed:  # the last window of an epoch has waited for its end
+            self._lag = lag
+        self._progress = time.monotonic()
         self._owed = max(0, self._owed - 1)
 
     @property

@@ -13,7 +13,7 @@ import pytest
 
 from monitor.audio import source as source_module
 from monitor.audio.capture import Capture
-from monitor.audio.source import PATIENCE_MAX, PATIENCE_MIN, PROVEN, RETRY_MIN, Backoff, Source
+from monitor.audio.source import GROWTH, PATIENCE_MAX, PATIENCE_MIN, PROVEN, RETRY_MIN, Backoff, Source
 from monitor.audio.windows import Grid
 from monitor.config.schema import AudioConfig
 from monitor.errors import SourceError
@@ -191,19 +191,19 @@ async def test_keeps_trying_to_open_a_missing_device(
     assert sum("no such microphone" in record.message for record in caplog.records) == 1
 
 
-def test_the_wait_doubles_up_to_its_limit() -> None:
-    """Each failed attempt and each short piece of audio doubles the wait; enough audio sets the shortest one."""
-    backoff, waits = Backoff(longest=3.0), []
+def test_the_wait_grows_up_to_its_limit() -> None:
+    """Each failed attempt and each short piece of audio lengthens the wait; enough audio sets the shortest one."""
+    backoff, waits = Backoff(longest=1.0), []
     for _ in range(3):
         backoff.failed()
         waits.append(backoff.wait)
-    assert waits == [2 * RETRY_MIN, 4 * RETRY_MIN, 3.0]
+    assert waits == [GROWTH * RETRY_MIN, GROWTH * GROWTH * RETRY_MIN, 1.0]
     backoff.lost(PROVEN - 1)
-    assert backoff.wait == 3.0
+    assert backoff.wait == 1.0
     backoff.lost(PROVEN)
     assert backoff.wait == RETRY_MIN
     backoff.lost(PROVEN - 1)
-    assert backoff.wait == 2 * RETRY_MIN
+    assert backoff.wait == GROWTH * RETRY_MIN
 
 
 def test_the_patience_doubles_up_to_its_limit() -> None:

@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import itertools
 import os
+import random
 import signal
 import sys
 import tempfile
@@ -111,11 +112,11 @@ async def suffer(fault: str, second: VirtualMic, tree: Tree, witness: Witness, h
     ended = time.monotonic()
     online_meanwhile = [at for at in witness.times("second/availability", begun, b"online") if at < ended - 1]
     live = await witness.first("second/live", ended, 60)
-    await asyncio.sleep(8)
+    await asyncio.sleep(6)
     problems = [data.decode() for at, name, data in witness.got if name == "second/problem/state" and at >= begun]
     first = [begun, *witness.times("first/live", begun), time.monotonic()]
     print(
-        f"{fault:8} {hold:3.0f} s: offline after {offline[0] - begun if offline else float('nan'):.2f} s, "
+        f"{fault:8} {hold:4.1f} s: offline after {offline[0] - begun if offline else float('nan'):.2f} s, "
         f"online meanwhile {len(online_meanwhile)} times, live {live if live is None else round(live, 2)} s after the "
         f"return, problem {' '.join(problems) or '-'}; first microphone: longest gap "
         f"{max(b - a for a, b in itertools.pairwise(first)):.2f} s, "
@@ -131,6 +132,8 @@ async def main() -> None:
     parser.add_argument("faults", nargs="*", help=f"some of: {', '.join(FAULTS)}, absent; by default all")
     parser.add_argument("--hold", type=float, default=60.0, help="seconds for which a fault lasts")
     parser.add_argument("--rounds", type=int, default=1)
+    parser.add_argument("--random", type=float, metavar="MINUTES", help="faults at random, of half a second to 20 s")
+    parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--checkout", default=".", help="the version to run")
     arguments = parser.parse_args()
     faults = arguments.faults or ["absent", *FAULTS]
@@ -201,8 +204,14 @@ async def watch(
     used, begun = tree.seconds(), time.monotonic()
     await asyncio.sleep(20)
     print(f"two microphones: CPU {100 * (tree.seconds() - used) / (time.monotonic() - begun):.2f} %; {tree.size()}")
-    for fault in faults * arguments.rounds:
-        await suffer(fault, second, tree, witness, arguments.hold)
+    if arguments.random:
+        dice, end = random.Random(arguments.seed), time.monotonic() + 60 * arguments.random
+        while time.monotonic() < end:
+            fault, hold = dice.choice(list(FAULTS)), round(0.5 * 40 ** dice.random(), 1)
+            await suffer(fault, second, tree, witness, hold)
+    else:
+        for fault in faults * arguments.rounds:
+            await suffer(fault, second, tree, witness, arguments.hold)
     for task in (listener, *noise):
         task.cancel()
     if monitor.returncode is None:
