@@ -146,8 +146,21 @@ class Epoch:
     @property
     def ready(self) -> bool:
         """Whether the audio that has arrived holds a window that nobody has taken."""
-        arrived = (self.capture.ring.written - self._read) / self.capture.rate
-        return self.windower.pending > 0 or arrived >= self.windower.missing / self._rate + RESAMPLING
+        return self.windower.pending > 0 or self.due_in <= -RESAMPLING
+
+    @property
+    def due_in(self) -> float:
+        """Seconds of audio that must still arrive before a window can be complete; negative if more has arrived."""
+        return self.windower.missing / self._rate - self._unread / self.capture.rate
+
+    @property
+    def worth_reading(self) -> bool:
+        """Whether a window may be complete, or the ring becomes full: fewer, larger reads cost less."""
+        return self.due_in <= 0 or 2 * self._unread > self.capture.ring.capacity
+
+    @property
+    def _unread(self) -> int:
+        return self.capture.ring.written - self._read
 
     def check(self, now: float, stall_timeout: float) -> Ended | None:
         """Return why the epoch is over, None while it continues.

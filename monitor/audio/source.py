@@ -192,7 +192,7 @@ class Source:
         epoch = self._epoch
         if epoch is None:
             return []
-        if not epoch.closed and (epoch.capture.live or not epoch.windower.pending):
+        if not epoch.closed and epoch.worth_reading and (epoch.capture.live or not epoch.windower.pending):
             epoch.drain()  # a pipe's writer waits instead until its windows have been taken
             if epoch.gap:
                 self._nudge.set()
@@ -212,7 +212,7 @@ class Source:
         """Seconds until the next window can be complete: how long a reader may sleep."""
         if self._epoch is None:
             return TICK
-        return min(TICK, max(POLL_MIN, self._epoch.windower.missing / self._grid.rate))
+        return min(TICK, max(POLL_MIN, self._epoch.due_in))
 
     def health(self) -> SourceHealth:
         """Return the state and the counters of the source."""

@@ -118,7 +118,7 @@ def test_the_books_balance_however_late_the_reader_is(steps: list[int], rate: in
         n = min(window, windower.length - each.start)
         truth = np.sin(2 * np.pi * 20 * np.arange(each.start, each.start + n) / 1000)
         inner = slice(20, max(20, n - 20))  # the filter rings where audio begins or ends
-        assert np.abs(each.samples[:n][inner] - truth[inner]).max(initial=0) < 0.1
+        assert np.abs(each.samples[:n][inner] - truth[inner]).max(initial=0) < 0.3
 
 
 def test_a_reader_that_is_too_late_goes_on_with_the_newest_window() -> None:
