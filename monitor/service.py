@@ -245,10 +245,10 @@ def _sources(config: Config, grid: Grid) -> list[Source]:
         found.append(
             Source(
                 name,
-                opener(spec, grid.rate, source.loop, channel=source.channel),
+                opener(spec, grid.rate, source.loop, live=source.live, channel=source.channel),
                 grid,
                 config.audio,
-                restarts=spec.restarts(source.loop),
+                restarts=spec.restarts(source.loop, source.live),
                 room=room,
                 channel=source.channel,
                 gain=source.gain,

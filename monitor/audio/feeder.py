@@ -73,7 +73,7 @@ class Feeder:
 
     def _write_all(self) -> None:
         step = max(1, round(PIECE * self.rate))
-        due = time.monotonic()
+        due = time.monotonic() - (SLACK if self._speed > 1 else 0.0)
         for block in self._blocks:
             for at in range(0, len(block), step):
                 piece = block[at : at + step]

@@ -51,6 +51,8 @@ class Media:
         counts the audio tracks from 1; by default the one that the file marks as default, otherwise the best.
         """
         self.name = "standard input" if pipes and location == "-" else public_name(location)
+        self.begun = time.monotonic()
+        """When opening began, monotonic: FFmpeg reads some seconds before the first block."""
         self._is_file = "://" not in location
         self._location, self._pipes, self._track = location, pipes, track
         self._damaged = 0

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Generator
 
     from monitor.audio.capture import Capture, Opener
+    from monitor.audio.media import Media
     from monitor.config.schema import Channel
     from monitor.messages import Samples
 
@@ -58,9 +59,11 @@ class SourceSpec:
     channels: int = 1
     """Of raw samples."""
 
-    def restarts(self, loop: bool) -> bool:
-        """Whether to open the source again after a loss: a file only when it loops, a pipe never."""
-        return loop if self.kind is SourceKind.FILE else self.kind is not SourceKind.PCM
+    def restarts(self, loop: bool, live: bool = True) -> bool:
+        """Whether to open the source again after a loss: a recording only when it loops, a pipe never."""
+        if self.kind is SourceKind.FILE or (self.kind is SourceKind.URL and not live):
+            return loop
+        return self.kind is not SourceKind.PCM
 
 
 def parse_spec(text: str) -> SourceSpec:
@@ -98,14 +101,14 @@ def default_name(spec: SourceSpec) -> str:
     return re.sub(r"[^A-Za-z0-9_-]+", "-", name).strip("-")[:64].strip("-") or spec.kind.value
 
 
-def opener(spec: SourceSpec, rate: int, loop: bool = False, *, channel: Channel = "mix") -> Opener:
+def opener(spec: SourceSpec, rate: int, loop: bool = False, *, live: bool = True, channel: Channel = "mix") -> Opener:
     """Return a function that opens the source.
 
-    `rate` (the model's, Hertz) is requested from a microphone; `loop` repeats a file. A source without a `channel` of
-    this number is refused.
+    `rate` (the model's, Hertz) is requested from a microphone; `loop` repeats a recording: a file, or a URL that is not
+    `live`. A source without a `channel` of this number is refused.
     """
     number = channel if isinstance(channel, int) else 1
-    before = None
+    before = stream = None
 
     def open_source() -> Capture:
         capture = open_any()
@@ -115,7 +118,7 @@ def opener(spec: SourceSpec, rate: int, loop: bool = False, *, channel: Channel 
         return capture
 
     def open_any() -> Capture:
-        nonlocal before
+        nonlocal before, stream
         match spec.kind:
             case SourceKind.MICROPHONE:
                 from monitor.audio.microphone import Microphone
@@ -123,8 +126,13 @@ def opener(spec: SourceSpec, rate: int, loop: bool = False, *, channel: Channel 
                 microphone = Microphone(spec.target, rate, before, channels=max(2, number))
                 before = microphone.chosen
                 return microphone
+            case SourceKind.URL if live:
+                from monitor.audio.stream import LiveStream  # loads FFmpeg
+
+                stream = stream or LiveStream(spec.target)
+                return _play(*stream.open(), CATCH_UP)
             case SourceKind.FILE | SourceKind.URL:
-                return _open_media(spec, loop)
+                return _open_recording(spec.target, loop)
             case SourceKind.PCM:
                 return _open_pcm(spec)
             case SourceKind.DEMO:
@@ -133,29 +141,23 @@ def opener(spec: SourceSpec, rate: int, loop: bool = False, *, channel: Channel 
     return open_source
 
 
-def _open_media(spec: SourceSpec, loop: bool) -> Capture:
-    from monitor.audio.feeder import Feeder
+def _open_recording(location: str, loop: bool) -> Capture:
     from monitor.audio.media import Media  # loads FFmpeg
 
-    media = Media(spec.target)
-    finite = spec.kind is SourceKind.FILE or media.duration is not None
+    media = Media(location)
 
     def blocks() -> Generator[Samples, None, None]:
-        holes = spec.kind is SourceKind.FILE
-        yield from media.blocks(holes=holes)
-        while loop and finite:
-            yield from Media(spec.target).blocks(holes=holes)
-        if not finite:
-            raise SourceError(f"{media.name}: the stream ended")
+        yield from media.blocks(holes=True)
+        while loop:
+            yield from Media(location).blocks(holes=True)
 
-    return Feeder(
-        blocks(),
-        rate=media.rate,
-        channels=media.channels,
-        device=media.name,
-        live=True,
-        speed=1.0 if finite else CATCH_UP,
-    )
+    return _play(media, blocks(), 1.0)
+
+
+def _play(media: Media, blocks: Generator[Samples, None, None], speed: float) -> Capture:
+    from monitor.audio.feeder import Feeder
+
+    return Feeder(blocks, rate=media.rate, channels=media.channels, device=media.name, live=True, speed=speed)
 
 
 def _open_pcm(spec: SourceSpec) -> Capture:

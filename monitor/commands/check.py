@@ -122,7 +122,9 @@ async def _listen(source: SourceConfig, rate: int) -> str:
 
     late = asyncio.Event()
     asyncio.get_running_loop().call_later(OPEN_TIMEOUT, late.set)
-    capture = await open_capture(opener(parse_spec(source.input), rate, source.loop, channel=source.channel), late)
+    spec = parse_spec(source.input)
+    open_source = opener(spec, rate, source.loop, live=source.live, channel=source.channel)
+    capture = await open_capture(open_source, late)
     if capture is None:
         raise SourceError(f"did not open within {OPEN_TIMEOUT:g} s")
     try:

@@ -4,7 +4,6 @@ import os
 import re
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -106,6 +105,7 @@ def test_any_text_is_a_source_with_a_name_or_a_plain_error(text: str) -> None:
         ("demo", False, True),
         ("a.wav", False, False),
         ("a.wav", True, True),
+        ("http://box/stream.wav", False, True),
         ("pcm:-", True, False),
     ],
 )
@@ -114,9 +114,9 @@ def test_only_sources_that_can_come_back_restart(text: str, loop: bool, expected
     assert parse_spec(text).restarts(loop) is expected
 
 
-def open_now(text: str, loop: bool = False) -> Capture:
+def open_now(text: str, loop: bool = False, live: bool = True) -> Capture:
     """Parse and open a source."""
-    return opener(parse_spec(text), 16000, loop)()
+    return opener(parse_spec(text), 16000, loop, live=live)()
 
 
 def test_a_file_plays_in_real_time_and_ends(tmp_path: Path) -> None:
@@ -186,14 +186,52 @@ def test_a_waiting_pipe_closes_at_once(tmp_path: Path) -> None:
     assert capture.failure is None
 
 
-def test_the_end_of_a_file_over_http_is_an_end(tmp_path: Path) -> None:
-    """A file over HTTP plays in real time and ends without a failure."""
+def test_a_recording_over_http_is_played_once_when_the_configuration_says_so(tmp_path: Path) -> None:
+    """With `live: false` a file over HTTP plays in real time, ends without a failure, and is not opened again."""
     path = write_audio(tmp_path / "a.wav", tone(0.2, 16000, 440), 16000, "pcm_s16le")
     with serving(web(path.read_bytes())) as address:
-        capture = open_now(f"http://{address}/a.wav")
+        capture = open_now(f"http://{address}/a.wav", live=False)
         wait_for(lambda: capture.finished)
     assert capture.failure is None
     assert capture.ring.written == 3200
+    assert not parse_spec(f"http://{address}/a.wav").restarts(False, live=False)
+
+
+@pytest.mark.parametrize("length", [True, False])
+def test_a_recording_is_not_taken_for_live_sound(tmp_path: Path, length: bool) -> None:
+    """A server that sends all at once plays a recording, with a length or without: a loss, and not a sample of it."""
+    path = write_audio(tmp_path / "a.mp3", tone(6, 16000, 440), 16000, "libmp3lame")
+    with serving(web(path.read_bytes(), length=length)) as address:
+        capture = open_now(f"http://{address}/a.mp3")
+        wait_for(lambda: capture.finished)
+    assert not length or "a recording, not live sound: the server sends all at once" in str(capture.failure)
+    assert capture.failure is not None
+    assert capture.ring.written == 0
+
+
+def test_a_live_stream_may_claim_a_length(tmp_path: Path) -> None:
+    """A box that claims hours of audio and ends after four seconds is lost, and would be opened again."""
+    path = write_audio(tmp_path / "a.wav", tone(4, 16000, 440), 16000, "pcm_s16le")
+    data = path.read_bytes()
+    at = data.index(b"data") + 4
+    data = data[:at] + (0x7FFFFFFF).to_bytes(4, "little") + data[at + 4 :]
+    with serving(web(data, pace=32_000)) as address:
+        capture = open_now(f"http://{address}/a.wav")
+        wait_for(lambda: capture.finished)
+    assert "the stream ended" in str(capture.failure)
+    assert capture.ring.written > 16_000
+
+
+def test_a_recording_in_real_time_is_played_only_once(tmp_path: Path) -> None:
+    """A stream that ends where its header says, and begins again with the same length, is refused."""
+    path = write_audio(tmp_path / "a.wav", tone(2, 16000, 440), 16000, "pcm_s16le")
+    with serving(web(path.read_bytes(), pace=32_000)) as address:
+        reopen = opener(parse_spec(f"http://{address}/a.wav"), 16000)
+        capture = reopen()
+        wait_for(lambda: capture.finished)
+        assert "the stream ended" in str(capture.failure)
+        with pytest.raises(SourceError, match="plays the same 2 s again; set live: false"):
+            reopen()
 
 
 def test_the_end_of_a_live_stream_is_a_loss() -> None:
@@ -205,16 +243,15 @@ def test_the_end_of_a_live_stream_is_a_loss() -> None:
     assert str(capture.failure) == f"rtsp://{address}/live: the stream ended"
 
 
-def test_a_stream_s_burst_does_not_overrun_the_ring(tmp_path: Path) -> None:
-    """Eight seconds that a station sends at once arrive at most at `CATCH_UP` times real time."""
-    path = write_audio(tmp_path / "a.mp3", tone(8, 16000, 440), 16000, "libmp3lame")
-    hold = threading.Event()
-    with serving(web(path.read_bytes()[500:], length=False, hold=hold)) as address:
+def test_older_sound_that_a_station_sends_at_first_is_not_new(tmp_path: Path) -> None:
+    """Of eight seconds that arrive at once, only the newest is played; what follows arrives in real time."""
+    path = write_audio(tmp_path / "a.mp3", tone(12, 16000, 440), 16000, "libmp3lame")
+    data = path.read_bytes()[500:]
+    with serving(web(data, length=False, burst=len(data) * 2 // 3, pace=len(data) // 12)) as address:
         begun = time.monotonic()
         capture = open_now(f"http://{address}/radio.mp3")
-        wait_for(lambda: capture.ring.written > 8000)
-        assert capture.ring.written / 16000 <= 1.3 * (time.monotonic() - begun)
-        hold.set()
+        wait_for(lambda: capture.ring.written > 32_000)
+        assert capture.ring.written / 16000 <= 1.5 + time.monotonic() - begun
         capture.close()
 
 

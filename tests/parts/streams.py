@@ -27,9 +27,17 @@ def serving(handler: type[socketserver.BaseRequestHandler]) -> Iterator[str]:
 
 
 def web(
-    body: bytes, *, length: bool = True, hold: threading.Event | None = None
+    body: bytes,
+    *,
+    length: bool = True,
+    hold: threading.Event | None = None,
+    burst: int = 4096,
+    pace: int | None = None,
 ) -> type[http.server.BaseHTTPRequestHandler]:
-    """Answers every path with `body`. Without `length` the body ends with the connection, after `hold`."""
+    """Answers every path with `body`. Without `length` the body ends with the connection, after `hold`.
+
+    With a `pace`, in bytes per second, it takes its time after a `burst` of bytes.
+    """
 
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -42,7 +50,10 @@ def web(
                 self.send_header("Content-Length", str(len(body)))
             self.end_headers()
             try:
-                self.wfile.write(body)
+                self.wfile.write(body if pace is None else body[:burst])
+                for at in range(burst, len(body) if pace is not None else 0, max(1, (pace or 0) // 20)):
+                    time.sleep(0.05)
+                    self.wfile.write(body[at : at + (pace or 0) // 20])
                 if hold is not None:
                     hold.wait(20)
             except OSError:
