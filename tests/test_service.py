@@ -12,6 +12,8 @@ import numpy as np
 import pytest
 from msgspec import structs
 
+from monitor import service as service_module
+from monitor.audio import source as source_module
 from monitor.config.paths import settings_path
 from monitor.config.schema import (
     Config,
@@ -31,6 +33,7 @@ from monitor.messages import Detection, Health, Phase, SourceState
 from monitor.service import Service
 from tests.mqtt.examples import BASE, Recorder, eventually, listening
 from tests.parts.broker import Broker
+from tests.parts.slow_model import write_slow_model
 from tests.parts.tiny_model import write_tiny_model
 
 
@@ -131,6 +134,22 @@ async def test_a_pause_closes_the_source_and_outlasts_a_restart(config: Config) 
         await command(recorder, "pause", b"OFF")
         await eventually(lambda: recorder.last("hall/loud/state") == b"ON")
         await eventually(lambda: recorder.last("hall/availability") == b"online")
+
+
+async def test_a_model_that_hangs_is_a_problem(config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A source whose sound is not analysed is stalled and offline, and its lag grows; a stop still ends the monitor."""
+    monkeypatch.setattr(source_module, "STALLED_AFTER", 1.0)
+    monkeypatch.setattr(service_module, "SHUTDOWN", 0.5)
+    with wave.open(str(tmp_path / "hall.wav"), "wb") as file:
+        file.setparams((1, 2, 16_000, 0, "NONE", ""))
+        file.writeframes((32000 * np.sin(np.arange(16_000) / 5)).astype("<i2").tobytes())
+    slow = ModelConfig(name=str(write_slow_model(tmp_path / "slow.onnx")))
+    async with running(structs.replace(config, model=slow), []) as recorder:
+        await eventually(lambda: recorder.last("hall/problem/state") == b"ON")
+        assert recorder.last("hall/availability") == b"offline"
+        assert state(recorder) is SourceState.STALLED
+        health = msgspec.json.decode(recorder.last("health") or b"", type=Health)
+        assert health.sources[0].lag > 1.0
 
 
 async def test_without_a_broker_saved_settings_are_ignored(config: Config) -> None:

@@ -13,7 +13,7 @@ from monitor.audio.windows import Grid, Windower
 from monitor.config.schema import Channel
 from monitor.messages import EpochEnd, Samples
 
-BACKLOG = 1.0
+BACKLOG = 0.75
 """A live source that is further behind than this many seconds skips to its newest window."""
 RESAMPLING = 0.1
 """Seconds that the resampler may hold back."""

@@ -60,7 +60,8 @@ async def main() -> None:
         possible += max(0, -(-(length - grid.window) // grid.hop)) + 1
     print(
         f"{possible} windows: {done} analysed, {dropped} dropped, {possible - done - dropped} unaccounted, "
-        f"{overruns} overruns of a ring; lag p50 {np.median(lags):.2f}, max {max(lags):.2f} s; "
+        f"{overruns} overruns of a ring; "
+        f"lag p50 {np.median(lags):.2f}, p99 {np.quantile(lags, 0.99):.2f}, max {max(lags):.2f} s; "
         f"in real time again after {recovered:.1f} s"
     )
 
