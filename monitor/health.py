@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from monitor import __version__
 from monitor.audio.source import Source
 from monitor.classify.classifier import Classifier
+from monitor.control.settings import Settings
 from monitor.events.log import EventLog
 from monitor.messages import BrokerState, Health, SourceState
 
@@ -24,8 +25,10 @@ class HealthReporter:
         classifier: Classifier,
         event_log: EventLog,
         dropped: Callable[[], int],
+        settings: Settings,
     ) -> None:
         """`dropped` returns how many messages slow consumers have lost."""
+        self._settings = settings
         self._node, self._sources, self._classifier = node, sources, classifier
         self._log, self._dropped = event_log, dropped
         self._started = self._before = time.monotonic()
@@ -58,6 +61,9 @@ class HealthReporter:
             log_problem=self._log.problem,
             log_waiting=self._log.waiting,
             log_lost=self._log.lost,
+            profile=self._settings.choices.profile,
+            sounds_off=self._settings.off,
+            sounds_changed=self._settings.changed,
             sources=tuple(source.health() for source in self._sources),
         )
 

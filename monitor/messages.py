@@ -205,6 +205,12 @@ class Health(msgspec.Struct, frozen=True, kw_only=True):
     """Detections that wait in memory for the event log."""
     log_lost: int = 0
     """Detections that the event log never got: too many waited."""
+    profile: str = ""
+    """The active profile."""
+    sounds_off: tuple[str, ...] = ()
+    """Labels of the sounds that are not detected in the active profile: switched off by the profile or a command."""
+    sounds_changed: tuple[str, ...] = ()
+    """Labels of the sounds whose threshold was changed by a command in the active profile."""
     sources: tuple[SourceHealth, ...] = ()
 
 
@@ -381,6 +387,30 @@ class Recorded:
     """When it was recorded, on the monotonic clock; None if that was long ago or in an earlier run."""
 
 
+class LinkState(StrEnum):
+    """Whether a feed reaches its monitor."""
+
+    ATTACHED = "attached"
+    """Messages arrive. The first health message after this follows all detections of sounds that are on."""
+    WAITING = "waiting"
+    """The broker is connected, but no monitor has answered."""
+    OFFLINE = "offline"
+    """The monitor has ended, or has lost its connection to the broker."""
+    DISCONNECTED = "disconnected"
+    """There is no connection to the broker."""
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """Sent by a feed through a broker when it finds its monitor, and when it loses it."""
+
+    state: LinkState
+    since: datetime | None
+    """UTC time of the change; None if it happened before the feed looked."""
+    reason: str = ""
+    """Why there is no connection, as text."""
+
+
 class Feed(Protocol):
     """Where a display gets its messages: from this process, or from a broker."""
 
@@ -388,5 +418,5 @@ class Feed(Protocol):
     def title(self) -> str:
         """What the feed is attached to, for the display's header."""
 
-    def messages(self) -> AsyncIterator[Message]:
+    def messages(self) -> AsyncIterator[Message | Link]:
         """All messages from now on, until the monitor ends. May raise `MonitorError`."""

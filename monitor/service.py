@@ -69,7 +69,9 @@ class Service:
         tracks = {source.name: SourceTrack(source.name, node, card, rules, hop) for source in self._sources}
         self._journal = Journal(self._log, self._deliver)
         self._pipeline = Pipeline(self._sources, self._classifier, tracks, self._journal, self._hub)
-        self._health = HealthReporter(node, self._sources, self._classifier, self._log, lambda: self._hub.dropped)
+        self._health = HealthReporter(
+            node, self._sources, self._classifier, self._log, lambda: self._hub.dropped, self._settings
+        )
         self._on_detection: Callable[[Detection], None] = lambda _: None
         for source in self._sources:
             source.on_change = self._publish_health
@@ -173,6 +175,7 @@ class Service:
 
     async def _apply_settings(self) -> None:
         self._pipeline.apply(self._settings)
+        self._publish_health()
         await self._settings_file.save(self._settings.choices)
 
     def _deliver(self, detection: Detection) -> None:

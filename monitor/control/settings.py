@@ -67,6 +67,16 @@ class Settings:
         """The rules of the enabled sounds."""
         return tuple(self.rule(label) for label in self.labels if self.enabled(label))
 
+    @property
+    def off(self) -> tuple[str, ...]:
+        """Labels of the sounds that are not detected."""
+        return tuple(label for label in self.labels if not self.enabled(label))
+
+    @property
+    def changed(self) -> tuple[str, ...]:
+        """Labels of the sounds whose threshold was changed since the configuration was loaded."""
+        return tuple(label for label in self.labels if self._override(label).on is not None)
+
     def rule(self, label: str) -> Rule:
         """The rule of this sound, enabled or not."""
         on = self._override(label).on

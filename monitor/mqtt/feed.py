@@ -13,14 +13,14 @@ import msgspec
 from monitor.config.schema import MqttConfig
 from monitor.errors import BrokerError
 from monitor.messages import (
-    BrokerState,
     Detection,
     DetectionAttributes,
     Health,
+    Link,
+    LinkState,
     Message,
     Phase,
     Snapshot,
-    SourceState,
 )
 from monitor.mqtt.client import Client
 from monitor.mqtt.connection import client_id, connect, pauses
@@ -102,8 +102,7 @@ class SoundStates:
 class MqttFeed:
     """The messages of one monitor, through the broker: of `node`, or of the first monitor that is online.
 
-    While the monitor or the broker is away, the feed waits; it yields a `Health` in which the broker has failed and
-    every source is lost.
+    While the monitor or the broker is away, the feed waits; it yields a `Link` at each change.
     """
 
     def __init__(self, config: MqttConfig, node: str | None = None) -> None:
@@ -111,6 +110,7 @@ class MqttFeed:
         self._node = node
         self._identifier = f"{client_id(config, node or 'any')}-view-{secrets.token_hex(4)}"
         self._health: Health | None = None
+        self._link = Link(LinkState.DISCONNECTED, None)
         self._sounds = SoundStates()
         self._latest: deque[Detection] = deque(maxlen=100)
         self._complaints: set[str] = set()
@@ -120,22 +120,23 @@ class MqttFeed:
         """The monitor and the broker."""
         return f"{self._node or 'any monitor'} at {endpoint(self._config)}"
 
-    async def messages(self) -> AsyncIterator[Message]:
+    async def messages(self) -> AsyncIterator[Message | Link]:
         """All messages from now on, without end. Raises `BrokerError` if the first connection fails."""
         pause, connected = pauses(), False
         while True:
             try:
                 async with connect(self._config, self._identifier) as client:
                     pause, connected = pauses(), True
+                    yield self._linked(LinkState.WAITING)
                     async for message in self._receive(client):
                         yield message
             except BrokerError as error:
                 if not connected:
                     raise
-                yield self._gone(str(error))
+                yield self._linked(LinkState.DISCONNECTED, str(error))
             await asyncio.sleep(next(pause))
 
-    async def _receive(self, client: Client) -> AsyncIterator[Message]:
+    async def _receive(self, client: Client) -> AsyncIterator[Message | Link]:
         """The messages of one connection: wait until the monitor is online, then subscribe to it."""
         await client.subscribe(Topics(self._config.topic, self._node or ANY).availability, qos=1)
         async for received in client.messages:
@@ -148,15 +149,20 @@ class MqttFeed:
                     yield message
             elif payload == ONLINE:
                 self._node = where.node
+                yield self._linked(LinkState.ATTACHED)
                 await self._attach(client, Topics(self._config.topic, where.node))
             elif self._node is not None:
-                yield self._gone(f"the monitor {self._node} is offline")
+                self._latest.clear()
+                yield self._linked(LinkState.OFFLINE, now=not received.retain)
 
     async def _attach(self, client: Client, topics: Topics) -> None:
-        """Subscribe to the monitor; the broker then sends what it retains, also over an earlier subscription."""
+        """Subscribe to the monitor; the broker then sends what it retains, also over an earlier subscription.
+
+        It sends this in the order of the topics: with the health, all sounds that are on are known.
+        """
         self._latest.clear()
-        retained = topics.health, topics.state(ANY, ANY), topics.attributes(ANY, ANY)
-        await client.subscribe([*((topic, 1) for topic in (*retained, topics.event(ANY))), (topics.live(ANY), 0)])
+        first = topics.state(ANY, ANY), topics.attributes(ANY, ANY), topics.event(ANY), topics.health
+        await client.subscribe([*((topic, 1) for topic in first), (topics.live(ANY), 0)])
 
     def _understand(self, where: Address, topic: str, payload: bytes) -> Message | None:
         """The message for the display; None if it is invalid, or says nothing new."""
@@ -177,24 +183,11 @@ class MqttFeed:
             self._latest.append(message)
         return message
 
-    def _gone(self, reason: str) -> Health:
-        """The last health, changed to show that the monitor or the broker is away."""
-        last = self._health or Health(
-            at=datetime.now(UTC),
-            node=self._node or "",
-            version="",
-            uptime=0.0,
-            model="",
-            provider="",
-            load=0.0,
-            inference_p50=0.0,
-            inference_p95=0.0,
-            broker=BrokerState.FAILED,
-        )
-        sources = tuple(
-            msgspec.structs.replace(source, state=SourceState.LOST, reason=reason) for source in last.sources
-        )
-        return msgspec.structs.replace(last, broker=BrokerState.FAILED, broker_detail=reason, sources=sources)
+    def _linked(self, state: LinkState, reason: str = "", *, now: bool = True) -> Link:
+        """The new state of the link; it keeps its time while the state stays. `now`: whether it is known to be new."""
+        since = datetime.now(UTC) if now else None
+        self._link = Link(state, self._link.since if state is self._link.state else since, reason)
+        return self._link
 
     def _complain(self, topic: str, error: ValueError) -> None:
         if topic not in self._complaints and len(self._complaints) < MAX_COMPLAINTS:

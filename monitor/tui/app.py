@@ -17,6 +17,7 @@ from monitor.messages import Feed
 from monitor.tui import draw
 from monitor.tui.bars import Banner, SourceBar, StatusLines, TitleBar
 from monitor.tui.state import SourceView, ViewState
+from monitor.tui.truth import claim, nothing_yet, troubles
 from monitor.tui.widgets import ActiveList, EventList, Help, LevelMeter, ScoreList
 
 DRAW_INTERVAL = 0.15
@@ -74,6 +75,7 @@ class MonitorApp(App[None]):
         self._chosen = 0
         self._frozen: tuple[ViewState, datetime, float] | None = None
         self.title_bar = TitleBar()
+        self.panels = Container(id="panels")
         self.source_bar = SourceBar()
         self.banner = Banner()
         self.scores = ScoreList(id="scores")
@@ -86,7 +88,7 @@ class MonitorApp(App[None]):
         yield self.title_bar
         yield self.source_bar
         yield self.banner
-        with Container(id="panels"):
+        with self.panels:
             yield self.scores
             yield self.active_list
             yield self.event_list
@@ -129,16 +131,27 @@ class MonitorApp(App[None]):
         state, now, silent = self._frozen or (self._state, clock, monotonic() - self._received)
         views = list(state.sources.values())
         self._chosen = max(0, min(self._chosen, len(views) - 1))
-        self.source_bar.sources = tuple((view.name, view.health.state if view.health else None) for view in views)
+        known = claim(state, silent, now)
+        self.source_bar.sources = tuple(
+            (view.name, view.health.state if view.health and known.current else None) for view in views
+        )
         self.source_bar.chosen = self._chosen
-        self.banner.troubles = tuple(state.troubles(silent))
+        self.banner.troubles = tuple(troubles(state, silent, now))
+        self.title_bar.marks = known.marks
+        self.panels.set_class(not known.current, "-stale")
+        self.status_lines.current = known.current
         self._draw_source(views[self._chosen] if views else SourceView(""))
         active = state.active
+        until = now if known.current or state.health is None else state.health.at
         self.active_list.rows = tuple(
-            (detection, draw.duration(max(0, int((now - detection.started_at).total_seconds()))))
+            (detection, draw.duration(max(0, int((until - detection.started_at).total_seconds()))))
             for detection in active
         )
-        self.event_list.show(tuple(state.events), frozenset(detection.id for detection in active), now)
+        self.active_list.sentences, self.active_list.quiet = known.sentences, known.quiet
+        self.active_list.border_title = "Active" if known.current else "Active when last known"
+        self.scores.border_title = "Hearing now" if known.current else "Heard last"
+        empty = nothing_yet(state) if known.quiet else "Events will appear here"
+        self.event_list.show(tuple(state.events), frozenset(detection.id for detection in active), now, empty)
         self.status_lines.health = state.health
         self.title_bar.feed = self._feed.title
         self.title_bar.node = state.health.node if state.health else ""

@@ -7,8 +7,10 @@ from textual.widget import Widget
 
 from monitor.messages import BrokerState, Health, SourceHealth, SourceState
 from monitor.tui import draw
-from monitor.tui.state import Trouble
+from monitor.tui.state import LATE
+from monitor.tui.truth import Trouble
 
+ALARM = "#b3123b"
 STATE_MARKS = {
     SourceState.OPENING: ("◌", draw.WARN),
     SourceState.LISTENING: ("●", draw.GOOD),
@@ -27,9 +29,10 @@ BROKER_COLOURS = {
 
 
 class TitleBar(Widget):
-    """Title bar: node, feed, clock."""
+    """Title bar: node, what is not as it should be, feed, clock."""
 
     node = reactive("")
+    marks: reactive[tuple[Trouble, ...]] = reactive(())
     feed = reactive("")
     frozen = reactive(False)
     clock = reactive("")
@@ -39,13 +42,20 @@ class TitleBar(Widget):
         left = Text.assemble(
             ("◖◗ ", draw.ACCENT), ("sound-monitor", f"bold {draw.TEXT}"), "  ", (draw.clean(self.node), draw.ACCENT)
         )
+        for mark in self.marks:
+            style = f"bold #ffffff on {ALARM}" if mark.severe else f"bold {draw.WARN}"
+            left.append("  ").append(f" {draw.clean(mark.text)} " if mark.severe else draw.clean(mark.text), style)
         right = Text()
         if self.frozen:
             right.append(" FROZEN ", f"bold #10161f on {draw.WARN}")
             right.append("  ")
         right.append(self.clock, f"bold {draw.TEXT}")
         room = width - left.cell_len - right.cell_len
-        return Text.assemble(left, ("   " + draw.fit(self.feed, max(0, room - 3)), draw.MUTED), right, no_wrap=True)
+        if room < 0:
+            left.truncate(max(0, width - right.cell_len - 1), overflow="ellipsis")
+            left.append(" ")
+        feed = draw.fit("   " + self.feed, room) if room > 0 else ""
+        return Text.assemble(left, (feed, draw.MUTED), right, no_wrap=True)
 
 
 class SourceBar(Widget):
@@ -58,7 +68,7 @@ class SourceBar(Widget):
         text = Text(no_wrap=True)
         room = self.content_size.width // max(1, len(self.sources)) - 7
         for index, (name, state) in enumerate(self.sources):
-            mark, colour = STATE_MARKS[state] if state else ("◌", draw.MUTED)
+            mark, colour = _state_mark(state) if state else ("?", draw.MUTED)
             name = draw.clean(name) if len(name) <= max(4, room) else draw.fit(name, max(4, room))
             chosen = index == self.chosen
             style = f"bold {draw.TEXT} on #24405c" if chosen else draw.MUTED
@@ -82,7 +92,7 @@ class Banner(Widget):
         width = self.content_size.width
         lines = []
         for trouble in self.troubles:
-            style = "bold #ffffff on #b3123b" if trouble.severe else "bold #10161f on #ffb84d"
+            style = f"bold #ffffff on {ALARM}" if trouble.severe else "bold #10161f on #ffb84d"
             lines.append(Text(draw.fit(f" ▲ {trouble.text}", width), style))
         return Text("\n", no_wrap=True).join(lines)
 
@@ -90,6 +100,8 @@ class Banner(Widget):
 class StatusLines(Widget):
     """Status of the chosen source, and of the monitor."""
 
+    current = reactive(True)
+    """The monitor's messages arrive; otherwise the status is an old one."""
     source: reactive[SourceHealth | None] = reactive(None)
     health: reactive[Health | None] = reactive(None)
 
@@ -102,7 +114,7 @@ class StatusLines(Widget):
         if source is None or health is None:
             return Text("Waiting for the monitor's status", draw.MUTED)
         facts = _facts(
-            ("lag", f"{source.lag:.2f} s", source.lag > 5),
+            ("lag", f"{source.lag:.2f} s", source.lag > LATE),
             ("overflows", f"{source.overflows}", source.overflows > 0),
             ("reopened", f"{source.reopened}", source.reopened > 0),
             (
@@ -111,8 +123,8 @@ class StatusLines(Widget):
                 source.windows_dropped + health.messages_dropped > 0,
             ),
         )
-        mark, colour = STATE_MARKS[source.state]
-        state = Text(f"{mark} {source.state}  ", f"bold {colour}")
+        mark, colour = _state_mark(source.state) if self.current else ("?", draw.MUTED)
+        state = Text(f"{mark} {source.state if self.current else 'unknown'}  ", f"bold {colour}")
         device = draw.fit(source.device, max(0, width - state.cell_len - facts.cell_len))
         return Text.assemble(state, (device, draw.TEXT), facts)
 
@@ -125,10 +137,17 @@ class StatusLines(Widget):
             ("load", f"{health.load:.0%}", health.load > 0.8),
             ("p50/p95", f"{health.inference_p50 * 1e3:.0f}/{health.inference_p95 * 1e3:.0f} ms", False),
         )
-        broker = Text.assemble(("  MQTT ", draw.MUTED), (health.broker, f"bold {BROKER_COLOURS[health.broker]}"))
+        broker = Text()
+        if self.current:
+            broker = Text.assemble(("  MQTT ", draw.MUTED), (health.broker, f"bold {BROKER_COLOURS[health.broker]}"))
         model = Text.assemble((draw.clean(health.model), draw.TEXT), (" on ", draw.MUTED), (provider, draw.TEXT))
         line = Text.assemble(model, facts, broker)
-        return line + Text(draw.fit(" " + health.broker_detail, width - line.cell_len), draw.MUTED)
+        detail = f" {health.broker_detail}" if self.current else ""
+        return line + Text(draw.fit(detail, width - line.cell_len), draw.MUTED)
+
+
+def _state_mark(state: SourceState) -> tuple[str, str]:
+    return STATE_MARKS.get(state, ("✖", draw.BAD))
 
 
 def _facts(*facts: tuple[str, str, bool]) -> Text:

@@ -2,15 +2,15 @@
 
 from bisect import insort
 from collections import deque
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from monitor.messages import (
     SILENCE_DBFS,
-    BrokerState,
     Detection,
     Health,
+    Link,
+    LinkState,
     Message,
     Phase,
     Snapshot,
@@ -18,23 +18,14 @@ from monitor.messages import (
     SourceState,
 )
 
+LATE = 5.0
+"""Seconds of lag from which a source is behind."""
 MAX_EVENTS = 500
 """Number of newest events to keep."""
 MAX_LEVELS = 600
 """Number of newest levels of a source to keep."""
 PEAK_HOLD = timedelta(seconds=2)
 """How long a peak of the level is held."""
-SILENT_FEED = 5.0
-"""Seconds without a message after which the monitor may be gone: it publishes its health every two seconds."""
-
-
-@dataclass(frozen=True, slots=True)
-class Trouble:
-    """One line of the banner."""
-
-    severe: bool
-    """The monitor misses sounds now."""
-    text: str
 
 
 @dataclass(slots=True)
@@ -46,6 +37,10 @@ class SourceView:
     health: SourceHealth | None = None
     levels: deque[tuple[datetime, float]] = field(default_factory=lambda: deque(maxlen=MAX_LEVELS))
     """Oldest first, dBFS."""
+    since: datetime | None = None
+    """When the source entered its state; None if that was before the first status."""
+    skipped: int = 0
+    """Windows dropped between the last two statuses."""
 
     @property
     def peak(self) -> float:
@@ -81,16 +76,25 @@ class ViewState:
         """In the order of the configuration, after the first health message."""
         self.events: list[Detection] = []
         """Newest sound first; the end of a sound replaces its start."""
+        self.link: Link | None = None
+        """Of a feed through a broker."""
+        self.confirmed = False
+        """There is a status, and all sounds that are on are known."""
         self._active: dict[tuple[str, str], Detection] = {}
-        self._skipped = 0
-        """Windows dropped between the last two health messages."""
+        self._unconfirmed: set[str] = set()
+        """Ids of the sounds that were on when the link was lost."""
 
     @property
     def active(self) -> list[Detection]:
         """Sounds that have started and not ended, newest first."""
         return sorted(self._active.values(), key=lambda detection: detection.started_at, reverse=True)
 
-    def apply(self, message: Message) -> None:
+    @property
+    def attached(self) -> bool:
+        """Messages of the monitor arrive, as far as the feed knows."""
+        return self.link is None or self.link.state is LinkState.ATTACHED
+
+    def apply(self, message: Message | Link) -> None:
         """Apply one message. Repeated and late messages change nothing."""
         match message:
             case Detection():
@@ -101,34 +105,22 @@ class ViewState:
                 view.levels.append((message.at, message.level))
             case Health():
                 self._apply_health(message)
-
-    def troubles(self, silent: float) -> Iterator[Trouble]:
-        """Yield current problems, worst first; `silent` is the time since the last message, seconds."""
-        if silent >= SILENT_FEED:
-            yield Trouble(True, f"NO MESSAGES from the monitor for {silent:.0f} s: is it still running?")
-        for view in self.sources.values():
-            if view.trouble:
-                yield Trouble(True, view.trouble)
-        if self.health is None:
-            return
-        if self._skipped > 0:
-            yield Trouble(
-                True, f"TOO SLOW  {self.health.model} cannot keep up: {self._skipped} windows skipped just now"
-            )
-        if self.health.log_problem:
-            waiting = self.health.log_waiting
-            yield Trouble(False, f"EVENT LOG  {self.health.log_problem}: {waiting} detections wait in memory")
-        if self.health.broker is BrokerState.FAILED:
-            yield Trouble(False, f"MQTT  {self.health.broker_detail or 'cannot reach the broker'}")
+            case Link():
+                self.link = message
+                if not self.attached:
+                    self.confirmed = False
+                    self._unconfirmed = {sound.id for sound in self._active.values()}
 
     def _apply_detection(self, detection: Detection) -> None:
         known = next((event for event in self.events if event.id == detection.id), None)
-        if known is not None:
-            if detection.phase is Phase.STARTED:
-                return  # repeated, or late
-            self.events.remove(known)
-        insort(self.events, detection, key=lambda event: -event.started_at.timestamp())
-        del self.events[MAX_EVENTS:]
+        self._unconfirmed.discard(detection.id)
+        if known is None or detection.phase is Phase.ENDED:
+            if known is not None:
+                self.events.remove(known)
+            insort(self.events, detection, key=lambda event: -event.started_at.timestamp())
+            del self.events[MAX_EVENTS:]
+        elif known.phase is Phase.ENDED or self._followed(known):
+            return  # late
         # A label is on at most once for each source: a newer sound also ends one whose end was lost.
         key = (detection.source, detection.label)
         if detection.phase is Phase.STARTED:
@@ -141,24 +133,32 @@ class ViewState:
             if sound.id != detection.id and (other != key or sound.started_at > detection.started_at)
         }
 
+    def _followed(self, sound: Detection) -> bool:
+        """Whether the same source had a newer sound of this label: then this one has ended."""
+        return any(
+            (event.source, event.label) == (sound.source, sound.label) and event.started_at > sound.started_at
+            for event in self.events
+        )
+
     def _apply_health(self, health: Health) -> None:
-        before = self.health
+        before, self.confirmed = self.health, self.attached
+        if self.confirmed:
+            self._active = {key: sound for key, sound in self._active.items() if sound.id not in self._unconfirmed}
+            self._unconfirmed.clear()
         if before is not None and health.uptime < before.uptime:
             self._active.clear()  # the monitor restarted: no sound is on
             before = None
-        self._skipped = _dropped(health) - _dropped(before) if before is not None else 0
         self.health = health
         known = self.sources
         self.sources = {}
         for source in health.sources:
             view = known.get(source.source, SourceView(source.source))
-            view.health = source
+            last, view.health = view.health, source
+            if last is not None and source.state is not last.state:
+                view.since = health.at
+            view.skipped = source.windows_dropped - last.windows_dropped if before is not None and last else 0
             if source.state in (SourceState.LOST, SourceState.PAUSED):  # no sound is on
                 view.snapshot = None
                 view.levels.clear()
                 self._active = {key: other for key, other in self._active.items() if other.source != source.source}
             self.sources[source.source] = view
-
-
-def _dropped(health: Health) -> int:
-    return sum(source.windows_dropped for source in health.sources)

@@ -1,5 +1,6 @@
 """The parts of the display: scores, active sounds, level, events, help. Each redraws only if its content changed."""
 
+import textwrap
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import ClassVar
@@ -49,15 +50,19 @@ class ScoreList(Widget):
 
 
 class ActiveList(Widget):
-    """Sounds that are on, of all sources, in two lines each."""
+    """Sounds that are on, of all sources, in two lines each; then what is not known."""
 
+    sentences: reactive[tuple[str, ...]] = reactive(())
+    """In place of the sounds, and below them if they are not all that may be on."""
+    quiet = reactive(False)
+    """The sentences say so."""
     rows: reactive[tuple[tuple[Detection, str], ...]] = reactive(())
     """Each with its duration so far, as text."""
 
     def render(self) -> Text:
         width, height = self.content_size
         if not self.rows:
-            return Text("All quiet", draw.MUTED)
+            return self._unknown(width, height)
         room = len(self.rows) if 2 * len(self.rows) <= height else max(1, (height - 1) // 2)
         lines = []
         for detection, lasted in self.rows[:room]:
@@ -67,7 +72,16 @@ class ActiveList(Widget):
             lines.append(_ends(f"  {detection.source}  {since}", peak, width, draw.MUTED))
         if room < len(self.rows):
             lines.append(Text(f"  and {len(self.rows) - room} more", draw.MUTED))
+        elif not self.quiet and len(lines) < height:
+            lines.append(self._unknown(width, height - len(lines)))
         return Text("\n", no_wrap=True).join(lines)
+
+    def _unknown(self, width: int, height: int) -> Text:
+        """Format as many of the sentences as fit, wrapped."""
+        lines = [line for sentence in self.sentences for line in textwrap.wrap(draw.clean(sentence), max(1, width))]
+        if len(lines) > height > 0:
+            lines[height - 1 :] = ["…"]
+        return Text("\n".join(lines), draw.MUTED if self.quiet else draw.WARN, no_wrap=True)
 
 
 class LevelMeter(Widget):
@@ -109,11 +123,13 @@ class EventList(ScrollView, can_focus=True):
         self._active: frozenset[str] = frozenset()
         self._now = datetime.fromtimestamp(0, UTC)
         self._moments = 0
+        self._empty = ""
 
-    def show(self, events: Sequence[Detection], active: frozenset[str], now: datetime) -> None:
-        """Show these events; `active` has the ids of sounds that are on."""
-        if (events, active, now.date()) == (self._events, self._active, self._now.date()):
+    def show(self, events: Sequence[Detection], active: frozenset[str], now: datetime, empty: str) -> None:
+        """Show these events, or the text `empty`; `active` has the ids of sounds that are on."""
+        if (events, active, now.date(), empty) == (self._events, self._active, self._now.date(), self._empty):
             return
+        self._empty = empty
         first = self._events[0].id if self._events else ""
         added = next((i for i, event in enumerate(events) if event.id == first), 0)
         self._events, self._active, self._now = events, active, now
@@ -128,7 +144,7 @@ class EventList(ScrollView, can_focus=True):
         width = self.scrollable_content_region.width
         index = y + self.scroll_offset.y
         if not self._events:
-            line = Text("Listening… nothing yet" if y == 0 else "", draw.MUTED)
+            line = Text(self._empty if y == 0 else "", draw.MUTED)
         elif index < len(self._events):
             line = self._row(self._events[index], width)
         else:

@@ -18,11 +18,12 @@ from hypothesis import strategies as st
 from monitor.config.schema import MqttConfig
 from monitor.errors import BrokerError
 from monitor.messages import (
-    BrokerState,
     Detection,
     DetectionAttributes,
     Health,
     LabelScore,
+    Link,
+    LinkState,
     Message,
     Phase,
     Snapshot,
@@ -38,9 +39,9 @@ LEAVES: dict[str, type[Message]] = {"event": Detection, "live": Snapshot, "healt
 
 
 @asynccontextmanager
-async def following(feed: MqttFeed) -> AsyncIterator[list[Message]]:
+async def following(feed: MqttFeed) -> AsyncIterator[list[Message | Link]]:
     """The list of the feed's messages, which grows."""
-    got: list[Message] = []
+    got: list[Message | Link] = []
 
     async def follow() -> None:
         async for message in feed.messages():
@@ -54,9 +55,14 @@ async def following(feed: MqttFeed) -> AsyncIterator[list[Message]]:
         await asyncio.wait([task])
 
 
-def sounds(messages: list[Message]) -> list[tuple[str, Phase]]:
+def sounds(messages: list[Message | Link]) -> list[tuple[str, Phase]]:
     """Id and phase of each detection, ordered by id."""
     return sorted((message.id, message.phase) for message in messages if isinstance(message, Detection))
+
+
+def links(messages: list[Message | Link]) -> list[LinkState]:
+    """The states of the link."""
+    return [message.state for message in messages if isinstance(message, Link)]
 
 
 @pytest.mark.parametrize("node", ["box", None])
@@ -88,7 +94,8 @@ async def test_a_sound_that_is_on_is_known_within_half_a_second_of_attaching(con
             )
         began = time.monotonic()
         async with following(MqttFeed(config)) as got:
-            await eventually(lambda: sounds(got) == [("1", Phase.STARTED), ("2", Phase.ENDED)])
+            await eventually(lambda: health() in got)
+            assert sounds(got) == [("1", Phase.STARTED), ("2", Phase.ENDED)], "known before the first status"
             assert time.monotonic() - began < 0.5
             running.hub.publish(detection(Phase.ENDED))
             await eventually(lambda: ("1", Phase.ENDED) in sounds(got))
@@ -158,7 +165,7 @@ async def test_without_a_name_the_first_monitor_online_is_followed(config: MqttC
         async with publishing(config) as running:
             await eventually(lambda: running.connected)
             async with following(MqttFeed(config)) as got:
-                while not got:
+                while detection(id="ours") not in got:
                     running.hub.publish(detection(id="ours"))
                     await asyncio.sleep(0.05)
                 await other.publish("sound-monitor/attic/availability", b"online", qos=1)
@@ -171,20 +178,28 @@ async def test_without_a_name_the_first_monitor_online_is_followed(config: MqttC
                 assert snapshot(source="attic") not in got
 
 
-async def test_a_monitor_that_goes_is_shown_as_gone_and_followed_when_it_is_back(config: MqttConfig) -> None:
-    """Every source is lost, with the reason, until the monitor is back."""
+async def test_a_monitor_that_goes_is_offline_and_followed_when_it_is_back(config: MqttConfig) -> None:
+    """The link says when the monitor went, and that it is back."""
     async with following(MqttFeed(config, "box")) as got:
         async with publishing(config) as running:
             running.hub.publish(health())
             await eventually(lambda: health() in got)
-        await eventually(lambda: got[-1] != health())
+        await eventually(lambda: links(got)[-1] is LinkState.OFFLINE)
         gone = got[-1]
-        assert isinstance(gone, Health)
-        assert (gone.broker, gone.broker_detail) == (BrokerState.FAILED, "the monitor box is offline")
-        assert [source.state for source in gone.sources] == [SourceState.LOST]
+        assert isinstance(gone, Link)
+        assert gone.since is not None
         async with publishing(config) as running:
             running.hub.publish(health(SourceState.DEAF))
-            await eventually(lambda: health(SourceState.DEAF) in got)
+            await eventually(lambda: health(SourceState.DEAF) in got and links(got)[-1] is LinkState.ATTACHED)
+            assert links(got) == [LinkState.WAITING, LinkState.ATTACHED, LinkState.OFFLINE, LinkState.ATTACHED]
+
+
+async def test_a_monitor_that_is_offline_before_has_no_time(config: MqttConfig) -> None:
+    """Since when a monitor is offline is not known if the broker retained it."""
+    async with publishing(config) as running:
+        await eventually(lambda: running.connected)
+    async with following(MqttFeed(config, "box")) as got:
+        await eventually(lambda: Link(LinkState.OFFLINE, None) in got)
 
 
 @pytest.mark.real
@@ -194,9 +209,13 @@ async def test_the_feed_outlives_its_broker(config: MqttConfig, broker: Broker) 
         running.hub.publish(health())
         await eventually(lambda: health() in got)
         broker.kill9()
-        await eventually(lambda: isinstance(got[-1], Health) and got[-1].broker is BrokerState.FAILED)
+        await eventually(lambda: links(got)[-1] is LinkState.DISCONNECTED)
+        await asyncio.sleep(1.5)
+        lost = [message for message in got if isinstance(message, Link) and message.state is LinkState.DISCONNECTED]
+        assert len({link.since for link in lost}) == 1, "each attempt is of the same outage"
+        assert lost[-1].reason
         broker.start()
-        await eventually(lambda: got[-1] == health())
+        await eventually(lambda: got[-1] == health() and links(got)[-1] is LinkState.ATTACHED)
 
 
 @pytest.mark.real
@@ -219,7 +238,7 @@ async def test_garbage_is_ignored_and_logged_once_a_topic(config: MqttConfig, ca
                     await vandal.publish(f"{BASE}/s{number}/live", payload, qos=1)
         running.hub.publish(detection())
         await eventually(lambda: detection() in got)
-    assert got == [health(), detection()]
+    assert [message for message in got if not isinstance(message, Link)] == [health(), detection()]
     assert len(caplog.records) == 20
 
 

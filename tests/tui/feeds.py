@@ -9,12 +9,14 @@ from monitor.messages import (
     Detection,
     Health,
     LabelScore,
+    Link,
     Message,
     Phase,
     Snapshot,
     SourceHealth,
     SourceState,
 )
+from monitor.tui.state import ViewState
 
 NOON = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
 
@@ -102,18 +104,26 @@ def health(
     )
 
 
+def reduced(*messages: Message | Link) -> ViewState:
+    """The state of the display after these messages."""
+    state = ViewState()
+    for message in messages:
+        state.apply(message)
+    return state
+
+
 class ListFeed:
     """Yields its messages at once, then waits until it is closed."""
 
     title = "a list"
 
-    def __init__(self, messages: Iterable[Message] = (), failure: Exception | None = None) -> None:
-        self._queue: asyncio.Queue[Message | None] = asyncio.Queue()
+    def __init__(self, messages: Iterable[Message | Link] = (), failure: Exception | None = None) -> None:
+        self._queue: asyncio.Queue[Message | Link | None] = asyncio.Queue()
         self._failure = failure
         for message in messages:
             self._queue.put_nowait(message)
 
-    def send(self, message: Message) -> None:
+    def send(self, message: Message | Link) -> None:
         """Add a message."""
         self._queue.put_nowait(message)
 
@@ -121,7 +131,7 @@ class ListFeed:
         """End the feed, with its failure if it has one."""
         self._queue.put_nowait(None)
 
-    async def messages(self) -> AsyncIterator[Message]:
+    async def messages(self) -> AsyncIterator[Message | Link]:
         """Yield the messages."""
         while (message := await self._queue.get()) is not None:
             yield message

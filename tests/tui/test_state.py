@@ -6,19 +6,13 @@ from datetime import UTC, datetime
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from msgspec.structs import replace
 
-from monitor.messages import BrokerState, Detection, Health, Message, Phase, Snapshot, SourceState
-from monitor.tui.state import MAX_EVENTS, MAX_LEVELS, SILENT_FEED, ViewState
-from tests.tui.feeds import after, ended, health, snapshot, source, started
+from monitor.messages import Detection, Health, Link, LinkState, Message, Phase, Snapshot, SourceState
+from monitor.tui.state import MAX_EVENTS, MAX_LEVELS, ViewState
+from monitor.tui.truth import troubles
+from tests.tui.feeds import NOON, after, ended, health, reduced, snapshot, source, started
 
-
-def reduced(*messages: Message) -> ViewState:
-    """The state after these messages."""
-    state = ViewState()
-    for message in messages:
-        state.apply(message)
-    return state
+ATTACHED, LOST = Link(LinkState.ATTACHED, NOON), Link(LinkState.DISCONNECTED, after(30), "refused")
 
 
 def ids(events: Sequence[Detection]) -> list[str]:
@@ -77,6 +71,36 @@ def test_a_restarted_monitor_has_no_active_sounds() -> None:
     assert state.active == []
 
 
+def test_a_sound_that_was_on_is_on_until_the_monitor_is_back() -> None:
+    """The link's loss ends no sound; with the first status after it, those end that are not on any more."""
+    state = reduced(ATTACHED, health(source()), started("a"), started("b", "Cat"), LOST)
+    assert ids(state.active) == ["a", "b"]
+    state.apply(health(source()))
+    assert ids(state.active) == ["a", "b"]
+    for message in (ATTACHED, started("b", "Cat"), health(source())):
+        state.apply(message)
+    assert ids(state.active) == ["b"]
+
+
+def test_a_repeated_start_revives_a_sound_that_was_thought_over() -> None:
+    """A start that the feed repeats because the sound is still on is active again, unless a newer one followed it."""
+    state = reduced(ATTACHED, health(source()), started("a"), LOST, ATTACHED, health(source()))
+    assert state.active == []
+    state.apply(started("a"))
+    assert ids(state.active) == ["a"]
+    state = reduced(started("a", at=0), started("b", at=60), ended("b", at=60), started("a", at=0))
+    assert state.active == []
+
+
+def test_the_time_of_a_state_is_known_only_if_its_start_was_seen() -> None:
+    """A source has no time for its first state, then that of the status with the next."""
+    state = reduced(health(source(state=SourceState.LOST), uptime=10))
+    assert state.sources["kitchen"].since is None
+    for uptime in (12, 14):
+        state.apply(health(source(), uptime=uptime))
+    assert state.sources["kitchen"].since == after(12)
+
+
 def test_sources_follow_the_configuration() -> None:
     """Health has the sources and their order; others disappear."""
     state = reduced(snapshot("old"), snapshot("b"), health(source("a"), source("b")))
@@ -92,15 +116,6 @@ def test_peak_is_held_for_two_seconds() -> None:
     assert state.sources["kitchen"].peak == -10
     state.apply(later)
     assert state.sources["kitchen"].peak == -50
-
-
-@pytest.mark.parametrize("deaf", [SourceState.DEAF, SourceState.LOST, SourceState.STALLED])
-def test_a_deaf_lost_or_stalled_source_is_a_trouble(deaf: SourceState) -> None:
-    """The banner, and the text in place of scores, have source, state and reason."""
-    state = reduced(snapshot(), health(source(state=deaf, reason="the cable is out")))
-    (trouble,) = state.troubles(0)
-    assert trouble.severe
-    assert trouble.text == state.sources["kitchen"].notice == f"{deaf.upper()}  kitchen: the cable is out"
 
 
 @pytest.mark.parametrize("gone", [SourceState.LOST, SourceState.PAUSED])
@@ -119,47 +134,18 @@ def test_a_gap_clears_the_history(gone: SourceState) -> None:
     assert not state.sources["kitchen"].levels
 
 
-def test_troubles_of_the_monitor() -> None:
-    """Silence, overload, the event log and a broker failure are troubles; the last two are not severe."""
-    broken = replace(
-        health(source(dropped=7), broker=BrokerState.FAILED, broker_detail="refused"),
-        log_problem="database is locked",
-        log_waiting=3,
-    )
-    state = reduced(health(source(dropped=2)), broken)
-    troubles = list(state.troubles(SILENT_FEED))
-    assert [trouble.text.split()[0] for trouble in troubles] == ["NO", "TOO", "EVENT", "MQTT"]
-    assert [trouble.severe for trouble in troubles] == [True, True, False, False]
-    assert "5 windows skipped" in troubles[1].text
-    assert "database is locked: 3 detections wait" in troubles[2].text
-    assert "refused" in troubles[3].text
-
-
-def test_only_newly_skipped_windows_are_a_trouble() -> None:
-    """Windows that were skipped earlier, or before a restart, are no trouble."""
-    state = reduced(health(source(dropped=9), uptime=50), health(source(dropped=9), uptime=51))
-    assert list(state.troubles(0)) == []
-    state.apply(health(source(dropped=0), uptime=1))
-    assert list(state.troubles(0)) == []
-
-
-def test_a_healthy_monitor_has_no_troubles() -> None:
-    """A healthy monitor has no banner."""
-    assert list(reduced(snapshot(), health(source())).troubles(SILENT_FEED - 1)) == []
-
-
 def test_a_finished_recording_has_a_notice() -> None:
     """The end of a file has a notice, and is no trouble."""
     state = reduced(snapshot(), health(source(state=SourceState.ENDED)))
     assert state.sources["kitchen"].notice == "The recording has ended"
-    assert list(state.troubles(0)) == []
+    assert list(troubles(state, 0, NOON)) == []
 
 
 def test_a_paused_source_has_a_notice() -> None:
     """A pause has a notice, and is no trouble."""
     state = reduced(snapshot(), health(source(state=SourceState.PAUSED)))
     assert state.sources["kitchen"].notice == "Paused: not listening"
-    assert list(state.troubles(0)) == []
+    assert list(troubles(state, 0, NOON)) == []
 
 
 def test_bounded() -> None:
@@ -209,7 +195,7 @@ def test_any_sequence_of_messages_is_accepted(messages: list[Message]) -> None:
     for view in state.sources.values():
         assert isinstance(view.peak, float)
         assert view.notice is not None
-    assert all(trouble.text for trouble in state.troubles(0))
+    assert all(trouble.text for trouble in troubles(state, 0, NOON))
     if health_messages := [message for message in messages if isinstance(message, Health)]:
         assert state.health == health_messages[-1]
 
