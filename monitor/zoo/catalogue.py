@@ -26,6 +26,7 @@ FAMILIES: Mapping[str, str] = MappingProxyType(
         "ast": "monitor.zoo.families.ast:FAMILY",
         "clap": "monitor.zoo.families.clap:FAMILY",
         "ced": "monitor.zoo.families.ced:FAMILY",
+        "efficientat": "monitor.zoo.families.efficientat:FAMILY",
         "yamnet": "monitor.zoo.families.yamnet:FAMILY",
     }
 )
@@ -168,6 +169,16 @@ CHECKPOINTS: Mapping[str, Checkpoint] = MappingProxyType(
             ),
             _published("ced-tiny", "ced", "mispeech/ced-tiny", "Apache-2.0", "CED by Dinkel et al."),
             _published("ced-mini", "ced", "mispeech/ced-mini", "Apache-2.0", "CED by Dinkel et al."),
+            Checkpoint(
+                name="mn04",
+                family="efficientat",
+                address="https://github.com/fschmid56/EfficientAT/releases/download/v0.0.1/mn04_as_mAP_432.pt",
+                file="mn04_as_mAP_432.pt",
+                licence="MIT",
+                source="EfficientAT by Schmid et al., https://github.com/fschmid56/EfficientAT",
+                size=4_066_513,
+                digest="sha256:899a8c6217063f6941793102a2780b3dd788ab11fce468d9cf5f0577c453321c",
+            ),
             Checkpoint(
                 name="yamnet",
                 family="yamnet",

@@ -27,6 +27,7 @@ from monitor.zoo.family import AnyFamily, StateDict
 from tests.parts.cli import Program
 from tests.parts.small_ced import write_small_ced
 from tests.parts.sounds import RATE, bursts, write_wav
+from tests.zoo.families.test_efficientat import small as small_efficientat
 from tests.zoo.families.test_yamnet import write_yamnet
 from tests.zoo.seeded import state_dict
 from tests.zoo.small_clap import publish, small_clap
@@ -67,6 +68,13 @@ def write_ast(folder: Path) -> Path:
     return folder / "model.safetensors"
 
 
+def write_efficientat(folder: Path) -> Path:
+    """A narrow one, seeded."""
+    path = folder / "narrow.pt"
+    torch.save(small_efficientat().state_dict(), path)
+    return path
+
+
 PANNS = (8, 8, 16, 16, 24, 24)
 SMALL = {
     "convnext-tiny": narrow(lambda: ConvNeXt((1, 1, 2, 1), (8, 16, 24, 32), 527)),
@@ -79,6 +87,7 @@ SMALL = {
     "ast": Small(write_ast),
     "clap": Small(lambda folder: publish(small_clap(), folder)),
     "ced": Small(lambda folder: write_small_ced(folder / "small.pth")),
+    "efficientat": Small(write_efficientat),
     "yamnet": Small(lambda folder: write_yamnet(folder / "small.tflite"), seconds=None),
 }
 
