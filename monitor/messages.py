@@ -128,7 +128,7 @@ class SourceState(StrEnum):
     STALLED = "stalled"
     """Samples arrive, but are not analysed: the model or the machine hangs."""
     DEAF = "deaf"
-    """Samples arrive, but without sound: all zero or stuck."""
+    """Samples arrive, but without sound: silence, one value, steps of noise, hum or nothing but clipping."""
     LOST = "lost"
     """The device or stream is gone, or delivers nothing; the monitor reopens it."""
     ENDED = "ended"

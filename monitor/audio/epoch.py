@@ -6,12 +6,12 @@ from datetime import UTC, datetime, timedelta
 from enum import Enum, auto
 
 from monitor.audio.capture import Capture
-from monitor.audio.level import StuckDetector
+from monitor.audio.hearing import Hearing
 from monitor.audio.ring import Overrun
 from monitor.audio.signal import Gain, Signal
 from monitor.audio.windows import Grid, Windower
 from monitor.config.schema import Channel
-from monitor.messages import EpochEnd, Samples
+from monitor.messages import EpochEnd
 
 BACKLOG = 0.75
 """A live source that is further behind than this many seconds skips to its newest window."""
@@ -103,10 +103,10 @@ class Epoch:
         grid: Grid,
         channel: Channel = "mix",
         gain: Gain | None = None,
+        hearing: Hearing | None = None,
     ) -> None:
         """Start at the capture's frame `begin`. `number` counts the epochs of the source."""
         self.capture = capture
-        self.stuck = StuckDetector(grid.rate)
         self.overruns = 0
         """Times that the reader was too late, and some audio was lost."""
         self.gap = 0.0
@@ -116,7 +116,7 @@ class Epoch:
         self._clock = Clock(live=capture.live)
         backlog = max(1, round(BACKLOG * grid.rate / grid.hop)) if capture.live else None
         self.windower = Windower(source, number, grid, self._clock.utc, backlog)
-        self.signal = Signal(capture.rate, grid.rate, channel, gain)
+        self.signal = Signal(capture.rate, grid.rate, channel, gain, hearing)
         self._begin = self._read = begin
         self._lost = 0
         self._late: float | None = None  # since when samples are behind real time, monotonic
@@ -221,13 +221,13 @@ class Epoch:
                 self._skip(written)
         self._read = written
         self.capture.consumed(written)
-        self._push(self.signal.push(block))
+        self.windower.push(self.signal.push(block))
 
     def close(self) -> None:
         """Read the rest, unless it comes after a gap, and complete the last window."""
         if not self.gap:
             self._drain()
-        self._push(self.signal.flush())
+        self.windower.push(self.signal.flush())
         self.windower.finish()
         self.closed = True
 
@@ -248,7 +248,3 @@ class Epoch:
         self._lost += frame - self._read
         self._read = frame
         self.overruns += 1
-
-    def _push(self, samples: Samples) -> None:
-        self.stuck.push(samples)
-        self.windower.push(samples)

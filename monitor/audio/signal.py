@@ -5,6 +5,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
+from monitor.audio.hearing import Hearing
 from monitor.audio.resample import Resampler
 from monitor.config.schema import Channel, Decibels
 from monitor.messages import Samples
@@ -203,9 +204,17 @@ class Gain:
 class Signal:
     """Turns blocks of a source into the model's one channel and rate, without seams."""
 
-    def __init__(self, rate_in: int, rate_out: int, channel: Channel = "mix", gain: Gain | None = None) -> None:
-        """Rates in hertz. A `gain` may outlive the signal, to keep what it has learned."""
+    def __init__(
+        self,
+        rate_in: int,
+        rate_out: int,
+        channel: Channel = "mix",
+        gain: Gain | None = None,
+        hearing: Hearing | None = None,
+    ) -> None:
+        """Rates in hertz. `gain` and `hearing` may outlive the signal, to keep what they have learned."""
         self._rates = rate_in, rate_out
+        self._hearing = hearing
         self._mixer = Mixer(rate_in, channel)
         self._offset = OffsetRemover(rate_in)
         self._gain = gain or Gain(rate_out)
@@ -219,7 +228,12 @@ class Signal:
     def push(self, block: Samples) -> Samples:
         """Convert float32[n, channels] to float32[m] in [-1, 1]; the resampler's delay follows with later blocks."""
         learn = self._offset.settled  # an offset that is not removed yet is not sound
-        return self._finish(self._offset.push(self._finite(self._mixer.push(block))), learn=learn)
+        mono = self._finite(self._mixer.push(block))
+        out = self._finish(self._offset.push(mono), learn=learn)
+        if self._hearing is not None:
+            self._hearing.push(mono, self._rates[0])
+            self._hearing.look(out, self._rates[1])
+        return out
 
     def flush(self) -> Samples:
         """Return what the resampler holds back, float32[m]; nothing can follow."""

@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 
 from monitor.audio.capture import Capture, Opener, open_capture
 from monitor.audio.epoch import Cause, Ended, Epoch, nothing_for
+from monitor.audio.hearing import CERTAIN, REASONS, Hearing
 from monitor.audio.signal import Gain
 from monitor.audio.windows import Grid
 from monitor.config.schema import AudioConfig, Channel, Decibels
@@ -110,6 +111,8 @@ class Source:
         self._channel, self._gain = channel, Gain(grid.rate, gain)
         self._note = ""
         self._resume_at = 0
+        self._hearing = Hearing()
+        self._suspected: str | None = None
         self._heard_until: float | None = None  # monotonic; while audio is missing
         self._epochs = 0
         self._epoch: Epoch | None = None
@@ -298,7 +301,8 @@ class Source:
 
     async def _run_epoch(self, capture: Capture, begin: int, backoff: Backoff) -> Ended:
         """Run one epoch, from this frame of the capture on; return when it is over and handed out."""
-        epoch = Epoch(self.name, self._epochs, capture, begin, self._grid, self._channel, self._gain)
+        epoch = Epoch(self.name, self._epochs, capture, begin, self._grid, self._channel, self._gain, self._hearing)
+        self._hearing.reset()
         self._progress = time.monotonic()
         self._epochs += 1
         self._handed_out.clear()
@@ -331,7 +335,7 @@ class Source:
                 return ended
             self._follow(capture)
             self._count_lost(epoch)
-            self._assess(epoch.stuck.seconds)
+            self._assess()
             self._check_channels(epoch.signal.note)
             await self._rest(TICK)
         return Ended(Cause.FINISHED)
@@ -351,17 +355,19 @@ class Source:
             await self._rest(TICK)
         return capture.ring.written
 
-    def _assess(self, stuck: float) -> None:
-        """Enter the state that the evidence supports; `stuck` is the seconds without sound."""
+    def _assess(self) -> None:
+        """Enter the state that the evidence supports."""
+        deaf = self._hearing.longest(certain=True, least=self._config.deaf_after) if self._room else None
         state, reason, before = SourceState.LISTENING, "", self._state
         if not self._waiting:
             self._progress = time.monotonic()
         if time.monotonic() - self._progress > STALLED_AFTER:
             state = SourceState.STALLED
             reason = f"samples arrive, but none were analysed for {STALLED_AFTER:g} s: the model or this machine hangs"
-        elif self._room and stuck >= self._config.deaf_after:
-            state = SourceState.DEAF
-            reason = f"nothing but digital silence for {self._config.deaf_after:g} s: muted or unplugged?"
+        elif deaf is not None:
+            state, reason = SourceState.DEAF, REASONS[deaf].format(seconds=self._config.deaf_after)
+        else:
+            self._suspect()
         if state is before:
             return
         if before is not SourceState.LISTENING:
@@ -369,6 +375,16 @@ class Source:
         if reason:
             log.warning("%s is %s: %s", self.name, state, reason)
         self._enter(state, reason)
+
+    def _suspect(self) -> None:
+        """Warn of a kind of deafness that is not certain, or has not lasted long enough."""
+        after = self._config.deaf_after
+        kind = self._hearing.longest(certain=True, least=after / 2) or self._hearing.longest(certain=False, least=after)
+        if self._room and kind != self._suspected:
+            self._suspected = kind
+            if kind is not None:
+                seconds = after if kind not in CERTAIN else after / 2
+                log.warning("%s may be deaf: %s", self.name, REASONS[kind].format(seconds=seconds))
 
     def _follow(self, capture: Capture) -> None:
         """Say when the sound server has moved the recording."""

@@ -80,7 +80,7 @@ class AudioConfig(Section, frozen=True):
     stall_timeout: Annotated[float, Meta(ge=0.5, le=600.0)] = 3.0
     """Seconds without a sample after which a device or stream counts as lost and is reopened."""
     deaf_after: Annotated[float, Meta(ge=1.0, le=86400.0)] = 30.0
-    """Seconds of digital silence or a stuck value after which a microphone counts as deaf."""
+    """Seconds without a trace of a room, as digital silence, hum or clipping, after which a microphone is deaf."""
     retry_max: Annotated[float, Meta(ge=1.0, le=3600.0)] = 8.0
     """Longest time between two attempts to open a lost device or stream, seconds."""
 

@@ -1,11 +1,9 @@
-"""Level in dBFS, and a signal that is stuck at one value."""
+"""Level in dBFS."""
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from monitor.audio.level import StuckDetector, dbfs
+from monitor.audio.level import dbfs
 from monitor.messages import SILENCE_DBFS
 
 
@@ -15,14 +13,3 @@ def test_level_is_in_dbfs_with_a_floor() -> None:
     assert dbfs(np.full(100, 0.5, np.float32)) == pytest.approx(-6.02, abs=0.01)
     assert dbfs(np.zeros(100, np.float32)) == SILENCE_DBFS
     assert dbfs(np.zeros(0, np.float32)) == SILENCE_DBFS
-
-
-@given(values=st.lists(st.sampled_from([0.0, 0.1, 0.2]), max_size=60), cuts=st.lists(st.integers(0, 60), max_size=5))
-def test_stuck_time_is_the_length_of_the_constant_tail(values: list[float], cuts: list[int]) -> None:
-    """The detector counts how long the last value has been repeated, however the stream is cut."""
-    samples = np.array(values, np.float32)
-    detector = StuckDetector(rate=10)
-    for piece in np.split(samples, sorted(min(cut, len(samples)) for cut in cuts)):
-        detector.push(piece)
-    repeated = next((n for n, value in enumerate(reversed(values)) if value != values[-1]), len(values))
-    assert detector.seconds == pytest.approx(repeated / 10)

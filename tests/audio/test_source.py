@@ -490,3 +490,17 @@ async def test_audio_after_a_gap_has_its_own_time(live: bool, caplog: pytest.Log
         assert health.lost == pytest.approx(0.8, abs=0.3)
         assert (health.reopened, health.state) == (0, SourceState.LISTENING)
         assert "s of audio were lost" in caplog.text
+
+
+async def test_deafness_has_its_reason_and_a_warning_before(caplog: pytest.LogCaptureFixture) -> None:
+    """A stuck value is a warning after half of `deaf_after`, then the state; the reason names the kind."""
+    capture = FakeCapture()
+    async with listening(lambda: capture, stall_timeout=5.0) as source:
+        capture.play(np.full(700, 0.2, np.float32))
+        await collect(source, lambda items: bool(items))
+        await until(lambda: "kitchen may be deaf: stuck at one value for 0.5 s" in caplog.text)
+        assert source.health().state is SourceState.LISTENING
+        capture.play(np.full(600, 0.2, np.float32))
+        await collect(source, lambda items: bool(items))
+        await until(lambda: source.health().state is SourceState.DEAF)
+        assert source.health().reason.startswith("stuck at one value for 1 s")
