@@ -327,11 +327,16 @@ class Source:
 
     async def _watch(self, epoch: Epoch) -> Ended:
         """Wait for the end of the epoch."""
-        capture = epoch.capture
+        capture, before, stood = epoch.capture, time.monotonic(), 0.0
         while not self._stopping.is_set():
             if self._paused and capture.failure is None and not capture.finished:
                 return Ended(Cause.PAUSED)
-            if (ended := epoch.check(time.monotonic(), self._config.stall_timeout)) is not None:
+            now = time.monotonic()
+            if now - before > LATE:  # the program itself stood still: that is no fault of the device or the model
+                stood += now - before
+                self._progress += now - before
+            before = now
+            if (ended := epoch.check(now - stood, self._config.stall_timeout)) is not None:
                 return ended
             self._follow(capture)
             self._count_lost(epoch)
@@ -359,9 +364,10 @@ class Source:
         """Enter the state that the evidence supports."""
         deaf = self._hearing.longest(certain=True, least=self._config.deaf_after) if self._room else None
         state, reason, before = SourceState.LISTENING, "", self._state
+        now = time.monotonic()
         if not self._waiting:
-            self._progress = time.monotonic()
-        if time.monotonic() - self._progress > STALLED_AFTER:
+            self._progress = now
+        if now - self._progress > STALLED_AFTER:
             state = SourceState.STALLED
             reason = f"samples arrive, but none were analysed for {STALLED_AFTER:g} s: the model or this machine hangs"
         elif deaf is not None:

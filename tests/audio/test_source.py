@@ -277,6 +277,23 @@ async def test_a_source_whose_windows_nobody_analyses_is_stalled(monkeypatch: py
         assert states == [SourceState.STALLED, SourceState.LISTENING] * 2
 
 
+async def test_a_program_that_was_stopped_blames_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    """When the whole program stood still, the device is not lost and the model does not hang: no state changes."""
+    monkeypatch.setattr(source_module, "STALLED_AFTER", 0.6)
+    capture, states = FakeCapture(), []
+    async with listening(lambda: capture, stall_timeout=1.0) as source:
+        capture.play(noise(300))
+        await until(lambda: source.health().state is SourceState.LISTENING)
+        source.on_change = lambda: states.append(source.health().state)
+        time.sleep(2.0)  # noqa: ASYNC251 - all tasks stand still
+        await asyncio.sleep(0.3)
+        capture.play(noise(100))
+        for _ in source.poll(16):
+            source.analysed(0.1)
+        await asyncio.sleep(0.3)
+        assert states == []
+
+
 async def test_a_source_without_a_complete_window_is_not_stalled(monkeypatch: pytest.MonkeyPatch) -> None:
     """A pipe that pauses within a window waits for its writer, not for the model."""
     monkeypatch.setattr(source_module, "STALLED_AFTER", 0.3)
