@@ -52,7 +52,8 @@ class Detection(msgspec.Struct, frozen=True, kw_only=True):
     peak: float
     """The highest raw score so far, in [0, 1]."""
     recorded: bool = True
-    """False if it is published before the event log has it, because the disk is slow, full or failing."""
+    """False if it is published before the event log has it, because the disk is slow, full or failing; and for a
+    demonstration, which the event log never gets."""
 
 
 class LoggedDetection(Detection, frozen=True, kw_only=True):
@@ -157,6 +158,8 @@ class SourceHealth(msgspec.Struct, frozen=True, kw_only=True):
     """Amplification now, decibels."""
     reason: str = ""
     """Why the source is lost, deaf or stalled, as text."""
+    demonstration: bool = False
+    """The program synthesises its sounds; none of them is real."""
 
 
 class ProblemAttributes(msgspec.Struct, frozen=True, kw_only=True):

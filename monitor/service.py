@@ -67,7 +67,8 @@ class Service:
         self._log = EventLog(event_log_path(config), config.events.keep_days, config.events.max_mb)
         self._sources = _sources(config, Grid(card.sample_rate, card.window, hop))
         tracks = {source.name: SourceTrack(source.name, node, card, rules, hop) for source in self._sources}
-        self._journal = Journal(self._log, self._deliver)
+        invented = frozenset(source.name for source in self._sources if source.demonstration)
+        self._journal = Journal(self._log, self._deliver, invented)
         self._pipeline = Pipeline(self._sources, self._classifier, tracks, self._journal, self._hub)
         self._health = HealthReporter(
             node, self._sources, self._classifier, self._log, lambda: self._hub.dropped, self._settings
@@ -255,6 +256,7 @@ def _sources(config: Config, grid: Grid) -> list[Source]:
                 room=room,
                 channel=source.channel,
                 gain=source.gain,
+                demonstration=spec.kind is SourceKind.DEMO,
             )
         )
     return found

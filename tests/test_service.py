@@ -220,3 +220,17 @@ async def test_a_run_with_a_duration_returns(config: Config) -> None:
     detected: list[Detection] = []
     assert await Service(without_broker(config)).run(on_detection=detected.append, duration=2.0) is None
     assert [detection.phase for detection in detected] == [Phase.STARTED, Phase.ENDED]
+
+
+@pytest.mark.slow
+async def test_a_demonstration_is_never_written_to_the_event_log(config: Config) -> None:
+    """Its sounds are reported, but are not in the log of a home."""
+    detected: list[Detection] = []
+    service = Service(structs.replace(config, sources=(SourceConfig(input="demo"),), mqtt=MqttConfig()))
+    await service.run(on_detection=detected.append, duration=9.0)
+    assert detected
+    assert not any(detection.recorded for detection in detected)
+    assert config.events.path is not None
+    log = EventLog(Path(config.events.path), keep_days=30, max_mb=100)
+    assert await log.recent(10) == []
+    await log.close()

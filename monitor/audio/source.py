@@ -103,10 +103,11 @@ class Source:
         room: bool,
         channel: Channel = "mix",
         gain: Decibels = 0.0,
+        demonstration: bool = False,
     ) -> None:
         """A source that `restarts` (a microphone, a live stream) is opened again after a loss and never ends by
         itself. A `room` is never digitally silent, so digital silence means that its microphone is deaf."""
-        self.name, self.restarts = name, restarts
+        self.name, self.restarts, self.demonstration = name, restarts, demonstration
         self._opener, self._grid, self._config, self._room = opener, grid, config, room
         self._channel, self._gain = channel, Gain(grid.rate, gain)
         self._note = ""
@@ -237,6 +238,7 @@ class Source:
             lost=round(total.lost, 3),
             gain=round(self._gain.decibels, 1),
             reason=_sendable(self._reason),
+            demonstration=self.demonstration,
         )
 
     async def _listen(self, backoff: Backoff) -> Ended:

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 from msgspec.structs import replace
@@ -28,11 +28,16 @@ class _Entry:
 
 
 class Journal:
-    """Records detections and passes them on, in order. For one event loop."""
+    """Records detections and passes them on, those of each source in order. For one event loop."""
 
-    def __init__(self, log: EventLog, deliver: Callable[[Detection], None]) -> None:
-        """`deliver` must not block. It receives a detection without a commit with `recorded` false."""
-        self._log, self._deliver = log, deliver
+    def __init__(
+        self, log: EventLog, deliver: Callable[[Detection], None], invented: Collection[str] = frozenset()
+    ) -> None:
+        """`deliver` must not block. It receives a detection without a commit with `recorded` false.
+
+        The log never gets the detections of the sources `invented`, which are demonstrations.
+        """
+        self._log, self._deliver, self._invented = log, deliver, invented
         self._waiting: deque[_Entry] = deque()
         self._timer: asyncio.TimerHandle | None = None
         self._empty = asyncio.Event()
@@ -41,6 +46,9 @@ class Journal:
 
     def record(self, detection: Detection) -> None:
         """Take a detection in; never waits."""
+        if detection.source in self._invented:
+            self._deliver(replace(detection, recorded=False))
+            return
         due = asyncio.get_running_loop().time() + PATIENCE
         entry = _Entry(detection, self._log.put(detection), due)
         self._waiting.append(entry)

@@ -101,6 +101,8 @@ def troubles(state: ViewState, silent: float, now: datetime) -> Iterator[Trouble
         yield Trouble(True, f"TOO SLOW  {health.model} cannot keep up: {skipped} windows skipped just now")
     if alarms := [label for label in health.sounds_off if "alarm" in label.lower()]:
         yield Trouble(True, f"SWITCHED OFF  {', '.join(alarms)}")
+    if shown := [source.source for source in health.sources if source.demonstration]:
+        yield Trouble(False, f"DEMONSTRATION  {', '.join(shown)}: not a real sound, and not in the event log")
     if health.log_problem:
         yield Trouble(False, f"EVENT LOG  {health.log_problem}: {health.log_waiting} detections wait in memory")
     if health.broker is BrokerState.FAILED:
@@ -173,6 +175,8 @@ def _doubt(view: SourceView, now: datetime) -> _Doubt | None:
         return _Doubt("BEHIND", True, f"{view.name} is behind: its scores are {view.health.lag:.0f} s old")
     if view.health.windows_done == 0:
         return _Doubt("STARTING", False, f"{view.name} is starting: no audio is analysed yet")
+    if view.health.demonstration:
+        return _Doubt("DEMONSTRATION", False, f"{view.name} is a demonstration: it knows no room")
     return None
 
 

@@ -56,6 +56,21 @@ class Room:
         await eventually(lambda: not self.log.waiting)
 
 
+async def test_a_demonstration_is_passed_on_but_not_logged(tmp_path: Path) -> None:
+    """The detections of an invented source are delivered at once, marked as not recorded."""
+    log = EventLog(tmp_path / "events.db", keep_days=30, max_mb=100)
+    delivered: list[Detection] = []
+    journal = Journal(log, delivered.append, {"demo"})
+    real, invented = detection(0), replace(detection(1), source="demo")
+    for one in (real, invented):
+        journal.record(one)
+    assert delivered == [replace(invented, recorded=False)]
+    await journal.drained()
+    await log.close()
+    assert delivered[1:] == [real]
+    assert [each.id for each in stored(tmp_path / "events.db")] == [real.id]
+
+
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
     """Another process holds the file's write lock."""

@@ -44,6 +44,7 @@ UNKNOWN: dict[str, tuple[Sequence[Message | Link], str, str]] = {
     "behind": ([FINE, one(windows_dropped=7)], "garage is behind: 7 windows skipped", "1 of 2 BEHIND"),
     "late": ([one(lag=12.0)], "garage is behind: its scores are 12 s old", "1 of 2 BEHIND"),
     "starting": ([one(windows_done=0)], "garage is starting: no audio is analysed yet", "1 of 2 STARTING"),
+    "demonstration": ([one(demonstration=True)], "garage is a demonstration", "1 of 2 DEMONSTRATION"),
     "switched off": ([replace(FINE, sounds_off=("Smoke alarm", "Dog"))], "Switched off: Smoke alarm, Dog", "2 off"),
     "changed": ([replace(FINE, sounds_changed=("Dog",))], "Threshold changed: Dog", "1 changed"),
 }
@@ -133,6 +134,12 @@ async def test_the_panels_dim_while_they_show_what_was() -> None:
         text = await until(pilot, app, lambda text: "Hearing now" in text and "All quiet" in text)
         assert "Nothing since" in text
         assert app.scores.opacity == 1.0
+
+
+def test_a_demonstration_has_a_line() -> None:
+    """The banner says which sources are not real, as long as they run."""
+    (trouble,) = troubles(reduced(one(demonstration=True)), 0.0, NOON)
+    assert trouble.text == "DEMONSTRATION  garage: not a real sound, and not in the event log"
 
 
 def test_a_smoke_alarm_that_is_switched_off_is_a_trouble() -> None:
