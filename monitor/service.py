@@ -70,9 +70,7 @@ class Service:
         invented = frozenset(source.name for source in self._sources if source.demonstration)
         self._journal = Journal(self._log, self._deliver, invented)
         self._pipeline = Pipeline(self._sources, self._classifier, tracks, self._journal, self._hub)
-        self._health = HealthReporter(
-            node, self._sources, self._classifier, self._log, lambda: self._hub.dropped, self._settings
-        )
+        self._health = HealthReporter(node, self._sources, self._classifier, self._log, self._dropped, self._settings)
         self._on_detection: Callable[[Detection], None] = lambda _: None
         for source in self._sources:
             source.on_change = self._publish_health
@@ -178,6 +176,10 @@ class Service:
         self._pipeline.apply(self._settings)
         self._publish_health()
         await self._settings_file.save(self._settings.choices)
+
+    def _dropped(self) -> int:
+        """Messages that slow consumers did not take in time."""
+        return self._hub.dropped + (self._publisher.dropped if self._publisher is not None else 0)
 
     def _deliver(self, detection: Detection) -> None:
         self._on_detection(detection)

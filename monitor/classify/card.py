@@ -13,6 +13,8 @@ FORMAT = "1"
 """Version of the metadata; other versions are refused."""
 
 REQUIRED = ("format", "name", "family", "sample_rate", "window", "labels", "licence", "source")
+MAX_LABEL = 128
+"""Longest name of a class, in characters: it is part of messages and topics."""
 LINES = ("name", "family", "licence", "source", "description")
 """Entries shown on terminals and in messages: printable, on one line."""
 
@@ -71,6 +73,8 @@ def check_labels(path: Path, labels: Sequence[object], where: str) -> tuple[str,
     names = tuple(label for label in labels if isinstance(label, str) and label and label.isprintable())
     if not labels or len(names) < len(labels):
         raise ModelError(f"{path}: {where} must be a list of names, each on one line")
+    if longest := next((name for name in names if len(name) > MAX_LABEL), None):
+        raise ModelError(f"{path}: class {longest[:20] + '…'!r} in {where} is longer than {MAX_LABEL} characters")
     if len(set(names)) < len(names):
         duplicate = next(name for name in names if names.count(name) > 1)
         raise ModelError(f"{path}: duplicate class {duplicate!r} in {where}")

@@ -13,6 +13,9 @@ from monitor.mqtt.connection import CONNECT_TIMEOUT, client_id, connect
 from monitor.mqtt.publisher import Send
 from monitor.mqtt.topics import ALL, ANY, ANY_SOUND, ONLINE, PROBLEM, Topics, parse_topic, slugs
 
+AT_ONCE = 50
+"""Most topics that are being cleared, so that commands behind thousands of them need not wait long."""
+
 QUIET = 1.0
 """Seconds without another retained message after which the broker has sent all of them."""
 
@@ -27,6 +30,7 @@ class Leftovers:
         self._sounds = {ANY_SOUND, PROBLEM, *slugs(device.sounds).values()}
         self._settings = {control.state_topic for control in device.controls}
         self._level = device.level
+        self._clearing: set[asyncio.Task[None]] = set()
 
     @property
     def filters(self) -> Sequence[str]:
@@ -39,9 +43,20 @@ class Leftovers:
         """Do nothing: the broker sends what is retained by itself."""
 
     async def received(self, topic: str, payload: bytes, send: Send, *, retained: bool) -> None:
-        """Clear the topic if it is left over."""
-        if retained and payload and self._left_over(topic):
-            await send(topic, b"", retain=True)
+        """Clear the topic if it is left over; wait only while many are being cleared."""
+        if not (retained and payload and self._left_over(topic)):
+            return
+        while len(self._clearing) >= AT_ONCE:
+            await asyncio.wait(self._clearing, return_when=asyncio.FIRST_COMPLETED)
+        task = asyncio.create_task(send(topic, b"", retain=True))
+        self._clearing.add(task)
+        task.add_done_callback(self._cleared)
+
+    def _cleared(self, task: asyncio.Task[None]) -> None:
+        """Forget the task; after a failure the broker sends the topic again on the next connection."""
+        self._clearing.discard(task)
+        if not task.cancelled():
+            task.exception()
 
     def _left_over(self, topic: str) -> bool:
         where = parse_topic(self._topics.prefix, topic)

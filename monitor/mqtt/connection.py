@@ -111,7 +111,6 @@ async def _client(config: MqttConfig, identifier: str, will: aiomqtt.Will | None
         tls_context=tls,
         will=will,
         logger=_wire_log,
-        max_queued_incoming_messages=1000,
     )
 
 

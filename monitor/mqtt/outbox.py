@@ -33,7 +33,7 @@ FRESH = 5.0
 LEVEL_INTERVAL = 5.0
 """Least seconds between two levels of a source, which are published only when they change."""
 
-BATCH = 20
+BATCH = 50
 """Most messages of one kind that await the broker's acknowledgement."""
 
 
@@ -67,6 +67,8 @@ class Outbox:
         self._retained |= {topics.source_availability(source): OFFLINE for source in sources}
         self._changed: dict[str, None] = {}
         self._events: deque[tuple[float, Detection]] = deque()
+        self.dropped = 0
+        """Number of events that could not be published in time."""
         self._since = math.inf
         """When the connection was established."""
         self._live: dict[str, Snapshot] = {}
@@ -103,6 +105,7 @@ class Outbox:
         self._since = now
         self._changed.clear()
         self._live.clear()
+        self.dropped += len(self._events)
         self._events.clear()
         return [Outgoing(topic, payload, retain=True) for topic, payload in self._retained.items()]
 
@@ -174,6 +177,7 @@ class Outbox:
         """Drop late events."""
         while self._events and now - self._events[0][0] > FRESH:
             self._events.popleft()
+            self.dropped += 1
 
     def _retain(self, topic: str, payload: bytes) -> None:
         if self._retained.get(topic) != payload:

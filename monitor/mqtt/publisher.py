@@ -3,10 +3,10 @@
 import asyncio
 import logging
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
 from functools import partial
-from typing import Protocol
+from typing import Any, Protocol
 
 from monitor.config.schema import MqttConfig
 from monitor.errors import BrokerError
@@ -30,6 +30,9 @@ REPLAY_RATE = 500.0
 RECALL = 1000
 """Detections of earlier runs that are searched for the last one of each sound."""
 
+READ_AGAIN = 2.0
+"""Seconds without a cleared topic after which the broker is asked for more retained ones."""
+
 LOOK_AGAIN = 30.0
 """Seconds after which the backlog is read again, in case it could not be read."""
 
@@ -39,7 +42,7 @@ log = logging.getLogger(__name__)
 class Send(Protocol):
     """Publishes on the present connection."""
 
-    async def __call__(self, topic: str, payload: bytes, *, retain: bool = False) -> None:
+    def __call__(self, topic: str, payload: bytes, *, retain: bool = False) -> Coroutine[Any, Any, None]:
         """Publish with QoS 1, and return once the broker has acknowledged it."""
 
 
@@ -101,6 +104,13 @@ class Publisher:
         self._closing = asyncio.Event()
         self._problem = ""
         self._connected_at = math.inf
+        self._cleared = 0
+        """Number of retained topics that were cleared."""
+
+    @property
+    def dropped(self) -> int:
+        """Number of events that the broker did not get in time, or at all."""
+        return self._outbox.dropped
 
     def add(self, companion: Companion) -> None:
         """Give this companion a share in the connections; before `run`."""
@@ -148,7 +158,8 @@ class Publisher:
             self._problem = ""
             log.info("connected to the MQTT broker at %s", endpoint(self._config))
             self._on_state(BrokerState.CONNECTED, endpoint(self._config))
-            await together(self._receive(client), self._publish_all(client), until=asyncio.FIRST_COMPLETED)
+            work = (self._receive(client), self._receive_rest(client), self._publish_all(client))
+            await together(*work, until=asyncio.FIRST_COMPLETED)
 
     async def _receive(self, client: Client) -> None:
         """Pass each received message to the companions that subscribed to it."""
@@ -158,11 +169,32 @@ class Publisher:
                 if any(message.topic.matches(each) for each in companion.filters):
                     await companion.received(str(message.topic), message.payload, send, retained=message.retain)
 
+    async def _receive_rest(self, client: Client) -> None:
+        """Subscribe again as long as this brings messages that are missed, or topics that are cleared.
+
+        A broker sends only so many retained messages at once, often 1,000, and only so many can wait here.
+        """
+        seen = waiting = (0, self._cleared)
+        while True:
+            await asyncio.sleep(READ_AGAIN)
+            now = (client.missed, self._cleared)
+            if now[0] and not waiting[0]:
+                log.warning("MQTT: ignored %d messages: too many came at once", now[0])
+            if now == waiting != seen:
+                seen = now
+                await client.subscribe(self._filters)
+            waiting = now
+
+    @property
+    def _filters(self) -> list[tuple[str, int]]:
+        """The topics of all companions, with their QoS."""
+        return [(each, 1) for companion in self._companions for each in companion.filters]
+
     async def _publish_all(self, client: Client) -> None:
         """Publish the present state before `online`: subscribers then never take old retained values for the present,
         and may send commands at once."""
-        if filters := [(each, 1) for companion in self._companions for each in companion.filters]:
-            await client.subscribe(filters)
+        if self._filters:
+            await client.subscribe(self._filters)
         await self._send(client, self._outbox.present(asyncio.get_running_loop().time()))
         await self._publish(client, self._topics.availability, ONLINE, retain=True)
         for companion in self._companions:
@@ -221,6 +253,7 @@ class Publisher:
     async def _publish(self, client: Client, topic: str, payload: bytes, *, retain: bool = False, qos: int = 1) -> None:
         patience = 3.0 * self._config.keepalive  # a dead connection is noticed earlier
         await client.publish(topic, payload, qos, retain, timeout=patience)
+        self._cleared += retain and not payload
 
     def _failed(self, problem: str) -> None:
         """Log each cause once."""

@@ -97,6 +97,10 @@ def test_all_missing_entries_are_named_at_once(path: Path) -> None:
         ({"labels": '["Dog", ""]'}, "metadata labels must be a list of names, each on one line"),
         ({"labels": '["Dog", "C\\nat"]'}, "metadata labels must be a list of names, each on one line"),
         ({"labels": '["Dog", "Cat", "Dog"]'}, "duplicate class 'Dog' in metadata labels"),
+        (
+            {"labels": '["Dog", "' + "x" * 100_000 + '"]'},
+            "class 'xxxxxxxxxxxxxxxxxxxx…' in metadata labels is longer than 128 characters",
+        ),
         ({"labels": "[" * 100_000}, "metadata labels must be a JSON list of names"),
         ({"name": "ears\x1b[2J"}, "metadata name must be one line of text"),
         ({"description": "hears\nthis"}, "metadata description must be one line of text"),

@@ -2,10 +2,13 @@
 
 import asyncio
 
+import aiomqtt
 import pytest
 
 from monitor.config.schema import MqttConfig
 from monitor.messages import Phase
+from monitor.mqtt import client as mqtt_client
+from monitor.mqtt import publisher
 from monitor.mqtt.announcement import components
 from monitor.mqtt.cleanup import Cleared, clear
 from tests.mqtt.examples import BASE, detection, eventually, listening
@@ -65,3 +68,32 @@ async def test_clear_reports_that_the_monitor_runs(config: MqttConfig, broker: B
         await asyncio.sleep(0.3)
         running.record(detection(label="Dog"))
         assert await clearing == Cleared(len(components(box("Dog"))), len(retained), True)
+
+
+@pytest.mark.parametrize(("count", "room"), [(2_500, 10_000), (300, 100)])
+async def test_thousands_of_leftovers_are_cleared(
+    config: MqttConfig, broker: Broker, count: int, room: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All are cleared in one run, also if they are more than the broker sends at once, or than can wait."""
+    monkeypatch.setattr(publisher, "READ_AGAIN", 0.2)
+    old = [f"{BASE}/hall/sound_{number}/state" for number in range(count)]
+    async with aiomqtt.Client("127.0.0.1", broker.port) as client:
+        for first in range(0, len(old), 50):
+            await asyncio.gather(
+                *(client.publish(each, b"OFF", qos=1, retain=True) for each in old[first : first + 50])
+            )
+    monkeypatch.setattr(mqtt_client, "INBOX", room)
+    async with aiomqtt.Client("127.0.0.1", broker.port) as client:
+        left = set(old)
+
+        async def watch() -> None:
+            await client.subscribe(f"{BASE}/hall/+/state", qos=0)
+            async for message in client.messages:
+                if not message.payload:
+                    left.discard(str(message.topic))
+
+        watching = asyncio.create_task(watch())
+        async with announcing(config, box("Dog")):
+            await eventually(lambda: not left, within=60)
+        watching.cancel()
+        await asyncio.wait([watching])
