@@ -28,6 +28,8 @@ OFFSET_AFTER = 0.1
 """Seconds of sound before an offset is removed: half a period of a low tone is not an offset."""
 OFFSET_SHARE = 0.1
 """Share of the power from which a constant offset is removed: below, it raises the level by less than 0.5 dB."""
+OFFSET_STEP = 1e-5
+"""Change of the offset that may be a step: -100 dBFS."""
 OFFSET_LEAST = 1e-4
 """Smallest offset that is removed: 3 steps of 16 bits."""
 
@@ -70,19 +72,20 @@ class Mixer:
             return block[:, 0]
         if self._channel in ("left", "right"):
             return block[:, int(self._channel == "right")]
-        mono: Samples = block.mean(axis=1, dtype=np.float32)
-        self._measure(block, mono)
+        channels = np.ascontiguousarray(block.T)  # NumPy adds along the long axis many times faster
+        mono: Samples = np.add.reduce(channels, axis=0) * np.float32(1 / count)
+        self._measure(channels, mono)
         if self._channel == "loudest":
             self._take_loudest()
         else:
             self._judge_mix()
-        return mono if self._only is None else block[:, self._only]
+        return mono if self._only is None else channels[self._only]
 
-    def _measure(self, block: Samples, mono: Samples) -> None:
-        """Follow the powers of the channels and of their mean, without constant offsets."""
-        size = len(block)
-        means = block.mean(axis=0, dtype=np.float64)
-        powers = np.maximum(0.0, np.einsum("ij,ij->j", block, block) / size - means**2)
+    def _measure(self, channels: Samples, mono: Samples) -> None:
+        """Follow the powers of float32[channels, n] and of their mean, without constant offsets."""
+        size = len(mono)
+        means = channels.mean(axis=1).astype(np.float64)
+        powers = np.maximum(0.0, np.array([np.dot(each, each) for each in channels], np.float64) / size - means**2)
         mixed = max(0.0, float(np.dot(mono, mono)) / size - float(means.mean()) ** 2)
         if not np.isfinite(mixed) or not np.isfinite(powers).all():
             return
@@ -149,6 +152,8 @@ class OffsetRemover:
             before = self.offset
         if not self._removing:
             return samples
+        if abs(self.offset - before) < OFFSET_STEP:
+            return samples - np.float32(self.offset)
         return samples - np.linspace(before, self.offset, size, dtype=np.float32)
 
 
@@ -228,7 +233,9 @@ class Signal:
     def push(self, block: Samples) -> Samples:
         """Convert float32[n, channels] to float32[m] in [-1, 1]; the resampler's delay follows with later blocks."""
         learn = self._offset.settled  # an offset that is not removed yet is not sound
-        mono = self._finite(self._mixer.push(block))
+        mono = self._mixer.push(block)
+        if len(mono) and not math.isfinite(float(mono.max()) - float(mono.min())):
+            mono = np.nan_to_num(mono, posinf=1.0, neginf=-1.0)
         out = self._finish(self._offset.push(mono), learn=learn)
         if self._hearing is not None:
             self._hearing.push(mono, self._rates[0])
@@ -244,12 +251,8 @@ class Signal:
         self._resampler = Resampler(*self._rates)
 
     def _finish(self, samples: Samples, *, learn: bool = False, last: bool = False) -> Samples:
-        converted = self._gain.push(self._resampler.push(samples[:, None], last=last), learn)
-        out: Samples = np.clip(converted, -1.0, 1.0)
+        converted = self._resampler.push(samples[:, None], last=last)
+        if not self._gain.auto and self._gain.decibels == 0:
+            return converted
+        out: Samples = np.clip(self._gain.push(converted, learn), -1.0, 1.0)
         return out
-
-    def _finite(self, samples: Samples) -> Samples:
-        """Replace NaN by 0, and infinity by full scale."""
-        if np.isfinite(samples).all():
-            return samples
-        return np.nan_to_num(samples, posinf=1.0, neginf=-1.0)

@@ -13,9 +13,10 @@ from datetime import UTC, datetime
 
 import numpy as np
 
+from monitor.audio.hearing import Hearing
 from monitor.audio.recorder import HEADER, POLL, RingWriter
-from monitor.audio.resample import Resampler
 from monitor.audio.ring import RING_SECONDS
+from monitor.audio.signal import Signal
 from monitor.audio.windows import Grid, Windower
 from monitor.classify.classifier import Classifier
 from monitor.classify.model import NativeModel
@@ -38,7 +39,7 @@ def stages(model: str, hop_seconds: float) -> dict[str, tuple[Callable[[], objec
     track = SourceTrack("s", "node", card, rules, hop)
     classifier = Classifier(session, batch=16)
     memory = bytearray(HEADER + round(RING_SECONDS * DEVICE_RATE) * 4)
-    ring, resampler = RingWriter(memory, 4), Resampler(DEVICE_RATE, card.sample_rate)
+    ring, signal = RingWriter(memory, 4), Signal(DEVICE_RATE, card.sample_rate, hearing=Hearing())
     windower = Windower("s", 0, Grid(card.sample_rate, card.window, hop), lambda _: datetime.now(UTC))
     rng = np.random.default_rng(0)
     block = rng.uniform(-0.1, 0.1, (BLOCK, 1)).astype(np.float32).tobytes()
@@ -56,7 +57,7 @@ def stages(model: str, hop_seconds: float) -> dict[str, tuple[Callable[[], objec
     per_second = 1 / hop_seconds
     return {
         f"ring write, {1000 * POLL:g} ms at 48 kHz": (lambda: ring.write(block, overflowed=False), 1 / POLL),
-        "resample one hop from 48 kHz": (lambda: resampler.push(device_hop), per_second),
+        "one hop from 48 kHz to the model's": (lambda: signal.push(device_hop), per_second),
         "cut a window": (cut, per_second),
         "inference, batch 1": (lambda: session.run(samples[None]), 0.0),
         "inference, batch of 16": (lambda: session.run(np.stack([w.samples for w in windows])), per_second / 16),
