@@ -27,6 +27,8 @@ START_TIMEOUT = 10.0
 """Seconds until the first audio."""
 READ_TIMEOUT = 10.0
 """Seconds without any data."""
+ANALYSED = 1_000_000
+"""Microseconds of a stream that FFmpeg may read to find its format; by default five times as many."""
 SILENCE = 0.05
 """Seconds of a block of silence in place of missing audio."""
 EXACT = ("w64", "flac", "aiff", "caf", "mov,mp4,m4a,3gp,3g2,mj2")
@@ -236,8 +238,10 @@ def _opened(location: str, pipes: bool, options: dict[str, str]) -> Iterator[Inp
     scheme, url, rest = location.partition("://")
     if url:
         scheme = scheme.lower()  # FFmpeg knows no protocol in capitals
-        rtsp = {"rtsp_transport": "tcp", "allowed_media_types": "audio"} if scheme.startswith("rtsp") else {}
-        with av.open(f"{scheme}://{rest}", options=rtsp, timeout=timeouts, metadata_errors="replace") as container:
+        options = {"analyzeduration": str(ANALYSED)}
+        if scheme.startswith("rtsp"):
+            options |= {"rtsp_transport": "tcp", "allowed_media_types": "audio"}
+        with av.open(f"{scheme}://{rest}", options=options, timeout=timeouts, metadata_errors="replace") as container:
             yield container
     elif pipes and (location == "-" or expand_home(location).is_fifo()):
         with _pipe(location) as pipe, av.open(pipe, "r", metadata_errors="replace") as container:

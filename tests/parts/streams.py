@@ -6,7 +6,7 @@ import socketserver
 import struct
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from monitor.messages import Samples
@@ -33,10 +33,14 @@ def web(
     hold: threading.Event | None = None,
     burst: int = 4096,
     pace: int | None = None,
+    disturbance: tuple[int, float, bool] = (0, 0.0, False),
+    sent: Callable[[int, float], None] = lambda at, now: None,
 ) -> type[http.server.BaseHTTPRequestHandler]:
     """Answers every path with `body`. Without `length` the body ends with the connection, after `hold`.
 
-    With a `pace`, in bytes per second, it takes its time after a `burst` of bytes.
+    With a `pace`, in bytes per second, it takes its time after a `burst` of bytes. A `disturbance` at a byte holds the
+    data back for some seconds; then it is lost, or follows as fast as it can. `sent` gets the position of each piece of
+    a twentieth of a second, and the monotonic time at which it was due.
     """
 
     class Handler(http.server.BaseHTTPRequestHandler):
@@ -51,13 +55,27 @@ def web(
             self.end_headers()
             try:
                 self.wfile.write(body if pace is None else body[:burst])
-                for at in range(burst, len(body) if pace is not None else 0, max(1, (pace or 0) // 20)):
-                    time.sleep(0.05)
-                    self.wfile.write(body[at : at + (pace or 0) // 20])
+                if pace is not None:
+                    self._take_time(burst, pace)
                 if hold is not None:
                     hold.wait(20)
             except OSError:
                 pass  # the client has disconnected
+
+        def _take_time(self, at: int, pace: int) -> None:
+            due, piece = time.monotonic(), pace // 20
+            start, seconds, lossy = disturbance
+            while at < len(body):
+                due += piece / pace
+                sent(at, due)
+                held = start <= at < start + seconds * pace
+                if not held:
+                    time.sleep(max(0.0, due - time.monotonic()))
+                elif at - piece < start:
+                    time.sleep(seconds)
+                if not (held and lossy):
+                    self.wfile.write(body[at : at + piece])
+                at += piece
 
         def log_message(self, *arguments: object) -> None:
             """Log nothing."""
