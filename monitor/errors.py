@@ -48,6 +48,12 @@ class DownloadError(MonitorError):
     exit_code = 69  # EX_UNAVAILABLE
 
 
+class InUseError(MonitorError):
+    """Another monitor uses the same event log."""
+
+    exit_code = 75  # EX_TEMPFAIL
+
+
 class StorageError(MonitorError):
     """The event log or a file cannot be opened or written."""
 

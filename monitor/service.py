@@ -21,6 +21,7 @@ from monitor.control.store import SettingsFile
 from monitor.detect.rules import resolve
 from monitor.events.journal import Journal
 from monitor.events.log import EventLog
+from monitor.events.owner import owned
 from monitor.health import HealthReporter, status_line
 from monitor.hub import Hub, LocalFeed
 from monitor.messages import Detection, Feed, Health
@@ -114,10 +115,10 @@ class Service:
 
         `on_detection` receives each detection before the hub does, and must not block. Returns the signal that ended
         the monitor. Raises the `SourceError` of a source that failed, and passes on a cancellation, which ends at once
-        instead of in order.
+        instead of in order. Raises `InUseError` if another monitor uses the same event log.
         """
         self._on_detection = on_detection
-        with self._signals_handled():
+        with self._signals_handled(), owned(self._log.path):
             timer = asyncio.get_running_loop().call_later(duration, self.stop) if duration is not None else None
             self._task = asyncio.create_task(self._run_tasks(display), name="monitor")
             try:

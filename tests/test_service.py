@@ -28,6 +28,7 @@ from monitor.config.schema import (
 )
 from monitor.control.settings import Choices, Override
 from monitor.control.store import SettingsFile
+from monitor.errors import InUseError
 from monitor.events.log import EventLog
 from monitor.messages import Detection, Health, Phase, SourceState
 from monitor.service import Service
@@ -234,3 +235,18 @@ async def test_a_demonstration_is_never_written_to_the_event_log(config: Config)
     log = EventLog(Path(config.events.path), keep_days=30, max_mb=100)
     assert await log.recent(10) == []
     await log.close()
+
+
+async def test_a_second_monitor_on_the_same_log_is_refused(config: Config) -> None:
+    """It opens no source, and leaves the log alone: the sound that is on there is not ended."""
+    detected: list[Detection] = []
+    first = Service(without_broker(config))
+    task = asyncio.create_task(first.run(on_detection=detected.append))
+    await eventually(lambda: detected)
+    with pytest.raises(InUseError, match="another monitor"):
+        await Service(without_broker(config)).run()
+    assert len(detected) == 1
+    first.stop()
+    await task
+    assert [each.phase for each in detected] == [Phase.STARTED, Phase.ENDED]
+    assert await Service(without_broker(config)).run(duration=0.1) is None

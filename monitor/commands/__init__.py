@@ -44,6 +44,7 @@ exit codes:
    65  invalid model file
    69  source, broker or download unavailable
    74  event log not accessible, or disk full
+   75  event log in use by another monitor
    78  invalid configuration
   130  interrupted by Ctrl-C
   141  the reader of the output is gone
