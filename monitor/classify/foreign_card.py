@@ -119,12 +119,21 @@ def _labels(card: Path, labels: tuple[str, ...] | str) -> tuple[str, ...]:
     path = card.with_name(Path(labels).name)
     if labels != path.name or path.suffix not in {".txt", ".csv"}:
         raise ModelError(f"{card}: labels must be a list or the name of a .txt or .csv file in the same folder")
+    return read_labels(path)
+
+
+def read_labels(path: Path) -> tuple[str, ...]:
+    """Read class names in order: the column display_name of a .csv file, one a line of any other file.
+
+    Blank lines do not count. Raises `ModelError`.
+    """
     try:
         with path.open("rb") as file:
-            lines = file.read(MAX_LABELS).decode().splitlines()
+            lines = file.read(MAX_LABELS).decode("utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        raise ModelError(f"{path}: cannot read the labels: {error}") from error
-    if path.suffix == ".txt":
+        reason = getattr(error, "strerror", None) or "not UTF-8 text"
+        raise ModelError(f"{path}: cannot read the labels: {reason}") from error
+    if path.suffix != ".csv":
         names = [line.strip() for line in lines if line.strip()]
     else:
         try:

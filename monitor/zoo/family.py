@@ -7,6 +7,7 @@ from typing import Any, Generic, TypeAlias
 
 from torch import Tensor, nn
 
+from monitor.errors import ModelError
 from monitor.zoo.build.checkpoint import read_checkpoint
 from monitor.zoo.build.export import NetworkT, export_network
 from monitor.zoo.metadata import Quantization, metadata_for
@@ -25,6 +26,8 @@ class ModelSpec:
     source: str
     half: bool = False
     """Weights and activations in float16."""
+    labels: tuple[str, ...] | None = None
+    """The classes in the order of the outputs; None for those of the family."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +61,10 @@ class Family(Generic[NetworkT]):
     """Samples of the shortest window that the architecture takes; equal to `window` if the window is fixed."""
 
     labels: Callable[[], tuple[str, ...]]
+    """The classes of the published weights; a checkpoint may have others."""
+
+    head: str | None
+    """Path of the linear layer in the network that has an output for each class; None without classes."""
 
     build: Callable[[StateDict, int], NetworkT]
     """Make the exact network, in eval mode, from a state dict and the number of samples in a window.
@@ -85,10 +92,13 @@ class Family(Generic[NetworkT]):
     def export(self, checkpoint: Path, target: Path, spec: ModelSpec) -> Exported:
         """Write a published checkpoint as the model file `target`.
 
-        Raises `ModelError`, and leaves what was there, if the file does not answer as the network does.
+        Raises `ModelError`, and leaves what was there, if the file does not answer as the network does, and if the
+        checkpoint has another number of classes than the labels.
         """
         difference = export_network(
-            self.build(self.read(checkpoint), spec.window),
+            self._checked(
+                self.build(self.read(checkpoint), spec.window), spec
+            ),  # no second name would keep it in memory
             target,
             self.metadata(spec),
             window=spec.window,
@@ -98,12 +108,26 @@ class Family(Generic[NetworkT]):
         )
         return Exported(difference)
 
+    def _checked(self, network: NetworkT, spec: ModelSpec) -> NetworkT:
+        """Return the network if it has an output for each label."""
+        if self.head is None:
+            return network
+        classes, labels = network.get_submodule(self.head).out_features, spec.labels or self.labels()
+        if classes == len(labels):
+            return network
+        if spec.labels:
+            raise ModelError(f"the checkpoint has {classes} classes, but --labels names {len(labels)}")
+        raise ModelError(
+            f"the checkpoint has {classes} classes of its own, not the {len(labels)} of {self.name}: name them with "
+            "--labels FILE, one a line, in the order of its outputs"
+        )
+
     def metadata(self, spec: ModelSpec) -> dict[str, str]:
         """Return the metadata of a model file of this family.
 
         A file without classes of its own says that it requires prompts instead.
         """
-        labels = self.labels()
+        labels = spec.labels or self.labels()
         metadata = metadata_for(
             spec.name,
             family=self.name,

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
+from monitor.classify.foreign_card import read_labels
 from monitor.classify.onnx_file import read_metadata
 from monitor.config.paths import user_models
 from monitor.errors import DownloadError, StorageError, UsageError
@@ -64,19 +65,25 @@ def plan_build(
     seconds: float | None = None,
     half: bool = False,
     recordings: Sequence[str] | None = None,
+    labels: Path | None = None,
 ) -> BuildPlan:
     """Check what is to be made of a checkpoint before any work is done.
 
     `name`: of the model, by default the stem of `output`, or the checkpoint's or the family's name. `checkpoint`: its
     licence and source, by default the family's. `output`: the file to write, by default the one among the user's
-    models. `seconds`: of a window. `recordings`: also make an 8-bit model, measured on these audio files. Raises
-    `UsageError`, `SourceError` for a recording that cannot be read, and `ModelError`.
+    models. `seconds`: of a window. `recordings`: also make an 8-bit model, measured on these audio files. `labels`: a
+    file with the classes of the checkpoint, by default those of the family. Raises `UsageError`, `SourceError` for a
+    recording that cannot be read, and `ModelError`.
     """
     family = load_family(family_name)
     name = name or (Path(output).stem if output else checkpoint.name if checkpoint else family_name)
     if not re.fullmatch(r"[\w.+-]+", name):
         raise UsageError(f"invalid model name {name!r}: use letters, digits and - _ . +")
     spec = replace(family.spec(name, _window(family, seconds)), half=half)
+    if labels is not None:
+        if family.head is None:
+            raise UsageError(f"{family.name} has no classes to label: describe sounds in model.prompts instead")
+        spec = replace(spec, labels=read_labels(labels))
     if checkpoint:
         spec = replace(spec, licence=checkpoint.licence, source=checkpoint.source)
     plan = BuildPlan(family, spec, model_file(output, name), recordings is not None, recordings or ())

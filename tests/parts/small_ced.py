@@ -39,7 +39,8 @@ SHAPES = {
 }
 
 
-def write_small_ced(path: Path, salt: int = 1) -> Path:
+def write_small_ced(path: Path, salt: int = 1, classes: int = 527) -> Path:
     """Write the checkpoint to `path`, under the key that published files use; return `path`."""
-    torch.save({"model": state_dict(SHAPES, salt)}, path)
+    head = {"outputlayer.1.weight": (classes, WIDTH), "outputlayer.1.bias": (classes,)}
+    torch.save({"model": state_dict(SHAPES | head, salt)}, path)
     return path

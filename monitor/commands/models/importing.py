@@ -22,7 +22,8 @@ class Options(NamedBuildOptions):
         "examples:\n"
         "  sound-monitor models import Cnn14_mAP=0.431.pth --family panns-cnn14\n"
         "  sound-monitor models import mine.pth --family convnext-tiny --name mine --window 2\n"
-        "  sound-monitor models import mine.pth --family convnext-tiny --output mine.onnx\n\n" + INT8
+        "  sound-monitor models import mine.pth --family convnext-tiny --output mine.onnx\n"
+        "  sound-monitor models import mine.pt --family efficientat --labels mine.txt\n\n" + INT8
     )
 
     file: str = option(metavar="FILE", help="the checkpoint")
@@ -32,6 +33,11 @@ class Options(NamedBuildOptions):
         required=True,
         choices=tuple(FAMILIES),
         help=f"the network: {', '.join(FAMILIES)}",
+    )
+    labels: str | None = option(
+        "--labels",
+        metavar="LABELS",
+        help="the checkpoint's own classes: a file with one name a line, in the order of its outputs",
     )
 
 
@@ -46,6 +52,7 @@ def main(options: Options) -> int:
         seconds=options.window,
         half=options.half,
         recordings=options.int8,
+        labels=expand_home(options.labels) if options.labels else None,
     )
     build_and_print(plan, expand_home(options.file))
     return 0

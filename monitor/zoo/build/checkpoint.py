@@ -85,6 +85,15 @@ def load_strict(module: nn.Module, state: Mapping[str, Tensor], ignore_prefixes:
     module.load_state_dict(given, strict=False)  # only counters are missing now
 
 
+def outputs_of(state: Mapping[str, Tensor], layer: str) -> int:
+    """Return the number of outputs of a linear layer in a checkpoint.
+
+    1 if the layer is missing, which `load_strict` reports.
+    """
+    weight = state.get(f"{layer}.weight")
+    return 1 if weight is None or not weight.ndim else len(weight)
+
+
 def _some(names: list[str]) -> str:
     rest = len(names) - NAMED
     return ", ".join(names[:NAMED]) + (f" and {rest} more" if rest > 0 else "")

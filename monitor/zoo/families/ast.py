@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from monitor.zoo.build.checkpoint import load_strict
+from monitor.zoo.build.checkpoint import load_strict, outputs_of
 from monitor.zoo.families.audioset import labels
 from monitor.zoo.family import Family, StateDict
 from monitor.zoo.layers.log_mel import KaldiSpectrum, LogMel
@@ -99,7 +99,7 @@ def _build(state: StateDict, window: int) -> Ast:
     shorter window costs less. Raises `ModelError`.
     """
     state = _renamed(state)
-    network = Ast(size_of(state), len(labels()))
+    network = Ast(size_of(state), outputs_of(state, "mlp_head.1"))
     load_strict(network, state, UNUSED)
     network.pos_embed = nn.Parameter(positions(network.pos_embed.detach(), _columns(window)))
     return network.eval()
@@ -148,6 +148,7 @@ FAMILY = Family(
     window=163_840,
     shortest=FRAME + (PATCH - 1) * HOP,
     labels=labels,
+    head="mlp_head.1",
     build=_build,
     licence="BSD-3-Clause",
     source="https://github.com/YuanGongND/ast",

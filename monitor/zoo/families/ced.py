@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from monitor.errors import ModelError
-from monitor.zoo.build.checkpoint import load_strict
+from monitor.zoo.build.checkpoint import load_strict, outputs_of
 from monitor.zoo.families.audioset import labels
 from monitor.zoo.family import Family, StateDict
 from monitor.zoo.layers.log_mel import DECIBELS, HannSpectrum, LogMel
@@ -72,7 +72,7 @@ def _build(state: StateDict, window: int) -> Ced:
             "choose a shorter one; the detector combines windows"
         )
     state = split_qkv({_renamed(key): value for key, value in state.items()})
-    network = Ced(size_of(state), len(labels()))
+    network = Ced(size_of(state), outputs_of(state, "outputlayer.1"))
     load_strict(network, state, ("front_end.",))
     return network.eval()
 
@@ -88,6 +88,7 @@ FAMILY = Family(
     window=160_000,
     shortest=(PATCH - 1) * HOP,
     labels=labels,
+    head="outputlayer.1",
     build=_build,
     licence="Apache-2.0",
     source="https://github.com/RicherMans/CED",

@@ -64,6 +64,7 @@ FAMILY = ClapFamily(
     window=WINDOW,
     shortest=SHORTEST,
     labels=no_labels,
+    head=None,
     build=build_audio,
     fold=fold_audio,
     licence="Apache-2.0",

@@ -28,9 +28,9 @@ HEIGHT = 32
 class Cnn14(Panns):
     """Six blocks; a pool halves both axes after each except the last."""
 
-    def __init__(self, widths: Sequence[int] = WIDTHS) -> None:
+    def __init__(self, classes: int, widths: Sequence[int] = WIDTHS) -> None:
         """`widths`: channels of the six blocks; the embedding has as many values as the last."""
-        super().__init__(widths[-1], widths[-1])
+        super().__init__(widths[-1], widths[-1], classes)
         self.conv_block1 = picture_block(1, widths[0])
         self.conv_block2 = picture_block(widths[0], widths[1])
         self.conv_block3 = picture_block(widths[1], widths[2])
@@ -64,9 +64,9 @@ def wave_block(channels: int, width: int) -> CnnBlock:
 class WavegramLogmelCnn14(Cnn14):
     """CNN14 whose second block takes the first one's output and the map of the waveform."""
 
-    def __init__(self, widths: Sequence[int] = WIDTHS, drawn: Sequence[int] = DRAWN) -> None:
+    def __init__(self, classes: int, widths: Sequence[int] = WIDTHS, drawn: Sequence[int] = DRAWN) -> None:
         """`widths`: channels of the six blocks; `drawn`: of the waveform's, the last a multiple of `HEIGHT`."""
-        super().__init__(widths)
+        super().__init__(classes, widths)
         self.pre_conv0 = nn.Conv1d(1, drawn[0], 11, stride=5, padding=5, bias=False)
         self.pre_bn0: nn.Module = nn.BatchNorm1d(drawn[0])
         self.pre_block1 = wave_block(drawn[0], drawn[1])
@@ -100,7 +100,7 @@ def _build(state: StateDict, window: int) -> WavegramLogmelCnn14:
         raise ModelError(
             f"invalid window of {window} samples: this family takes multiples of {2 * HOP} (20 ms at {RATE} Hz)"
         )
-    return load_panns(WavegramLogmelCnn14(), state)
+    return load_panns(WavegramLogmelCnn14, state)
 
 
 CNN14 = panns_family("panns-cnn14", Cnn14, 0.431)

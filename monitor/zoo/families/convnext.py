@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from monitor.zoo.build.checkpoint import load_strict
+from monitor.zoo.build.checkpoint import load_strict, outputs_of
 from monitor.zoo.families.audioset import labels
 from monitor.zoo.family import Family, StateDict
 from monitor.zoo.layers.folding import MelNorm, fold_mel_norm
@@ -112,7 +112,7 @@ class ConvNeXt(nn.Module):
 
 def _build(state: StateDict, window: int) -> ConvNeXt:  # noqa: ARG001 - it takes any window
     """Make the network of the published weights. Raises `ModelError`."""
-    network = ConvNeXt(DEPTHS, WIDTHS, len(labels()))
+    network = ConvNeXt(DEPTHS, WIDTHS, outputs_of(state, "head_audioset"))
     load_strict(network, state, FRONT_END)
     return network.eval()
 
@@ -141,6 +141,7 @@ FAMILY = Family(
     window=10 * RATE,
     shortest=RATE,
     labels=labels,
+    head="head_audioset",
     build=_build,
     fold=_fold,
     licence="MIT",

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from monitor.errors import ModelError
-from monitor.zoo.build.checkpoint import load_strict
+from monitor.zoo.build.checkpoint import load_strict, outputs_of
 from monitor.zoo.families.audioset import labels
 from monitor.zoo.family import Family, StateDict
 from monitor.zoo.layers.folding import fold_sequence
@@ -189,7 +189,7 @@ def _build(state: StateDict, window: int) -> EfficientAt:  # noqa: ARG001 - it t
             "the checkpoint is not of this family: it has no hidden layer 'classifier.2'. Networks with another head, "
             "and dynamic ones (dymn), cannot be imported"
         )
-    network = EfficientAt(len(hidden) / HIDDEN, len(labels()))
+    network = EfficientAt(len(hidden) / HIDDEN, outputs_of(state, "classifier.5"))
     load_strict(network, state)
     return network.eval()
 
@@ -210,6 +210,7 @@ FAMILY = Family(
     window=10 * RATE,
     shortest=RATE // 10,
     labels=labels,
+    head="classifier.5",
     build=_build,
     fold=_fold,
     licence="MIT",

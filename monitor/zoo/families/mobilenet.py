@@ -55,10 +55,10 @@ def separable_layer(channels: int, width: int, shrink: int) -> nn.Sequential:
 class MobileNetV1(Panns):
     """A plain convolution, then separable ones."""
 
-    def __init__(self, stages: Sequence[SeparableStage] = STAGES_V1) -> None:
+    def __init__(self, classes: int, stages: Sequence[SeparableStage] = STAGES_V1) -> None:
         """`stages`: the first is the plain convolution's; the embedding has as many values as the last has channels."""
         last, _ = stages[-1]
-        super().__init__(last, last)
+        super().__init__(last, last, classes)
         layers = [plain_layer(*stages[0])]
         for (channels, _), (width, shrink) in pairwise(stages):
             layers.append(separable_layer(channels, width, shrink))
@@ -124,10 +124,15 @@ class MobileNetV2(Panns):
     """A convolution, stages of bottlenecks, and a pointwise convolution."""
 
     def __init__(
-        self, first: int = FIRST, stages: Sequence[BottleneckStage] = STAGES_V2, last: int = LAST, dims: int = DIMS
+        self,
+        classes: int,
+        first: int = FIRST,
+        stages: Sequence[BottleneckStage] = STAGES_V2,
+        last: int = LAST,
+        dims: int = DIMS,
     ) -> None:
         """`first` and `last`: channels before and after the `stages`; `dims` of the embedding."""
-        super().__init__(last, dims)
+        super().__init__(last, dims, classes)
         conv = nn.Conv2d(1, first, 3, padding=1, bias=False)
         layers: list[nn.Module] = [nn.Sequential(conv, nn.AvgPool2d(2), nn.BatchNorm2d(first), nn.ReLU6())]
         channels = first

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from monitor.errors import ModelError
-from monitor.zoo.build.checkpoint import load_strict
+from monitor.zoo.build.checkpoint import load_strict, outputs_of
 from monitor.zoo.families import audioset
 from monitor.zoo.family import Family, StateDict
 from monitor.zoo.layers.folding import MelNorm, fold_mel_norm, fold_norm
@@ -82,13 +82,13 @@ def picture_block(channels: int, width: int) -> CnnBlock:
 class Panns(nn.Module):
     """Log-mel, batch norm, the features of a subclass, mean and maximum over time, and two layers."""
 
-    def __init__(self, channels: int, dims: int) -> None:
+    def __init__(self, channels: int, dims: int, classes: int) -> None:
         """`channels` of the features; `dims` of the embedding."""
         super().__init__()
         self.frontend = decibel_mel(RATE, HOP, BANDS)
         self.bn0: nn.Module = MelNorm(BANDS)
         self.fc1 = nn.Linear(channels, dims)
-        self.fc_audioset = nn.Linear(dims, len(audioset.labels()))
+        self.fc_audioset = nn.Linear(dims, classes)
 
     def forward(self, waveform: Tensor) -> tuple[Tensor, Tensor]:
         """float32[batch, samples] to probabilities float32[batch, classes] and embeddings float32[batch, dims]."""
@@ -120,14 +120,18 @@ class Panns(nn.Module):
 PannsT = TypeVar("PannsT", bound=Panns)
 
 
-def load_panns(network: PannsT, state: StateDict) -> PannsT:
-    """Load the published weights into `network`, in eval mode. Raises `ModelError` if they are another network's."""
+def load_panns(make: Callable[[int], PannsT], state: StateDict) -> PannsT:
+    """Make the network of the published weights, in eval mode, with `make` from its number of classes.
+
+    Raises `ModelError` if they are another network's.
+    """
     for key, shape in FRONT_END_SHAPES.items():
         if key in state and state[key].shape != shape:
             raise ModelError(
                 f"the checkpoint is not of this family: {key} is {list(state[key].shape)}, not {list(shape)}; "
                 f"only the networks for {RATE} Hz can be imported"
             )
+    network = make(outputs_of(state, "fc_audioset"))
     load_strict(network, state, FRONT_END)
     return network.eval()
 
@@ -140,7 +144,7 @@ def fold_panns(network: PannsT) -> PannsT:
 
 
 def panns_family(
-    name: str, make: Callable[[], PannsT], accuracy: float, quantization: Quantization | None = None
+    name: str, make: Callable[[int], PannsT], accuracy: float, quantization: Quantization | None = None
 ) -> Family[PannsT]:
     """Make a family whose files take windows of any length; `accuracy`: its published mAP on AudioSet."""
     return Family(
@@ -150,7 +154,8 @@ def panns_family(
         shortest=SHORTEST,
         variable=True,
         labels=audioset.labels,
-        build=lambda state, _window: load_panns(make(), state),
+        head="fc_audioset",
+        build=lambda state, _window: load_panns(make, state),
         fold=fold_panns,
         quantization=quantization or Quantization(),
         licence=LICENCE,

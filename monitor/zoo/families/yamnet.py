@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from monitor.errors import ModelError
-from monitor.zoo.build.checkpoint import load_strict
+from monitor.zoo.build.checkpoint import load_strict, outputs_of
 from monitor.zoo.build.tflite import TfliteLayer, read_layers
 from monitor.zoo.families import audioset
 from monitor.zoo.family import Family, StateDict
@@ -88,7 +88,7 @@ class YamnetConvolution(nn.Conv2d):
 class Yamnet(nn.Module):
     """The network with its front end."""
 
-    def __init__(self) -> None:
+    def __init__(self, classes: int) -> None:
         super().__init__()
         self.frontend = YamnetLogMel()
         layers, channels = [YamnetConvolution(1, STEM, 3, 2)], STEM
@@ -99,10 +99,10 @@ class Yamnet(nn.Module):
             ]
             channels = out
         self.layers = nn.Sequential(*layers)
-        self.head = nn.Linear(channels, len(_labels()))
+        self.head = nn.Linear(channels, classes)
 
     def forward(self, waveform: Tensor) -> tuple[Tensor, Tensor]:
-        """float32[batch, 15600] to probabilities float32[batch, 521] and embeddings float32[batch, 1024]."""
+        """float32[batch, 15600] to probabilities float32[batch, classes] and embeddings float32[batch, 1024]."""
         return self.classify(self.frontend(waveform))
 
     def classify(self, mel: Tensor) -> tuple[Tensor, Tensor]:
@@ -137,7 +137,7 @@ def _build(state: StateDict, window: int) -> Yamnet:
     """Make the network with these weights. Raises `ModelError`."""
     if window != WINDOW:
         raise ModelError(f"YAMNet takes windows of {WINDOW} samples, not {window}")
-    network = Yamnet()
+    network = Yamnet(outputs_of(state, "head"))
     load_strict(network, state)
     return network.eval()
 
@@ -148,6 +148,7 @@ FAMILY = Family(
     window=WINDOW,
     shortest=WINDOW,
     labels=_labels,
+    head="head",
     read=_read,
     build=_build,
     licence="Apache-2.0",

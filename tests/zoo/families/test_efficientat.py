@@ -40,9 +40,9 @@ def seeded(shapes: Mapping[str, tuple[int, ...]], salt: int = 1) -> dict[str, Te
     return {key: value * 0.5 if key.endswith(".1.weight") else value for key, value in weights.items()}
 
 
-def small(factor: float = 0.1, salt: int = 1) -> EfficientAt:
+def small(factor: float = 0.1, salt: int = 1, classes: int = CLASSES) -> EfficientAt:
     """A seeded network of a narrow width."""
-    network = EfficientAt(factor, CLASSES)
+    network = EfficientAt(factor, classes)
     network.load_state_dict(seeded({key: tuple(w.shape) for key, w in network.state_dict().items()}, salt))
     return network.eval()
 

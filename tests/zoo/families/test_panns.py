@@ -32,21 +32,24 @@ OFFICIAL = {
 class Small:
     """A narrow network of a family, and the same written independently."""
 
-    make: Callable[[], Panns]
+    make: Callable[[int], Panns]
+    """From the number of classes."""
     truth: Callable[[published.State, Tensor], published.Answer]
 
 
+BOTTLENECKS = ((1, 8, 1, 1), (3, 12, 2, 2), (3, 16, 2, 2), (3, 16, 1, 2), (3, 24, 1, 2))
 SMALL = {
-    "cnn14": Small(lambda: Cnn14((8, 8, 16, 16, 24, 24)), published.cnn14),
+    "cnn14": Small(lambda classes: Cnn14(classes, (8, 8, 16, 16, 24, 24)), published.cnn14),
     "wavegram": Small(
-        lambda: WavegramLogmelCnn14((8, 8, 16, 16, 24, 24), (8, 8, 16, 64)), published.wavegram_logmel_cnn14
+        lambda classes: WavegramLogmelCnn14(classes, (8, 8, 16, 16, 24, 24), (8, 8, 16, 64)),
+        published.wavegram_logmel_cnn14,
     ),
     "mobilenetv1": Small(
-        lambda: MobileNetV1(((8, 2), (16, 1), (16, 2), (24, 2), (24, 2), (32, 2))),
+        lambda classes: MobileNetV1(classes, ((8, 2), (16, 1), (16, 2), (24, 2), (24, 2), (32, 2))),
         lambda state, waveform: published.mobilenetv1(state, waveform, (2, 1, 2, 2, 2, 2)),
     ),
     "mobilenetv2": Small(
-        lambda: MobileNetV2(8, ((1, 8, 1, 1), (3, 12, 2, 2), (3, 16, 2, 2), (3, 16, 1, 2), (3, 24, 1, 2)), 40, 32),
+        lambda classes: MobileNetV2(classes, 8, BOTTLENECKS, 40, 32),
         lambda state, waveform: published.mobilenetv2(state, waveform, (1, 2, 1, 2, 1, 2, 2)),
     ),
 }
@@ -54,9 +57,9 @@ SMALL = {
 
 def loaded(small: Small, salt: int) -> tuple[Panns, published.State]:
     """The network with seeded weights, and these."""
-    network = small.make()
+    network = small.make(527)
     state = state_dict({key: tuple(value.shape) for key, value in network.state_dict().items()}, salt)
-    return load_panns(network, state), state
+    return load_panns(small.make, state), state
 
 
 @pytest.mark.parametrize("name", OFFICIAL)
@@ -125,7 +128,7 @@ def test_the_published_front_end_is_ignored() -> None:
         "spectrogram_extractor.stft.conv_imag.weight": torch.zeros(513, 1, 1024),
         "logmel_extractor.melW": torch.zeros(513, 64),
     }
-    assert load_panns(SMALL["cnn14"].make(), {**state, **constants}).state_dict().keys() == network.state_dict().keys()
+    assert load_panns(SMALL["cnn14"].make, {**state, **constants}).state_dict().keys() == network.state_dict().keys()
 
 
 def test_the_namesake_for_another_rate_is_refused() -> None:
@@ -133,7 +136,7 @@ def test_the_namesake_for_another_rate_is_refused() -> None:
     _, state = loaded(SMALL["cnn14"], 6)
     namesake = {**state, "spectrogram_extractor.stft.conv_real.weight": torch.zeros(257, 1, 512)}
     with pytest.raises(ModelError, match="only the networks for 32000 Hz"):
-        load_panns(SMALL["cnn14"].make(), namesake)
+        load_panns(SMALL["cnn14"].make, namesake)
 
 
 def test_the_checkpoint_of_another_family_is_refused() -> None:

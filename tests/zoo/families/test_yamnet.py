@@ -15,7 +15,7 @@ from monitor.zoo.families.yamnet import BLOCKS, FAMILY, SAMPLE_RATE, WINDOW, Yam
 from tests.zoo.tflite_file import Array, TfliteFile
 
 
-def write_yamnet(path: Path, blocks: tuple[tuple[int, int], ...] = BLOCKS) -> Path:
+def write_yamnet(path: Path, blocks: tuple[tuple[int, int], ...] = BLOCKS, classes: int = 521) -> Path:
     """A file of seeded weights with Google's layers, from log-mel; its outputs are the scores and the embedding."""
     rng = np.random.default_rng(0)
     file = TfliteFile()
@@ -63,9 +63,9 @@ def write_yamnet(path: Path, blocks: tuple[tuple[int, int], ...] = BLOCKS) -> Pa
         channels = out
     axes = file.constant(np.array([1, 2], np.int32))
     embedding = file.operator(BuiltinOperator.MEAN, [image, axes], (1, channels))
-    head = [embedding, eight_bit((521, channels), 8 * channels), bias(521)]
-    logits = file.operator(BuiltinOperator.FULLY_CONNECTED, head, (1, 521))
-    scores = file.operator(BuiltinOperator.LOGISTIC, [logits], (1, 521))
+    head = [embedding, eight_bit((classes, channels), 8 * channels), bias(classes)]
+    logits = file.operator(BuiltinOperator.FULLY_CONNECTED, head, (1, classes))
+    scores = file.operator(BuiltinOperator.LOGISTIC, [logits], (1, classes))
     return file.write(path, [mel, frames], [scores, embedding])
 
 
