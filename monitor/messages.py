@@ -102,7 +102,7 @@ class LabelScore(msgspec.Struct, frozen=True):
     score: float
     """Smoothed, in [0, 1]."""
     active: bool = False
-    """A rule for this label is on."""
+    """A rule is on, and of its classes this one has the highest score."""
 
 
 class Snapshot(msgspec.Struct, frozen=True, kw_only=True):

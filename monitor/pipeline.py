@@ -103,7 +103,7 @@ class SourceTrack:
         """The current scores, smoothed for the eye."""
         live = self._live.update(scores.probabilities, self._hop / self._card.sample_rate)
         top = np.argpartition(live, -min(TOP, len(live)))[-TOP:]
-        active = {index for label in self._tracker.active for index in self._classes[label]}
+        active = {max(self._classes[label], key=lambda index: live[index]) for label in self._tracker.active}
         return Snapshot(
             at=window.utc(window.end),
             source=self._source,

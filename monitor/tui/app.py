@@ -11,7 +11,7 @@ from textual.app import App, ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Container
 from textual.theme import Theme
-from textual.widgets import Footer
+from textual.widgets import Footer, Static
 
 from monitor.messages import Feed
 from monitor.tui import draw
@@ -22,6 +22,10 @@ from monitor.tui.widgets import ActiveList, EventList, Help, LevelMeter, ScoreLi
 
 DRAW_INTERVAL = 0.15
 """Seconds between two updates; a panel is redrawn only if its content has changed."""
+
+
+LEAST_SIZE = 60, 14
+"""Columns and lines that the panels need."""
 
 
 class Output(Enum):
@@ -54,7 +58,8 @@ class MonitorApp(App[None]):
 
     CSS_PATH = "app.tcss"
     ENABLE_COMMAND_PALETTE = False
-    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (110, "-wide")]  # noqa: RUF012 - declared so by Textual
+    HORIZONTAL_BREAKPOINTS = [(0, "-tiny"), (LEAST_SIZE[0], "-narrow"), (110, "-wide")]  # noqa: RUF012 - as in Textual
+    VERTICAL_BREAKPOINTS = [(0, "-flat"), (LEAST_SIZE[1], "-low"), (20, "-high")]  # noqa: RUF012
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("q,ctrl+c,ctrl+q", "quit", "Quit", key_display="q", priority=True),
         Binding("p", "freeze", "Freeze"),
@@ -93,6 +98,7 @@ class MonitorApp(App[None]):
             yield self.active_list
             yield self.event_list
             yield self.level_meter
+        yield Static(f"Needs {LEAST_SIZE[0]} columns and {LEAST_SIZE[1]} lines", id="small")
         yield self.status_lines
         yield Footer()
 

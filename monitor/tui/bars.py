@@ -49,7 +49,7 @@ class TitleBar(Widget):
         if self.frozen:
             right.append(" FROZEN ", f"bold #10161f on {draw.WARN}")
             right.append("  ")
-        right.append(self.clock, f"bold {draw.TEXT}")
+        right.append(f" {self.clock}", f"bold {draw.TEXT}")
         room = width - left.cell_len - right.cell_len
         if room < 0:
             left.truncate(max(0, width - right.cell_len - 1), overflow="ellipsis")
@@ -113,18 +113,16 @@ class StatusLines(Widget):
         source, health = self.source, self.health
         if source is None or health is None:
             return Text("Waiting for the monitor's status", draw.MUTED)
-        facts = _facts(
-            ("lag", f"{source.lag:.2f} s", source.lag > LATE),
-            ("overflows", f"{source.overflows}", source.overflows > 0),
-            ("reopened", f"{source.reopened}", source.reopened > 0),
-            (
-                "drops",
-                f"{source.windows_dropped}+{health.messages_dropped}",
-                source.windows_dropped + health.messages_dropped > 0,
-            ),
-        )
         mark, colour = _state_mark(source.state) if self.current else ("?", draw.MUTED)
         state = Text(f"{mark} {source.state if self.current else 'unknown'}  ", f"bold {colour}")
+        lost = source.windows_dropped + health.messages_dropped
+        facts = _facts(
+            width - state.cell_len,
+            ("lag", f"{source.lag:.2f} s", source.lag > LATE),
+            ("drops", f"{source.windows_dropped}+{health.messages_dropped}", lost > 0),
+            ("overflows", f"{source.overflows}", source.overflows > 0),
+            ("reopened", f"{source.reopened}", source.reopened > 0),
+        )
         device = draw.fit(source.device, max(0, width - state.cell_len - facts.cell_len))
         return Text.assemble(state, (device, draw.TEXT), facts)
 
@@ -134,6 +132,7 @@ class StatusLines(Widget):
             return Text()
         provider = health.provider.removesuffix("ExecutionProvider")
         facts = _facts(
+            width,
             ("load", f"{health.load:.0%}", health.load > 0.8),
             ("p50/p95", f"{health.inference_p50 * 1e3:.0f}/{health.inference_p95 * 1e3:.0f} ms", False),
         )
@@ -142,6 +141,9 @@ class StatusLines(Widget):
             broker = Text.assemble(("  MQTT ", draw.MUTED), (health.broker, f"bold {BROKER_COLOURS[health.broker]}"))
         model = Text.assemble((draw.clean(health.model), draw.TEXT), (" on ", draw.MUTED), (provider, draw.TEXT))
         line = Text.assemble(model, facts, broker)
+        if line.cell_len > width:
+            line = Text.assemble(model, broker)
+            line.truncate(width, overflow="ellipsis")
         detail = f" {health.broker_detail}" if self.current else ""
         return line + Text(draw.fit(detail, width - line.cell_len), draw.MUTED)
 
@@ -150,10 +152,12 @@ def _state_mark(state: SourceState) -> tuple[str, str]:
     return STATE_MARKS.get(state, ("✖", draw.BAD))
 
 
-def _facts(*facts: tuple[str, str, bool]) -> Text:
-    """Format facts, each with name, value, and whether the value is a problem."""
+def _facts(width: int, *facts: tuple[str, str, bool]) -> Text:
+    """Format as many facts as fit, each with name, value, and whether the value is a problem."""
     text = Text()
     for name, value, bad in facts:
+        if text.cell_len + len(name) + len(value) + 3 > width:
+            break
         text.append(f"  {name} ", draw.MUTED)
         text.append(value, f"bold {draw.WARN}" if bad else draw.TEXT)
     return text

@@ -25,6 +25,8 @@ _UP = " ▁▂▃▄▅▆▇█"
 _STEPS = 64
 
 SCORE_COLOURS = ("#41587c", "#3f8fd0", "#2fd3c3", "#ffd166", "#ff8a4c")
+CALM_COLOURS = ("#33445f", "#41587c", "#52719e")
+"""Of the scores of sounds that are not on: colour means that something happened."""
 LEVEL_COLOURS = ("#1c6f63", "#22a884", "#3ddc97", "#ffd166", "#ff5470")
 
 
@@ -85,12 +87,12 @@ def shade(colours: tuple[str, ...], part: float, background: str | None = None) 
     return _style(colours, round(part * _STEPS), background)
 
 
-def bar(score: float, width: int) -> Text:
-    """Draw a score in [0, 1] as a bar with a resolution of an eighth of a cell, coloured by the score."""
+def bar(score: float, width: int, active: bool = True) -> Text:
+    """Draw a score in [0, 1] as a bar with a resolution of an eighth of a cell; coloured if the sound is active."""
     part = share(score, 0.0, 1.0)
     eighths = round(part * width * 8)
     cells = "█" * (eighths // 8) + (_ACROSS[eighths % 8] if eighths % 8 else "")
-    return Text(cells.ljust(width), shade(SCORE_COLOURS, part, TRACK))
+    return Text(cells.ljust(width), shade(SCORE_COLOURS if active else CALM_COLOURS, part, TRACK))
 
 
 def meter(level: float, peak: float, width: int) -> Text:

@@ -27,7 +27,7 @@ _LINKS = {
 _NOT_LISTENING = {
     SourceState.OPENING: "no audio has arrived yet",
     SourceState.STALLED: "its audio is not analysed",
-    SourceState.DEAF: "its audio is empty",
+    SourceState.DEAF: "it delivers no usable audio",
 }
 """What a state means, where it means more than not listening."""
 
@@ -102,7 +102,7 @@ def troubles(state: ViewState, silent: float, now: datetime) -> Iterator[Trouble
     if alarms := [label for label in health.sounds_off if "alarm" in label.lower()]:
         yield Trouble(True, f"SWITCHED OFF  {', '.join(alarms)}")
     if shown := [source.source for source in health.sources if source.demonstration]:
-        yield Trouble(False, f"DEMONSTRATION  {', '.join(shown)}: not a real sound, and not in the event log")
+        yield Trouble(False, f"DEMONSTRATION  {', '.join(shown)}: its sounds are not real, and not in the event log")
     if health.log_problem:
         yield Trouble(False, f"EVENT LOG  {health.log_problem}: {health.log_waiting} detections wait in memory")
     if health.broker is BrokerState.FAILED:
@@ -176,7 +176,7 @@ def _doubt(view: SourceView, now: datetime) -> _Doubt | None:
     if view.health.windows_done == 0:
         return _Doubt("STARTING", False, f"{view.name} is starting: no audio is analysed yet")
     if view.health.demonstration:
-        return _Doubt("DEMONSTRATION", False, f"{view.name} is a demonstration: it knows no room")
+        return _Doubt("DEMONSTRATION", False, f"{view.name} is a demonstration, not a room")
     return None
 
 

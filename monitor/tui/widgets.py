@@ -16,8 +16,11 @@ from textual.strip import Strip
 from textual.widget import Widget
 from textual.widgets import Static
 
-from monitor.messages import Detection, Snapshot
+from monitor.messages import Detection, LabelScore, Snapshot
 from monitor.tui import draw
+
+LEAST_SCORE = 0.01
+"""A lower score is not shown."""
 
 
 class ScoreList(Widget):
@@ -33,7 +36,9 @@ class ScoreList(Widget):
         width, height = self.content_size
         if self.notice or self.snapshot is None:
             return Text(draw.clean(self.notice), f"bold {draw.BAD}" if self.deaf else draw.MUTED)
-        labels = self.snapshot.labels
+        labels = [score for score in self.snapshot.labels if score.active or _worth_a_row(score)]
+        if not labels:
+            return Text(f"All scores are below {LEAST_SCORE}", draw.MUTED)
         names = min(30, width * 2 // 5)
         spaced = (height + 1) // 2
         gap, room = ("\n\n", spaced) if spaced >= min(10, len(labels)) else ("\n", height)
@@ -43,7 +48,9 @@ class ScoreList(Widget):
             style = f"bold {draw.WARN}" if score.active else draw.TEXT if score.score >= 0.2 else draw.MUTED
             lines.append(
                 Text.assemble(
-                    (name, style), draw.bar(score.score, max(1, width - names - 9)), (f" {score.score:5.2f}", style)
+                    (name, style),
+                    draw.bar(score.score, max(1, width - names - 9), score.active),
+                    (f" {score.score:5.2f}", style),
                 )
             )
         return Text(gap, no_wrap=True).join(lines)
@@ -102,6 +109,11 @@ class LevelMeter(Widget):
             lines += [draw.scale(across), Text()]
         lines += draw.chart(self.levels, width, height - len(lines))
         return Text("\n", no_wrap=True).join(lines)
+
+
+def _worth_a_row(score: LabelScore) -> bool:
+    """Whether the label is a sound that may be there; silence is not one."""
+    return score.score >= LEAST_SCORE and score.label.lower() != "silence"
 
 
 def _ends(left: str, right: str, width: int, style: str) -> Text:
@@ -180,7 +192,7 @@ KEYS = (
     ("q", "quit"),
 )
 LEGEND = (
-    ("●", "a detected sound that has not ended yet"),
+    ("●", "a detected sound that has not ended yet; in the scores, its class"),
     ("0.87", "score from 0 to 1, smoothed; peak is the raw maximum"),
     ("dBFS", f"level; 0 is full scale, the bar starts at {draw.LEVEL_FLOOR:.0f}"),
     ("lag", "time from the end of a window to its scores"),

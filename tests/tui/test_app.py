@@ -73,6 +73,44 @@ async def test_survives_odd_sizes(size: tuple[int, int]) -> None:
         assert "Dog" in await until(pilot, app, lambda text: "Dog" in text)
 
 
+@pytest.mark.parametrize("size", [(60, 14), (60, 30), (120, 14)])
+async def test_the_least_size_shows_what_matters(size: tuple[int, int]) -> None:
+    """Scores, active sounds and events are there; lines of facts are cut from the right, not wrapped."""
+    app, _ = display(health(source("kitchen")), snapshot("kitchen", Dog=0.87), started("2", "Glass", peak=0.93))
+    words = ("pi", "● kitchen", "● Dog", "0.87", "● Glass", "0.93", "q Quit")
+    async with app.run_test(size=size) as pilot:
+        text = await until(pilot, app, lambda text: all(word in text for word in words) and text.count("Glass") == 2)
+    assert [word for word in words if word not in text] == []
+    assert text.count("Glass") == 2
+    if size[1] >= 20:
+        assert "listening" in text
+        assert "MQTT connected" in text
+
+
+@pytest.mark.parametrize("size", [(59, 14), (60, 13)])
+async def test_below_the_least_size_it_says_so(size: tuple[int, int]) -> None:
+    """There are no panels; the title, with its marks, stays."""
+    app, _ = display(health(source(state=SourceState.LOST)), started("1"))
+    words = ("Needs 60 columns and 14 lines", "LOST")
+    async with app.run_test(size=size) as pilot:
+        text = await until(pilot, app, lambda text: all(word in text for word in words))
+        assert [word for word in words if word not in text] == []
+        assert "Dog" not in text
+        await pilot.resize_terminal(60, 14)
+        assert "Needs" not in await until(pilot, app, lambda text: "Needs" not in text)
+
+
+async def test_silence_and_scores_of_zero_are_no_rows() -> None:
+    """Only what may be a sound has a row; a sound that is on always has."""
+    app, feed = display(snapshot(Silence=0.4, Dog=0.3, Cat=0.004))
+    async with app.run_test() as pilot:
+        text = await until(pilot, app, lambda text: "Dog" in text)
+        assert "Silence" not in text
+        assert "Cat" not in text
+        feed.send(snapshot(Silence=0.4, Cat=0.004))
+        assert "All scores are below 0.01" in await until(pilot, app, lambda text: "below" in text)
+
+
 async def test_an_empty_display_has_texts() -> None:
     """Without messages each panel has a text."""
     app, _ = display()
@@ -132,7 +170,7 @@ async def test_a_deaf_source_has_a_banner() -> None:
     deaf = source("garage", SourceState.DEAF, "only digital silence")
     app, feed = display(health(source("kitchen"), deaf), snapshot("kitchen", Dog=0.3))
     async with app.run_test() as pilot:
-        text = await until(pilot, app, lambda text: "DEAF" in text)
+        text = await until(pilot, app, lambda text: "DEAF  garage" in text)
         assert "▲ DEAF  garage: only digital silence" in text
         await pilot.press("2")
         text = await until(pilot, app, lambda text: text.count("only digital silence") == 2)
@@ -146,7 +184,7 @@ async def test_a_silent_monitor_has_a_banner(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr("monitor.tui.truth.SILENT_FEED", 0.5)
     app, feed = display(health(source()))
     async with app.run_test() as pilot:
-        assert "NO MESSAGES from the monitor" in await until(pilot, app, lambda text: "NO MESSAGES" in text)
+        assert "NO MESSAGES from the monitor" in await until(pilot, app, lambda text: "NO MESSAGES from" in text)
         feed.send(health(source()))
         assert "NO MESSAGES" not in await until(pilot, app, lambda text: "NO MESSAGES" not in text)
 

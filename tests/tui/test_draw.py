@@ -24,6 +24,7 @@ def test_bar_is_coloured_by_its_score() -> None:
     """Low and high scores have different colours."""
     low, high = (draw.bar(score, 4).style for score in (0.1, 0.9))
     assert low != high
+    assert draw.bar(0.9, 4, active=False).style not in (low, high)
 
 
 @pytest.mark.parametrize(("level", "filled"), [(-120.0, 0), (-80.0, 0), (-40.0, 10), (0.0, 20), (6.0, 20)])

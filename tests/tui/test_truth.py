@@ -37,7 +37,7 @@ UNKNOWN: dict[str, tuple[Sequence[Message | Link], str, str]] = {
     "no source": ([health()], "The monitor has no source", ""),
     "opening": ([one(SourceState.OPENING)], "garage is opening: no audio has arrived yet", "1 of 2 OPENING"),
     "lost": ([one(SourceState.LOST)], "garage is lost: not listening", "1 of 2 LOST"),
-    "deaf": ([one(SourceState.DEAF)], "garage is deaf: its audio is empty", "1 of 2 DEAF"),
+    "deaf": ([one(SourceState.DEAF)], "garage is deaf: it delivers no usable audio", "1 of 2 DEAF"),
     "paused": ([one(SourceState.PAUSED)], "garage is paused: not listening", "1 of 2 PAUSED"),
     "stalled": ([one(SourceState.STALLED)], "garage is stalled: its audio is not analysed", "1 of 2 STALLED"),
     "ended": ([one(SourceState.ENDED)], "garage has ended: not listening", "1 of 2 ENDED"),
@@ -139,7 +139,7 @@ async def test_the_panels_dim_while_they_show_what_was() -> None:
 def test_a_demonstration_has_a_line() -> None:
     """The banner says which sources are not real, as long as they run."""
     (trouble,) = troubles(reduced(one(demonstration=True)), 0.0, NOON)
-    assert trouble.text == "DEMONSTRATION  garage: not a real sound, and not in the event log"
+    assert trouble.text == "DEMONSTRATION  garage: its sounds are not real, and not in the event log"
 
 
 def test_a_smoke_alarm_that_is_switched_off_is_a_trouble() -> None:
