@@ -1,6 +1,7 @@
 """The live pipeline over a file, as fast as possible: the same windows, model and decisions."""
 
 import logging
+import math
 import os
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
@@ -28,6 +29,8 @@ log = logging.getLogger(__name__)
 
 BEGINNING = datetime.fromtimestamp(0, UTC)
 """The time of a file's beginning."""
+QUIET = 10 ** (-35 / 20)
+"""Highest sample of a file below which sounds are easily missed: -35 dBFS."""
 
 
 class Found(msgspec.Struct, frozen=True, kw_only=True):
@@ -156,6 +159,7 @@ def _timed(blocks: Generator[Samples, None, None], rate: int) -> Generator[Timed
 def _cut(audio: _Input, path: str, grid: Grid, listen: Listening) -> Iterator[Window | EpochEnd]:
     """Yield all windows of a file, decoded on demand; each hole and each change of format begins a new epoch."""
     piece: _Piece | None = None
+    loudest = 0.0
     number, note, gain = 0, "", Gain(grid.rate, listen.gain)
     with closing(audio.blocks) as blocks:
         while True:
@@ -166,8 +170,9 @@ def _cut(audio: _Input, path: str, grid: Grid, listen: Listening) -> Iterator[Wi
                 block = None
             if piece is not None and (block is None or block.new):
                 yield from piece.finish()
+                loudest = max(loudest, piece.loudest)
             if block is None:
-                return
+                break
             if block.new or piece is None:
                 piece = _Piece(path, number, block, grid, listen, gain)
                 number += 1
@@ -176,6 +181,10 @@ def _cut(audio: _Input, path: str, grid: Grid, listen: Listening) -> Iterator[Wi
                 note = piece.note
                 log.warning("%s: %s from %s", path, note, minutes(block.at))
 
+    if 0 < loudest < QUIET and listen.gain == 0:
+        level = 20 * math.log10(loudest)
+        log.warning("%s: very quiet, at most %.0f dBFS: if a sound is missing, try --gain auto", path, level)
+
 
 class _Piece:
     """One uninterrupted piece of a file."""
@@ -183,6 +192,8 @@ class _Piece:
     def __init__(self, path: str, number: int, first: TimedBlock, grid: Grid, listen: Listening, gain: Gain) -> None:
         self._path, self._number, self._rate, self._start = path, number, grid.rate, first.at
         self._windower = Windower(path, number, grid, self._utc)
+        self.loudest = 0.0
+        """Highest sample, without a constant offset."""
         self._signal = Signal(first.rate, grid.rate, listen.channel, gain)
 
     @property
@@ -204,6 +215,8 @@ class _Piece:
         yield EpochEnd(self._path, self._number, end, self._rate, self._utc(end / self._rate))
 
     def _add(self, samples: Samples) -> Iterator[Window]:
+        if len(samples):
+            self.loudest = max(self.loudest, float(samples.max()), -float(samples.min()))
         self._windower.push(samples)
         while (window := self._windower.take()) is not None:
             yield window

@@ -16,7 +16,7 @@ from monitor.config.schema import DetectionConfig, RuleConfig
 from monitor.detect.rules import resolve
 from monitor.errors import SourceError
 from monitor.messages import Rule
-from monitor.offline import Analysis, analyze
+from monitor.offline import Analysis, Listening, analyze
 from tests.parts.audio_file import write_audio
 from tests.parts.sounds import RATE, bursts, room, write_wav
 from tests.parts.tiny_model import write_tiny_model
@@ -173,6 +173,22 @@ async def test_sounds_on_both_sides_of_a_change_of_format_are_found(classifier: 
     assert analysis.scores is not None
     assert analysis.scores.times[-1] > 11.5
     assert (np.diff(analysis.scores.times) > 0).all()
+
+
+async def test_a_very_quiet_file_is_a_warning_and_found_with_gain(
+    classifier: Classifier, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """At -30 dB nothing is found, which a warning explains; with `auto` the sound is where it is."""
+    audio = (bursts(8, 5.0) * 0.03).astype(np.float32)[:, None]
+    path = write_audio(tmp_path / "a.wav", audio, RATE, "pcm_f32le")
+    assert starts(await analysed(classifier, path)) == []
+    assert "a.wav: very quiet, at most -36 dBFS" in caplog.text
+    caplog.clear()
+    loud = await analyze(
+        str(path), classifier, rules(classifier), HOP / RATE, lambda *_: None, listen=Listening(gain="auto")
+    )
+    assert starts(loud) == pytest.approx([5.0], abs=0.1)
+    assert caplog.text == ""
 
 
 async def test_what_was_found_before_an_error_stays(

@@ -18,12 +18,16 @@ HUM_SIZE = 8192
 """Samples of the spectrum."""
 HUM_WIDTH = 10.0
 """Hertz on each side of a harmonic that belong to it."""
+HUM_FROM = 25.0
+"""Hertz; what is lower is not looked at: an offset that is being removed leaves something there."""
+HUM_LEAST = 1e-8
+"""Power of the least hum: -80 dBFS."""
 HUM_BELOW = 500.0
 """Hertz below which most of the power of hum is; a steady tone may be a harmonic too."""
 HUM_SHARE = 1e-3
 """Share of the power outside the harmonics below which there is only hum."""
-HUM_REST = 1e-8
-"""Power outside the harmonics above which a room is heard beside the hum: -80 dBFS."""
+HUM_REST = 3e-10
+"""Power outside the harmonics above which it is more than the noise of a converter of 16 bits: -95 dBFS."""
 LEARNING, LEARNED = 10.0, 60
 """Seconds of one observation of the quiet of a source, and observations after which it is known."""
 MEMORY = 360
@@ -55,12 +59,13 @@ class Hearing:
         self._observed, self._count = 0.0, 0
         self._lowest, self._highest = math.inf, -math.inf
         self._last: float | None = None
-        self._spectrum_due = 0.0
+        self._spectrum_due = HUM_EVERY
         self._recent: list[Samples] = []
 
     def reset(self) -> None:
         """Begin to count anew after an interruption; what was learned about the source stays."""
         self._seconds = dict.fromkeys(REASONS, 0.0)
+        self._spectrum_due = HUM_EVERY
         self._recent.clear()
 
     def longest(self, certain: bool, least: float) -> str | None:
@@ -130,13 +135,14 @@ def _hums(samples: Samples, rate: int) -> bool:
     size = len(samples)
     window = np.kaiser(size, 14).astype(np.float32)
     power = np.abs(np.fft.rfft((samples - samples.mean()) * window)) ** 2 * (2 / float(np.sum(window**2)) / size)
-    total = float(power.sum())
     frequency = np.arange(len(power)) * rate / size
-    if total < 1e-9 or float(power[frequency < HUM_BELOW].sum()) < total / 2:
+    power[frequency < HUM_FROM] = 0
+    total = float(power.sum())
+    if total < HUM_LEAST or float(power[frequency < HUM_BELOW].sum()) < total / 2:
         return False
     for mains in (50.0, 60.0):
         distance = np.abs(frequency - mains * np.maximum(1, np.round(frequency / mains)))
-        rest = float(power[(distance > HUM_WIDTH) & (frequency > HUM_WIDTH)].sum())
+        rest = float(power[(distance > HUM_WIDTH)].sum())
         if rest < HUM_SHARE * total and rest < HUM_REST:
             return True
     return False

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 LISTEN = 1.0
 """Seconds that each source is listened to."""
+QUIET = -75.0
+"""Level below which a source is too quiet for most sounds, dBFS."""
 OPEN_TIMEOUT = 20.0
 """Seconds that a source may take to open."""
 
@@ -138,6 +140,8 @@ async def _listen(source: SourceConfig, rate: int) -> str:
         signal = Signal(capture.rate, capture.rate, source.channel)
         level = dbfs(signal.push(samples))
         note = f" ({signal.note})" if signal.note else ""
+        if level < QUIET and source.gain == 0:
+            note = note or " (very quiet: consider gain: auto)"
         if level <= SILENCE_DBFS:
             note = " (digital silence: is it muted?)"
         return f"{capture.device} at {capture.rate} Hz, level {level:.0f} dBFS{note}"

@@ -104,3 +104,10 @@ def test_an_interruption_starts_the_count_again() -> None:
     hearing = heard(np.zeros(10 * RATE, np.float32))
     hearing.reset()
     assert heard(np.zeros(5 * RATE, np.float32), hearing).longest(certain=True, least=6) is None
+
+
+def test_an_offset_that_ends_is_not_hum() -> None:
+    """The removed offset fades after a stuck value, which leaves silence."""
+    hearing = heard(np.concatenate((np.full(12 * RATE, 0.05, np.float32), np.zeros(16 * RATE, np.float32))))
+    assert hearing.longest(certain=True, least=15) == "silent"
+    assert hearing._seconds["hum"] == 0
