@@ -63,6 +63,7 @@ def main(options: Options) -> int:
     try:
         return asyncio.run(_run(Service(config), options))
     finally:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # an echo of it must not change the exit code while Python ends
         logs.flush(FLUSH)
 
 

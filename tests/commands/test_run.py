@@ -31,6 +31,19 @@ def said(process: subprocess.Popen[bytes], text: str) -> None:
         heard += line
 
 
+def await_busy(process: subprocess.Popen[bytes], seconds: float) -> None:
+    """Wait until the program has used so many seconds of processor time more."""
+
+    def used() -> float:
+        fields = Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    end = used() + seconds
+    while used() < end:
+        assert process.poll() is None, "ended before it was busy"
+        time.sleep(0.05)
+
+
 def detections(done: Ended) -> list[dict[str, Any]]:
     """The detections that it printed on stdout."""
     return [json.loads(line) for line in done.out.splitlines()]
@@ -127,7 +140,7 @@ def test_a_second_ctrl_c_interrupts_what_hangs(program: Program) -> None:
     write_wav(program.folder / "loud.wav", np.ones(60 * RATE, np.float32))
     process = program.start("run", "--source", "loud.wav", "--model", "slow", "--no-tui")
     said(process, "listening to")
-    time.sleep(2)  # the first window is complete, and its inference has begun
+    await_busy(process, seconds=1.5)  # its inference has begun
     process.send_signal(signal.SIGINT)
     said(process, "SIGINT: shutting down")
     time.sleep(0.6)  # sooner it would count as the same Ctrl-C
