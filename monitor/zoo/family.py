@@ -96,9 +96,7 @@ class Family(Generic[NetworkT]):
         checkpoint has another number of classes than the labels.
         """
         difference = export_network(
-            self._checked(
-                self.build(self.read(checkpoint), spec.window), spec
-            ),  # no second name would keep it in memory
+            self._checked(self.build(self.read(checkpoint), spec.window), spec),
             target,
             self.metadata(spec),
             window=spec.window,

@@ -4,6 +4,7 @@ Source: Gong, Chung, Glass, AST: Audio Spectrogram Transformer (2021), and the a
 """
 
 import re
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -26,10 +27,12 @@ FLOOR = 2**-23
 MEAN, SPREAD = -4.2677393, 2 * 4.5689974
 """Mean, and two standard deviations, of the log-mel values over AudioSet."""
 
-PATCH, STRIDE = 16, 10
-ROWS = (BANDS - PATCH) // STRIDE + 1
-COLUMNS = 101
-"""Patches in the 1024 frames that the network was trained on: along the bands, and in time."""
+WINDOW, FRAMES = 163_840, 1024
+"""Samples that the network was trained on, and their frames, the last two of which are padding."""
+
+PATCH = 16
+STRIDES = (10, 12, 14, 16)
+"""Bands, and frames, from one patch to the next: the published sizes."""
 
 TOKENS = 2
 """Tokens before the patches: the class token and the distillation token. The head reads only these."""
@@ -63,17 +66,39 @@ UNUSED = ("head.", "head_dist.")
 """Prefixes of the heads for ImageNet that the authors' file still contains."""
 
 
+class Grid(NamedTuple):
+    """Patches in the frames that a network was trained on."""
+
+    stride: int
+
+    @property
+    def rows(self) -> int:
+        """Patches along the bands."""
+        return (BANDS - PATCH) // self.stride + 1
+
+    @property
+    def columns(self) -> int:
+        """Patches in time."""
+        return self.fitting(FRAMES)
+
+    def fitting(self, frames: int) -> int:
+        """Return the number of whole patches in time in so many frames."""
+        return (frames - PATCH) // self.stride + 1
+
+
 class Ast(nn.Module):
     """The whole network, front end included, for windows of any one length."""
 
-    def __init__(self, size: Size, classes: int) -> None:
+    def __init__(self, size: Size, classes: int, grid: Grid) -> None:
         super().__init__()
         width = size.width
+        self.padding = 0
+        """Frames of padding to add, so that the last patch is whole."""
         self.frontend = _front_end()
         self.cls_token = nn.Parameter(torch.zeros(1, 1, width))
         self.dist_token = nn.Parameter(torch.zeros(1, 1, width))
-        self.pos_embed = nn.Parameter(torch.zeros(1, TOKENS + ROWS * COLUMNS, width))
-        self.patch_embed = nn.ModuleDict({"proj": nn.Conv2d(1, width, PATCH, STRIDE)})
+        self.pos_embed = nn.Parameter(torch.zeros(1, TOKENS + grid.rows * grid.columns, width))
+        self.patch_embed = nn.ModuleDict({"proj": nn.Conv2d(1, width, PATCH, grid.stride)})
         self.blocks = nn.ModuleList(ViTBlock(width, size.hidden, EPSILON) for _ in range(size.depth))
         self.norm = nn.LayerNorm(width, EPSILON)
         self.mlp_head = nn.Sequential(nn.LayerNorm(width, EPSILON), nn.Linear(width, classes))
@@ -81,6 +106,8 @@ class Ast(nn.Module):
     def forward(self, waveform: Tensor) -> tuple[Tensor, Tensor]:
         """float32[batch, samples] at 16 kHz to float32[batch, classes] in [0, 1] and float32[batch, width]."""
         mel = self.frontend(waveform).transpose(1, 2)
+        if self.padding:
+            mel = F.pad(mel, (0, self.padding), value=-MEAN / SPREAD)
         patches = self.patch_embed["proj"](mel[:, None]).flatten(2).transpose(1, 2)
         tokens = torch.cat((self.cls_token, self.dist_token), 1).expand(patches.shape[0], -1, -1)
         x = torch.cat((tokens, patches), 1) + self.pos_embed
@@ -94,39 +121,46 @@ class Ast(nn.Module):
 def _build(state: StateDict, window: int) -> Ast:
     """Make the network of the published weights, for windows of `window` samples.
 
-    At 10.24 s it answers as transformers' ASTForAudioClassification does with its ASTFeatureExtractor. For another
-    length the position table is cut or stretched by the authors' rule, instead of padding the window with silence: a
-    shorter window costs less. Raises `ModelError`.
+    The stride is the one whose patches the position table counts. At 10.24 s the network answers as transformers'
+    ASTForAudioClassification does with its ASTFeatureExtractor. For another length the position table is cut or
+    stretched by the authors' rule, instead of padding the window with silence: a shorter window costs less. Raises
+    `ModelError`.
     """
     state = _renamed(state)
-    network = Ast(size_of(state), outputs_of(state, "mlp_head.1"))
+    grid = _grid_of(state)
+    network = Ast(size_of(state), outputs_of(state, "mlp_head.1"), grid)
     load_strict(network, state, UNUSED)
-    network.pos_embed = nn.Parameter(positions(network.pos_embed.detach(), _columns(window)))
+    frames = (window - FRAME) // HOP + 1
+    columns = grid.columns if window == WINDOW else grid.fitting(frames)
+    network.padding = max(0, (columns - 1) * grid.stride + PATCH - frames)
+    network.pos_embed = nn.Parameter(positions(network.pos_embed.detach(), grid, columns))
     return network.eval()
 
 
-def positions(table: Tensor, columns: int) -> Tensor:
-    """Adapt the position table float32[1, TOKENS + ROWS * COLUMNS, width] to another number of patches in time.
+def _grid_of(state: StateDict) -> Grid:
+    """The grid with as many patches as the position table has; the largest, which `load_strict` checks, if none has."""
+    table = state.get("pos_embed")
+    patches = table.shape[1] - TOKENS if table is not None and table.ndim == 3 else 0
+    grids = [Grid(stride) for stride in STRIDES]
+    return next((grid for grid in grids if grid.rows * grid.columns == patches), grids[0])
+
+
+def positions(table: Tensor, grid: Grid, columns: int) -> Tensor:
+    """Adapt the position table float32[1, TOKENS + patches, width] of `grid` to another number of patches in time.
 
     A shorter table is cut from the middle, a longer one interpolated: the authors' rule.
     """
-    grid = table[:, TOKENS:].transpose(1, 2).reshape(1, -1, ROWS, COLUMNS)
-    if columns <= COLUMNS:
-        start = COLUMNS // 2 - columns // 2
-        grid = grid[..., start : start + columns]
+    image = table[:, TOKENS:].transpose(1, 2).reshape(1, -1, grid.rows, grid.columns)
+    if columns <= grid.columns:
+        start = grid.columns // 2 - columns // 2
+        image = image[..., start : start + columns]
     else:
-        grid = F.interpolate(grid, (ROWS, columns), mode="bilinear")
-    return torch.cat((table[:, :TOKENS], grid.flatten(2).transpose(1, 2)), 1)
-
-
-def _columns(window: int) -> int:
-    """Number of whole patches in time that `window` samples fill."""
-    frames = (window - FRAME) // HOP + 1
-    return (frames - PATCH) // STRIDE + 1
+        image = F.interpolate(image, (grid.rows, columns), mode="bilinear")
+    return torch.cat((table[:, :TOKENS], image.flatten(2).transpose(1, 2)), 1)
 
 
 def _front_end() -> LogMel:
-    """Normalised log-mel values. The last 8 of 1024 frames, two of them padding at 10.24 s, reach no patch."""
+    """Normalised log-mel values."""
     bank = kaldi_bank(RATE, 512, BANDS, 20, RATE / 2)
     mel = LogMel(KaldiSpectrum(FRAME, 512, HOP, used_bins(bank)), bank, floor=FLOOR, scale=1 / SPREAD, pad=0)
     mel.shift -= MEAN / SPREAD
@@ -145,7 +179,7 @@ def _renamed(state: StateDict) -> StateDict:
 FAMILY = Family(
     name="ast",
     sample_rate=RATE,
-    window=163_840,
+    window=WINDOW,
     shortest=FRAME + (PATCH - 1) * HOP,
     labels=labels,
     head="mlp_head.1",

@@ -16,7 +16,7 @@ from monitor.zoo.build.checkpoint import read_checkpoint
 from monitor.zoo.build.compare import compare_models
 from monitor.zoo.build.export import export_network
 from monitor.zoo.build.quantize import quantize
-from monitor.zoo.families.ast import COLUMNS, FAMILY, RATE, ROWS, TOKENS, positions
+from monitor.zoo.families.ast import FAMILY, RATE, TOKENS, Grid, positions
 from monitor.zoo.metadata import metadata_for
 from tests.zoo.seeded import clip, state_dict
 
@@ -34,9 +34,10 @@ EMPTY_BANDS = pytest.mark.filterwarnings(
 )  # so in the published one
 
 
-def official(salt: int) -> ASTForAudioClassification:
+def official(salt: int, stride: int = 10) -> ASTForAudioClassification:
     """transformers' class, small, with seeded weights; positions matter as much as patches."""
-    network = ASTForAudioClassification(SMALL)
+    strides = {"frequency_stride": stride, "time_stride": stride}
+    network = ASTForAudioClassification(ASTConfig(**SMALL.to_dict() | strides))
     weights = state_dict({key: tuple(value.shape) for key, value in network.state_dict().items()}, salt)
     table = "audio_spectrogram_transformer.embeddings.position_embeddings"
     network.load_state_dict({**weights, table: 100 * weights[table]})
@@ -107,10 +108,17 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @EMPTY_BANDS
-@pytest.mark.parametrize("salt", [1, 2])
-def test_answers_are_those_of_transformers(salt: int) -> None:
-    """The front end is included, at the published length, with sounds that lead to different answers."""
-    network, waveforms = official(salt), clips(2, FAMILY.window, salt)
+@pytest.mark.parametrize(
+    ("salt", "stride", "patches"), [(1, 10, 1212), (2, 10, 1212), (1, 12, 850), (1, 14, 657), (1, 16, 512)]
+)
+def test_answers_are_those_of_transformers(salt: int, stride: int, patches: int) -> None:
+    """The front end is included, at the published length, with sounds that lead to different answers.
+
+    The stride follows from the number of patches; all but 10 have a last patch that reaches into the padding.
+    """
+    network, waveforms = official(salt, stride), clips(2, FAMILY.window, salt)
+    table = network.audio_spectrogram_transformer.embeddings.position_embeddings
+    assert table.shape == (1, TOKENS + patches, 128)
     wanted = answers_of(network, waveforms)
     with torch.no_grad():
         answers = FAMILY.build(network.state_dict(), FAMILY.window)(torch.from_numpy(waveforms))
@@ -148,15 +156,18 @@ def test_a_key_too_few_or_too_many_or_of_another_shape_is_named() -> None:
 
 def test_a_position_table_is_cut_from_the_middle_or_stretched() -> None:
     """The authors' rule for windows of other lengths; the tokens' own rows stay."""
-    grid = torch.arange(ROWS)[:, None] * 1000.0 + torch.arange(COLUMNS)
+    full = Grid(10)
+    rows, most = full.rows, full.columns
+    assert (rows, most) == (12, 101)
+    grid = torch.arange(rows)[:, None] * 1000.0 + torch.arange(most)
     table = torch.cat((torch.tensor([-1.0, -2.0]), grid.flatten()))[None, :, None]
-    assert torch.equal(positions(table, COLUMNS), table)
+    assert torch.equal(positions(table, full, most), table)
     for columns in (1, 18, 99):
-        cut = positions(table, columns)[0, :, 0]
+        cut = positions(table, full, columns)[0, :, 0]
         start = 50 - columns // 2
         assert cut[:TOKENS].tolist() == [-1, -2]
-        assert torch.equal(cut[TOKENS:].reshape(ROWS, columns), grid[:, start : start + columns])
-    stretched = positions(table, 2 * COLUMNS)[0, TOKENS:, 0].reshape(ROWS, 2 * COLUMNS)
+        assert torch.equal(cut[TOKENS:].reshape(rows, columns), grid[:, start : start + columns])
+    stretched = positions(table, full, 2 * most)[0, TOKENS:, 0].reshape(rows, 2 * most)
     torch.testing.assert_close(stretched[3, 1:-1:2], grid[3, :-1] + 0.25)
 
 

@@ -27,24 +27,24 @@ WIDTH, HIDDEN, DEPTH = 128, 256, 2
 Weights = dict[str, Tensor]
 
 
-def published(salt: int = 1) -> Weights:
+def published(salt: int = 1, width: int = WIDTH, hidden: int = HIDDEN) -> Weights:
     """Seeded weights under the keys of the authors' file, small; positions matter as much as patches."""
     shapes: dict[str, tuple[int, ...]] = {
-        "time_pos_embed": (1, WIDTH, 1, 63),
-        "freq_pos_embed": (1, WIDTH, 4, 1),
+        "time_pos_embed": (1, width, 1, 63),
+        "freq_pos_embed": (1, width, 4, 1),
         "front_end.0.mel_scale.fb": (257, 64),
         "init_bn.1.weight": (64,),
         "init_bn.1.bias": (64,),
-        "patch_embed.proj.weight": (WIDTH, 1, 16, 16),
-        "patch_embed.proj.bias": (WIDTH,),
-        **_layer("norm", WIDTH),
-        **_layer("outputlayer.0", WIDTH),
-        **_layer("outputlayer.1", 527, WIDTH),
+        "patch_embed.proj.weight": (width, 1, 16, 16),
+        "patch_embed.proj.bias": (width,),
+        **_layer("norm", width),
+        **_layer("outputlayer.0", width),
+        **_layer("outputlayer.1", 527, width),
     }
     for block in (f"blocks.{number}" for number in range(DEPTH)):
-        shapes |= _layer(f"{block}.norm1", WIDTH) | _layer(f"{block}.attn.qkv", 3 * WIDTH, WIDTH)
-        shapes |= _layer(f"{block}.norm2", WIDTH) | _layer(f"{block}.attn.proj", WIDTH, WIDTH)
-        shapes |= _layer(f"{block}.mlp.fc1", HIDDEN, WIDTH) | _layer(f"{block}.mlp.fc2", WIDTH, HIDDEN)
+        shapes |= _layer(f"{block}.norm1", width) | _layer(f"{block}.attn.qkv", 3 * width, width)
+        shapes |= _layer(f"{block}.norm2", width) | _layer(f"{block}.attn.proj", width, width)
+        shapes |= _layer(f"{block}.mlp.fc1", hidden, width) | _layer(f"{block}.mlp.fc2", width, hidden)
     weights = state_dict(shapes, salt)
     weights["time_pos_embed"] *= 50
     weights["freq_pos_embed"] *= 10
@@ -65,6 +65,7 @@ def _layer(name: str, *shape: int) -> dict[str, tuple[int, ...]]:
 
 def plain(weights: Weights, waveform: Tensor) -> tuple[Tensor, Tensor]:
     """The answer of the authors' code to float32[samples], from published weights, without the network's code."""
+    width = len(weights["norm.weight"])
     spectrum = torch.stft(waveform, 512, HOP, window=torch.hann_window(512), return_complex=True, pad_mode="reflect")
     bank = torch.from_numpy(htk_bank(RATE, 512, 64, 0, 8000)).T
     mel = 10 * torch.log10((bank @ spectrum.abs().square()).clamp(min=1e-10))
@@ -75,18 +76,19 @@ def plain(weights: Weights, waveform: Tensor) -> tuple[Tensor, Tensor]:
     mel = (mel - mean) / torch.sqrt(variance + 1e-5) * scale + shift
     patches = F.conv2d(mel[None, None], weights["patch_embed.proj.weight"], weights["patch_embed.proj.bias"], stride=16)
     patches = patches + weights["time_pos_embed"][..., : patches.shape[3]] + weights["freq_pos_embed"]
-    x = patches.reshape(1, WIDTH, -1).transpose(1, 2)
+    x = patches.reshape(1, width, -1).transpose(1, 2)
     for number in range(DEPTH):
         x = _block(weights, f"blocks.{number}")(x)
-    x = F.layer_norm(x, (WIDTH,), weights["norm.weight"], weights["norm.bias"], 1e-6).mean(1)
-    y = F.layer_norm(x, (WIDTH,), weights["outputlayer.0.weight"], weights["outputlayer.0.bias"])
+    x = F.layer_norm(x, (width,), weights["norm.weight"], weights["norm.bias"], 1e-6).mean(1)
+    y = F.layer_norm(x, (width,), weights["outputlayer.0.weight"], weights["outputlayer.0.bias"])
     return F.linear(y, weights["outputlayer.1.weight"], weights["outputlayer.1.bias"]).sigmoid()[0], x[0]
 
 
 def _block(weights: Weights, block: str) -> nn.Module:
     """PyTorch's own layer of a transformer with a block's weights."""
+    hidden, width = weights[f"{block}.mlp.fc1.weight"].shape
     layer = nn.TransformerEncoderLayer(
-        WIDTH, WIDTH // 64, HIDDEN, 0, "gelu", layer_norm_eps=1e-6, batch_first=True, norm_first=True
+        width, width // 64, hidden, 0, "gelu", layer_norm_eps=1e-6, batch_first=True, norm_first=True
     )
     names = {
         "self_attn.in_proj_": "attn.qkv.",
@@ -140,6 +142,17 @@ def test_answers_are_those_of_the_plain_computation(salt: int, samples: int) -> 
     for row, (wanted_probabilities, wanted_embedding) in enumerate(wanted):
         torch.testing.assert_close(probabilities[row], wanted_probabilities, rtol=0, atol=5e-5)
         torch.testing.assert_close(embedding[row], wanted_embedding, rtol=0, atol=5e-4)
+
+
+@pytest.mark.parametrize("width", [192, 256, 384, 768])
+def test_each_published_width_is_read_from_the_checkpoint(width: int) -> None:
+    """Tiny, mini, small and base, with fewer blocks: heads of 64 values, and four times as many inside an MLP."""
+    weights, waveform = published(1, width, 4 * width), torch.from_numpy(clips(1, SECOND))
+    with torch.no_grad():
+        answers = FAMILY.build(weights, SECOND)(waveform)
+        wanted = plain(weights, waveform[0])
+    torch.testing.assert_close(answers[0][0], wanted[0], rtol=0, atol=5e-5)
+    torch.testing.assert_close(answers[1][0], wanted[1], rtol=0, atol=5e-4)
 
 
 def test_the_keys_of_transformers_files_are_read() -> None:
