@@ -20,7 +20,7 @@ from typing import Any, Self
 
 from monitor.audio.devices import InputDevice, choose, choose_again
 from monitor.audio.ring import RING_SECONDS, SampleRing
-from monitor.audio.server import recorded_source
+from monitor.audio.server import SUSPENDED, recorded_source
 from monitor.errors import SourceError
 
 log = logging.getLogger(__name__)
@@ -61,7 +61,7 @@ class Recorder:
         finally:
             theirs.close()
             os.close(noise)
-        self._received = b""
+        self._received, self._killing = b"", threading.Lock()
         try:
             self.devices = [InputDevice(**device) for device in self._answer()["devices"]]
         except BaseException:
@@ -100,10 +100,18 @@ class Recorder:
             return str(error)
         return "the recorder has ended"
 
+    @property
+    def crashed(self) -> bool:
+        """Whether a signal has ended the process."""
+        return (self._process.poll() or 0) < 0
+
     def kill(self) -> None:
         """End the process at once, whatever it does. A second call does nothing."""
-        if self._memory < 0:
-            return
+        with self._killing:
+            if self._memory >= 0:
+                self._kill()
+
+    def _kill(self) -> None:
         self._process.kill()
         try:
             self._process.wait(KILL_TIMEOUT)
@@ -194,7 +202,7 @@ class Microphone:
 
     def _follow(self) -> None:
         """Keep the source up to date."""
-        while not self._closing.wait(FOLLOW):
+        while not self._closing.wait(FOLLOW / 4 if self._source.endswith(SUSPENDED) else FOLLOW):
             self._source = recorded_source(self._recorder.pid) or self._source
 
     @property
@@ -207,7 +215,9 @@ class Microphone:
         """Set when PortAudio ends the stream; a sound server that hangs is not noticed here."""
         if self._failure is None and not self._closing.is_set() and (reason := self._recorder.failure):
             log.debug("%s: %s", self.device, reason)
-            self._failure = SourceError(f"{self.device}: unplugged, or its sound server has stopped ({reason})")
+            if not self._recorder.crashed:  # PortAudio itself says no more than "host error"
+                reason = "unplugged, or its sound server has stopped"
+            self._failure = SourceError(f"{self.device}: {reason}")
         return self._failure
 
     def consumed(self, frames: int) -> None:

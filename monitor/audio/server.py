@@ -10,6 +10,8 @@ import shutil
 import subprocess
 from typing import Any
 
+SUSPENDED = " (suspended)"
+"""End of the description of a source that the server has suspended."""
 TIMEOUT = 1.0
 """Seconds to wait for an answer of the server."""
 
@@ -26,7 +28,7 @@ def recorded_source(pid: int) -> str:
 
 def _description(source: dict[str, Any]) -> str:
     text = str(source["description"] or source["name"])
-    return f"{text} (suspended)" if source["state"] == "SUSPENDED" else text
+    return f"{text}{SUSPENDED}" if source["state"] == "SUSPENDED" else text
 
 
 def _listed(what: str) -> list[dict[str, Any]]:
