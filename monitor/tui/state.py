@@ -61,7 +61,7 @@ class SourceView:
     def notice(self) -> str:
         """The text in place of scores, or empty."""
         if self.health is not None and self.health.state is SourceState.ENDED:
-            return "The recording has ended"
+            return "This source has ended"
         if self.health is not None and self.health.state is SourceState.PAUSED:
             return "Paused: not listening"
         return self.trouble or ("" if self.snapshot is not None else "Waiting for the first window")

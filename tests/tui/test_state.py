@@ -137,7 +137,7 @@ def test_a_gap_clears_the_history(gone: SourceState) -> None:
 def test_a_finished_recording_has_a_notice() -> None:
     """The end of a file has a notice, and is no trouble."""
     state = reduced(snapshot(), health(source(state=SourceState.ENDED)))
-    assert state.sources["kitchen"].notice == "The recording has ended"
+    assert state.sources["kitchen"].notice == "This source has ended"
     assert list(troubles(state, 0, NOON)) == []
 
 
