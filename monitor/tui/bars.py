@@ -122,6 +122,8 @@ class StatusLines(Widget):
             ("drops", f"{source.windows_dropped}+{health.messages_dropped}", lost > 0),
             ("overflows", f"{source.overflows}", source.overflows > 0),
             ("reopened", f"{source.reopened}", source.reopened > 0),
+            *([("lost", f"{source.lost:.1f} s", True)] if source.lost else []),
+            *([("gain", f"{source.gain:+.0f} dB", False)] if source.gain else []),
         )
         device = draw.fit(source.device, max(0, width - state.cell_len - facts.cell_len))
         return Text.assemble(state, (device, draw.TEXT), facts)

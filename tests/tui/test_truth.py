@@ -186,3 +186,12 @@ def test_only_newly_skipped_windows_are_a_trouble() -> None:
 def test_a_healthy_monitor_has_no_troubles() -> None:
     """A healthy monitor has no banner."""
     assert list(troubles(reduced(snapshot(), health(source())), SILENT_FEED - 1, NOON)) == []
+
+
+async def test_lost_audio_and_gain_are_shown() -> None:
+    """The status of a source has the seconds that it lost, and its gain, if there are any."""
+    app = MonitorApp(ListFeed([ATTACHED, health(replace(source("kitchen"), lost=2.53, gain=30.2)), snapshot()]))
+    async with app.run_test(size=(140, 36)) as pilot:
+        text = await until(pilot, app, lambda text: "reopened" in text)
+    assert "lost 2.5 s" in text
+    assert "gain +30 dB" in text
