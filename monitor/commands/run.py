@@ -6,6 +6,7 @@ import argparse
 import asyncio
 import contextlib
 import logging
+import os
 import signal
 import sys
 from collections.abc import Callable
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+PRIVATE = 0o027
+"""Permissions that new files and folders do not get: none for others, no writing for the group."""
 FLUSH = 2.0
 """Seconds that a slow reader of stdout or stderr gets at the end."""
 
@@ -56,14 +59,20 @@ class Options(ModelOptions):
 def main(options: Options) -> int:
     """Run the monitor; returns the exit code. Raises `MonitorError`."""
     from monitor.commands.output import log_to_stderr
+    from monitor.config.paths import config_file, exposes_password
     from monitor.service import Service
 
     config = configuration(options.config, model=options.model, sources=options.source, loop=options.loop)
     logs = log_to_stderr(config.logging.level)
+    if exposes_password(file := options.config or config_file(), config):
+        log.warning("every user of this machine can read the password in %s: run chmod o= %s", file, file)
+    before = os.umask(PRIVATE)
+    os.umask(before | PRIVATE)
     try:
         return asyncio.run(_run(Service(config), options))
     finally:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # an echo of it must not change the exit code while Python ends
+        os.umask(before)
         logs.flush(FLUSH)
 
 

@@ -2,6 +2,8 @@
 
 import contextlib
 import os
+import re
+import stat
 from pathlib import Path
 
 from platformdirs import PlatformDirs
@@ -11,6 +13,9 @@ from monitor.errors import StorageError
 
 SERVICE_LOG = Path("/var/lib/sound-monitor/events.db")
 """The event log of the system service."""
+
+WITH_PASSWORD = re.compile(r"://[^/@:]*:(?!\d+/)[^@]*@")
+"""In a URL, a user and a password."""
 
 _PACKAGE = Path(__file__).resolve().parents[1]
 _DIRS = PlatformDirs("sound-monitor", appauthor=False)
@@ -49,6 +54,17 @@ def config_file() -> str | None:
     with contextlib.suppress(StorageError):
         places.insert(1, _in_home("config", "XDG_CONFIG_HOME") / "config.yaml")
     return next((str(place) for place in places if os.access(place, os.F_OK)), None)
+
+
+def exposes_password(file: str | None, config: Config) -> bool:
+    """Return whether every user of this machine can read a password in the configuration file."""
+    if file in (None, "-"):
+        return False
+    if config.mqtt.password is None and not any(WITH_PASSWORD.search(source.input) for source in config.sources):
+        return False
+    with contextlib.suppress(OSError):
+        return bool(Path(str(file)).stat().st_mode & stat.S_IROTH)
+    return False
 
 
 def event_log_path(config: Config) -> Path:

@@ -64,6 +64,19 @@ def test_a_file_is_analysed_to_its_end(program: Program) -> None:
     assert stored == [started, stopped]
 
 
+def test_what_it_writes_is_private(program: Program) -> None:
+    """Others may read no file and enter no folder that it creates, whatever the umask; a readable password warns."""
+    (program.folder / "config.yaml").write_text("mqtt: {host: 127.0.0.1, port: 9, username: me, password: hidden}\n")
+    (program.folder / "config.yaml").chmod(0o644)
+    done = program.run("run", "-c", "config.yaml", "--source", "burst.wav", "--no-tui")
+    assert "every user of this machine can read the password in config.yaml: run chmod o= config.yaml" in done.err
+    assert "hidden" not in done.err
+    modes = {file.name: file.stat().st_mode & 0o777 for file in (program.state, *program.state.iterdir())}
+    assert modes[program.state.name] == 0o750
+    assert modes["events.db"] == 0o640
+    assert not any(mode & 0o027 for mode in modes.values())
+
+
 def test_raw_samples_come_through_a_pipe(program: Program) -> None:
     """Raw samples from a pipe are read as fast as they arrive, and none is lost."""
     samples = (32767 * bursts(20, 5.0, 15.0)).astype("<i2").tobytes()

@@ -9,12 +9,13 @@ from monitor.config.paths import (
     cache_folder,
     config_file,
     event_log_path,
+    exposes_password,
     model_folders,
     settings_path,
     state_folder,
     user_models,
 )
-from monitor.config.schema import Config, EventsConfig
+from monitor.config.schema import Config, EventsConfig, MqttConfig, SourceConfig
 from monitor.errors import StorageError
 
 
@@ -94,3 +95,23 @@ def test_the_settings_are_beside_the_event_log() -> None:
     config = Config(events=EventsConfig(path="/srv/a/events.db"))
     assert event_log_path(config) == Path("/srv/a/events.db")
     assert settings_path(config) == Path("/srv/a/settings.json")
+
+
+@pytest.mark.parametrize(
+    ("config", "secret"),
+    [
+        (Config(), False),
+        (Config(mqtt=MqttConfig(host="broker", username="me", password_file="/run/password")), False),  # noqa: S106
+        (Config(mqtt=MqttConfig(host="broker", username="me", password="hidden")), True),  # noqa: S106
+        (Config(sources=(SourceConfig(input="rtsp://camera:554/live@2"),)), False),
+        (Config(sources=(SourceConfig(input="mic"), SourceConfig(input="rtsp://me:a#b/c@camera/live"))), True),
+    ],
+)
+def test_a_readable_file_with_a_password_is_found(config: Config, secret: bool, tmp_path: Path) -> None:
+    """Only a password that others can read counts; standard input and built-in defaults have no file."""
+    file = tmp_path / "config.yaml"
+    file.touch(0o644)
+    assert exposes_password(str(file), config) == secret
+    file.chmod(0o640)
+    assert not exposes_password(str(file), config)
+    assert not any(exposes_password(other, config) for other in (None, "-", str(tmp_path / "none")))

@@ -39,6 +39,15 @@ def test_systemd_verifies_the_unit_without_a_warning(tmp_path: Path, service: co
 
 
 @needs_systemd
+def test_the_unit_is_confined(tmp_path: Path) -> None:
+    """systemd rates the exposure of the unit at 1.3 of 10 or better."""
+    unit = shutil.copy(UNIT, tmp_path)
+    command = ["systemd-analyze", "security", "--offline=yes", "--no-pager", "--threshold=13", unit]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
+
+
+@needs_systemd
 @pytest.mark.real
 @needs_root
 def test_fragments_create_the_user_and_the_configuration(tmp_path: Path) -> None:
