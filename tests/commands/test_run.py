@@ -12,13 +12,12 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
 from tests.parts.broker import Broker
 from tests.parts.cli import Ended, Program, ended
 from tests.parts.slow_model import write_slow_model
-from tests.parts.sounds import RATE, bursts, room, write_wav
+from tests.parts.sounds import bursts, room, write_wav
 
 
 def said(process: subprocess.Popen[bytes], text: str) -> None:
@@ -150,7 +149,7 @@ def test_a_signal_ends_it_in_order(program: Program, number: signal.Signals, cod
 def test_a_second_ctrl_c_interrupts_what_hangs(program: Program) -> None:
     """A second Ctrl-C interrupts an inference that takes minutes."""
     write_slow_model(program.models / "slow.onnx")
-    write_wav(program.folder / "loud.wav", np.ones(60 * RATE, np.float32))
+    write_wav(program.folder / "loud.wav", 2 * bursts(60, 0.5, length=59))
     process = program.start("run", "--source", "loud.wav", "--model", "slow", "--no-tui")
     said(process, "listening to")
     await_busy(process, seconds=1.5)  # its inference has begun
