@@ -78,8 +78,8 @@ class ViewState:
         """Newest sound first; the end of a sound replaces its start."""
         self.link: Link | None = None
         """Of a feed through a broker."""
-        self.confirmed = False
-        """There is a status, and all sounds that are on are known."""
+        self._signs = 0
+        """Messages since the feed is attached, from the first status on."""
         self._active: dict[tuple[str, str], Detection] = {}
         self._unconfirmed: set[str] = set()
         """Ids of the sounds that were on when the link was lost."""
@@ -94,6 +94,14 @@ class ViewState:
         """Messages of the monitor arrive, as far as the feed knows."""
         return self.link is None or self.link.state is LinkState.ATTACHED
 
+    @property
+    def confirmed(self) -> bool:
+        """There is a status of now, and all sounds that are on are known.
+
+        The first status through a broker may be an old one that the broker kept; the next message is new.
+        """
+        return self.attached and self._signs >= (1 if self.link is None else 2)
+
     def apply(self, message: Message | Link) -> None:
         """Apply one message. Repeated and late messages change nothing."""
         match message:
@@ -103,12 +111,13 @@ class ViewState:
                 view = self.sources.setdefault(message.source, SourceView(message.source))
                 view.snapshot = message
                 view.levels.append((message.at, message.level))
+                self._signs += self._signs > 0
             case Health():
                 self._apply_health(message)
             case Link():
                 self.link = message
                 if not self.attached:
-                    self.confirmed = False
+                    self._signs = 0
                     self._unconfirmed = {sound.id for sound in self._active.values()}
 
     def _apply_detection(self, detection: Detection) -> None:
@@ -141,8 +150,9 @@ class ViewState:
         )
 
     def _apply_health(self, health: Health) -> None:
-        before, self.confirmed = self.health, self.attached
-        if self.confirmed:
+        before = self.health
+        if self.attached:
+            self._signs += 1
             self._active = {key: sound for key, sound in self._active.items() if sound.id not in self._unconfirmed}
             self._unconfirmed.clear()
         if before is not None and health.uptime < before.uptime:

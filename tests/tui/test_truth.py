@@ -29,6 +29,7 @@ UNKNOWN: dict[str, tuple[Sequence[Message | Link], str, str]] = {
     "no message yet": ([], "Waiting for the monitor's status", "WAITING"),
     "no status yet": ([snapshot()], "Waiting for the monitor's status", "WAITING"),
     "attaching": ([ATTACHED], "Waiting for the monitor's status", "WAITING"),
+    "attached, status of old": ([ATTACHED, FINE], "Waiting for the monitor's status", "WAITING"),
     "no monitor": ([Link(LinkState.WAITING, NOON)], "Unknown since", "NO MONITOR"),
     "offline at first": ([Link(LinkState.OFFLINE, None)], "Unknown: the monitor is offline", "OFFLINE"),
     "offline": ([ATTACHED, FINE, Link(LinkState.OFFLINE, NOON)], "the monitor is offline", "OFFLINE"),
@@ -90,7 +91,7 @@ def test_only_listening_is_quiet(state: SourceState) -> None:
 def test_quiet_is_claimed_when_it_is_known() -> None:
     """All sources listen, and all sounds are detected as configured: it is quiet. A profile is named in the title."""
     assert claim(reduced(FINE), 0.0, NOON) == Claim((QUIET,), ())
-    night = claim(reduced(ATTACHED, replace(FINE, profile="night")), 0.0, NOON)
+    night = claim(reduced(ATTACHED, replace(FINE, profile="night"), snapshot("kitchen")), 0.0, NOON)
     assert night.quiet
     assert [mark.text for mark in night.marks] == ["profile night"]
     assert claim(reduced(replace(FINE, profile="default")), 0.0, NOON).marks == ()
@@ -131,6 +132,7 @@ async def test_the_panels_dim_while_they_show_what_was() -> None:
         assert text.count("refused") == 1
         feed.send(ATTACHED)
         feed.send(FINE)
+        feed.send(snapshot("kitchen", Dog=0.2))
         text = await until(pilot, app, lambda text: "Hearing now" in text and "All quiet" in text)
         assert "Nothing since" in text
         assert app.scores.opacity == 1.0
