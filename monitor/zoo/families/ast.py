@@ -66,7 +66,7 @@ UNUSED = ("head.", "head_dist.")
 """Prefixes of the heads for ImageNet that the authors' file still contains."""
 
 
-class Grid(NamedTuple):
+class PatchGrid(NamedTuple):
     """Patches in the frames that a network was trained on."""
 
     stride: int
@@ -89,7 +89,7 @@ class Grid(NamedTuple):
 class Ast(nn.Module):
     """The whole network, front end included, for windows of any one length."""
 
-    def __init__(self, size: Size, classes: int, grid: Grid) -> None:
+    def __init__(self, size: Size, classes: int, grid: PatchGrid) -> None:
         super().__init__()
         width = size.width
         self.padding = 0
@@ -137,15 +137,15 @@ def _build(state: StateDict, window: int) -> Ast:
     return network.eval()
 
 
-def _grid_of(state: StateDict) -> Grid:
+def _grid_of(state: StateDict) -> PatchGrid:
     """The grid with as many patches as the position table has; the largest, which `load_strict` checks, if none has."""
     table = state.get("pos_embed")
     patches = table.shape[1] - TOKENS if table is not None and table.ndim == 3 else 0
-    grids = [Grid(stride) for stride in STRIDES]
+    grids = [PatchGrid(stride) for stride in STRIDES]
     return next((grid for grid in grids if grid.rows * grid.columns == patches), grids[0])
 
 
-def positions(table: Tensor, grid: Grid, columns: int) -> Tensor:
+def positions(table: Tensor, grid: PatchGrid, columns: int) -> Tensor:
     """Adapt the position table float32[1, TOKENS + patches, width] of `grid` to another number of patches in time.
 
     A shorter table is cut from the middle, a longer one interpolated: the authors' rule.

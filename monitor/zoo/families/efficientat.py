@@ -75,7 +75,9 @@ RECTIFIED = 6
 """Blocks, the first ones, with ReLU instead of hard-swish."""
 DELICATE = tuple(f"features.{layer}" for layer in range(RECTIFIED + 1))
 """Stay float in int8: they cause half of its error, hold little, and their large maps are no faster rounded."""
-FACTORS = tuple(f"features.{number}.block.2" for number, shape in enumerate(BLOCKS, 1) if shape.squeezes)
+FACTORS = tuple(
+    f"features.{number}.block.2" for number, shape in enumerate(BLOCKS, 1) if shape.squeezes and number > RECTIFIED
+)
 """The squeeze-excitations stay float too: rounding a few products saves no time."""
 
 

@@ -16,7 +16,7 @@ from monitor.zoo.build.checkpoint import read_checkpoint
 from monitor.zoo.build.compare import compare_models
 from monitor.zoo.build.export import export_network
 from monitor.zoo.build.quantize import quantize
-from monitor.zoo.families.ast import FAMILY, RATE, TOKENS, Grid, positions
+from monitor.zoo.families.ast import FAMILY, RATE, TOKENS, PatchGrid, positions
 from monitor.zoo.metadata import metadata_for
 from tests.zoo.seeded import clip, state_dict
 
@@ -156,7 +156,7 @@ def test_a_key_too_few_or_too_many_or_of_another_shape_is_named() -> None:
 
 def test_a_position_table_is_cut_from_the_middle_or_stretched() -> None:
     """The authors' rule for windows of other lengths; the tokens' own rows stay."""
-    full = Grid(10)
+    full = PatchGrid(10)
     rows, most = full.rows, full.columns
     assert (rows, most) == (12, 101)
     grid = torch.arange(rows)[:, None] * 1000.0 + torch.arange(most)
