@@ -174,6 +174,12 @@ def _cut(audio: _Input, path: str, grid: Grid, listen: Listening) -> Iterator[Wi
             if block is None:
                 break
             if block.new or piece is None:
+                if isinstance(listen.channel, int) and listen.channel > block.samples.shape[1]:
+                    where = f"no channel {listen.channel} from {minutes(block.at)}, only {block.samples.shape[1]}"
+                    audio.failure = SourceError(f"{path}: {where}")
+                    if piece is None:
+                        raise audio.failure
+                    break
                 piece = _Piece(path, number, block, grid, listen, gain)
                 number += 1
             yield from piece.push(block.samples)

@@ -216,3 +216,18 @@ async def test_a_single_sample_is_analysed(classifier: Classifier, tmp_path: Pat
     assert analysis.found == []
     assert analysis.scores is not None
     assert analysis.scores.probabilities.shape == (len(analysis.scores.times), 2)
+
+
+async def test_a_channel_can_be_chosen_and_must_exist(classifier: Classifier, tmp_path: Path) -> None:
+    """Each channel has its own sounds; a number that the file does not have is an error."""
+    audio = np.stack((bursts(8, 2.0), bursts(8, 5.0)), axis=1)
+    path = write_wav(tmp_path / "a.wav", audio)
+    for channel, expected in ((1, 2.0), (2, 5.0)):
+        analysis = await analyze(
+            str(path), classifier, rules(classifier), HOP / RATE, lambda *_: None, listen=Listening(channel=channel)
+        )
+        assert starts(analysis) == pytest.approx([expected], abs=0.1)
+    with pytest.raises(SourceError, match=r"a.wav: no channel 3 from 0:00.00, only 2"):
+        await analyze(
+            str(path), classifier, rules(classifier), HOP / RATE, lambda *_: None, listen=Listening(channel=3)
+        )

@@ -165,7 +165,8 @@ class Epoch:
     def check(self, now: float, stall_timeout: float) -> Ended | None:
         """Return why the epoch is over, None while it continues.
 
-        A live capture is lost when it delivers nothing for `stall_timeout` seconds; `now` is monotonic time.
+        A live capture is lost when it delivers nothing for `stall_timeout` seconds, and the sounds of a pipe are over
+        then; `now` is monotonic time.
         """
         capture = self.capture
         if self.gap:
@@ -177,10 +178,14 @@ class Epoch:
                 self.gap = self._behind(now)
                 return Ended(Cause.GAP)
             return Ended(Cause.FINISHED)
-        if capture.ring.written != self._written or not capture.live:
-            self._written, self._moved = capture.ring.written, now
+        written = capture.ring.written
+        if written != self._written or not (capture.live or (capture.current and written == self._read)):
+            self._written, self._moved = written, now
         elif now - self._moved > stall_timeout:
-            return Ended(Cause.LOST, nothing_for(capture, stall_timeout))
+            if capture.live:
+                return Ended(Cause.LOST, nothing_for(capture, stall_timeout))
+            self.gap = stall_timeout
+            return Ended(Cause.GAP)
         return None
 
     def drain(self) -> None:

@@ -289,7 +289,7 @@ class Source:
                 return Ended(Cause.FINISHED)
             if self._paused:
                 return Ended(Cause.PAUSED)
-            if self._state is SourceState.PAUSED:
+            if self._state is SourceState.PAUSED or (begin and self._state is SourceState.LISTENING):
                 self._enter(SourceState.OPENING)
             if capture.live and time.monotonic() - opened > self._config.stall_timeout:
                 reason = nothing_for(capture, self._config.stall_timeout)
@@ -353,7 +353,10 @@ class Source:
             lost = max(0.0, epoch.span[0] - self._heard_until)
             self._past.lost += lost
             self._heard_until = None
-            log.warning("%s: %.1f s of audio were lost", self.name, lost)
+            if epoch.capture.live:
+                log.warning("%s: %.1f s of audio were lost", self.name, lost)
+            else:
+                log.info("%s: nothing had arrived for %.1f s", self.name, lost)
 
     async def _discard(self, capture: Capture) -> int:
         """Discard what arrives while the source is paused; return the first frame after it."""

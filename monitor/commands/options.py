@@ -109,7 +109,11 @@ def seconds(text: str) -> float:
 def channel(text: str) -> Channel:
     """A channel: its number from 1, or a word."""
     words: tuple[Literal["mix", "left", "right", "loudest"], ...] = ("mix", "left", "right", "loudest")
-    return next((word for word in words if word == text), None) or count(text)
+    if (word := next((word for word in words if word == text), None)) is not None:
+        return word
+    if re.fullmatch(r"[1-9]|[12][0-9]|3[0-2]", text, re.ASCII):
+        return int(text)
+    raise argparse.ArgumentTypeError(f"{text!r} is not {', '.join(words)} or a number from 1 to 32")
 
 
 def gain(text: str) -> Decibels:

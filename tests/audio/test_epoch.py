@@ -215,3 +215,17 @@ def test_the_end_after_a_gap_is_not_spliced(monkeypatch: pytest.MonkeyPatch) -> 
     assert real.epoch.check(real.now, 5.0) == Ended(Cause.GAP)
     real.epoch.close()
     assert real.epoch.read == 1000
+
+
+def test_the_sounds_of_a_pipe_end_when_it_stops(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A pipe that delivers nothing for the stall time ends its epoch, unless it is not read yet."""
+    real = RealTime(monkeypatch, live=False)
+    real.pass_by(1.0, 1.0)
+    assert real.epoch.check(real.now + 1.9, 2.0) is None
+    assert real.epoch.check(real.now + 2.1, 2.0) is None  # since the last look
+    assert real.epoch.check(real.now + 4.2, 2.0) == Ended(Cause.GAP)
+    unread = RealTime(monkeypatch, live=False)
+    unread.pass_by(1.0, 1.0)
+    unread.capture.play(np.zeros(10, np.float32))
+    assert unread.epoch.check(unread.now, 2.0) is None
+    assert unread.epoch.check(unread.now + 60, 2.0) is None

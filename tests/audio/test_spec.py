@@ -261,3 +261,10 @@ def test_the_demonstration_opens() -> None:
     wait_for(lambda: capture.ring.written > 0)
     assert (capture.live, capture.rate, capture.finished) == (True, 16000, False)
     capture.close()
+
+
+def test_a_channel_that_a_source_lacks_is_refused(tmp_path: Path) -> None:
+    """The message has the number of channels."""
+    path = write_audio(tmp_path / "a.wav", tone(0.2, 16000, 440), 16000, "pcm_s16le")
+    with pytest.raises(SourceError, match=r"a.wav: there is no channel 2, only 1"):
+        opener(parse_spec(str(path)), 16000, channel=2)()

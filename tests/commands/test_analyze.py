@@ -243,3 +243,27 @@ def test_many_sounds_in_a_long_file(program: Program) -> None:
     write_wav(program.folder / "long.wav", bursts(125, *onsets))
     done = program.run("analyze", "long.wav", "--format", "jsonl")
     assert [json.loads(line)["start"] for line in done.out.splitlines()] == pytest.approx(onsets, abs=0.1)
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "message"),
+    [
+        ("--gain", "loud", "neither auto nor a number of decibels"),
+        ("--gain", "61", "neither auto nor a number of decibels"),
+        ("--channel", "0", "not mix, left, right, loudest or a number from 1 to 32"),
+        ("--channel", "middle", "not mix, left, right, loudest or a number from 1 to 32"),
+        ("--track", "0", "not a whole number from 1"),
+    ],
+)
+def test_an_invalid_choice_of_the_signal_is_refused(program: Program, option: str, value: str, message: str) -> None:
+    """The message names what is possible, and nothing is analysed."""
+    done = program.run("analyze", "burst.wav", option, value)
+    assert (done.code, done.out) == (2, "")
+    assert message in done.err
+
+
+def test_channel_gain_and_track_are_options(program: Program) -> None:
+    """A mono file has a first channel and a first track; ten decibels less are still loud."""
+    done = program.run("analyze", "burst.wav", "--channel", "1", "--gain", "-10", "--track", "1", "--format", "jsonl")
+    assert done.code == 0
+    assert len(done.out.splitlines()) == 1
