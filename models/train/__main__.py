@@ -13,8 +13,8 @@ from rich.console import Console
 from monitor.errors import MonitorError
 
 from . import steps
-from .catalogue import RECIPES
-from .pool import SHARD
+from .learning.pool import SHARD
+from .networks.catalogue import RECIPES
 
 ABOUT = """\
 Make the bundled sound event models from recordings and a teacher.

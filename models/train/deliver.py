@@ -19,14 +19,14 @@ from monitor.zoo.build.quantize import quantize
 from monitor.zoo.build.torch_graph import to_onnx
 from monitor.zoo.metadata import SUFFIX, Quantization, metadata_for, read_quantization
 
-from .calibrate import Calibration
-from .catalogue import Recipe
-from .corpus import Corpus
-from .events import EVENT_NAMES
-from .frontend import SAMPLE_RATE, WINDOW
-from .network import Network
-from .pool import SHARD
-from .tidy import tidy
+from .data.corpus import Corpus
+from .data.events import EVENT_NAMES
+from .learning.calibrate import Calibration
+from .learning.pool import SHARD
+from .networks.catalogue import Recipe
+from .networks.frontend import SAMPLE_RATE, WINDOW
+from .networks.network import Network
+from .networks.tidy import tidy
 
 PARITY = 1e-5
 """Largest difference allowed between the network and its float file."""

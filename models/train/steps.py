@@ -11,19 +11,21 @@ import numpy as np
 import torch
 from rich.console import Console
 
-from . import card as cards
-from . import corpus, figures, pool
-from .augment import Samples
-from .calibrate import Calibration, calibrate
-from .catalogue import RECIPES, start_from
-from .corpus import Corpus
+from .data import corpus
+from .data.corpus import Corpus
 from .deliver import Delivered, describe, write
-from .evaluate import judge_for, onnx_scorer
-from .fit import Plan, Trainer
-from .fit import fit as train
-from .network import Network
-from .targets import Judge
-from .teacher import Teacher
+from .learning import pool
+from .learning.calibrate import Calibration, calibrate
+from .learning.fit import Plan, Trainer
+from .learning.fit import fit as train
+from .learning.targets import Judge
+from .learning.teacher import Teacher
+from .measuring import card as cards
+from .measuring import figures
+from .measuring.evaluate import judge_for, onnx_scorer
+from .networks.catalogue import RECIPES, start_from
+from .networks.network import Network
+from .sounds.augment import Samples
 
 RANGES = 200
 """Windows that the ranges of activations are taken from."""

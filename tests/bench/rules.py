@@ -19,9 +19,9 @@ import soundfile
 from rich.console import Console
 from rich.table import Table
 
-from models.train import corpus
-from models.train.events import EVENT_NAMES
-from models.train.frontend import SAMPLE_RATE
+from models.train.data import corpus
+from models.train.data.events import EVENT_NAMES
+from models.train.networks.frontend import SAMPLE_RATE
 from monitor.config.schema import DEFAULT_RULES
 
 GAP = 4

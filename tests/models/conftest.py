@@ -41,8 +41,8 @@ def teacher() -> FormulaTeacher:
 def corpus() -> Any:
     """Six recordings: a dog and a rain of the train split (ESC-50), a siren told by its name, two that nothing tells,
     and one of the val split. The dog is silent at first, then loud."""
-    module = importlib.import_module("models.train.corpus")
-    events = importlib.import_module("models.train.events")
+    module = importlib.import_module("models.train.data.corpus")
+    events = importlib.import_module("models.train.data.events")
     rng = np.random.default_rng(8)
     told = (
         ("ESC-50", "dog", "train", 1, 4.0), ("ESC-50", "rain", "train", 2, 2.0), ("games", "", "train", 0, 3.0),

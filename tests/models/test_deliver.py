@@ -21,10 +21,10 @@ onnxruntime = pytest.importorskip("onnxruntime", reason="checking an export need
 pytest.importorskip("soundfile", reason="the training recipe needs soundfile")
 pytest.importorskip("ai_edge_litert", reason="the training recipe needs ai-edge-litert")
 deliver = importlib.import_module("models.train.deliver")
-calibrate = importlib.import_module("models.train.calibrate")
-convnext = importlib.import_module("models.train.convnext")
-EVENT_NAMES = importlib.import_module("models.train.events").EVENT_NAMES
-RECIPES = importlib.import_module("models.train.catalogue").RECIPES
+calibrate = importlib.import_module("models.train.learning.calibrate")
+convnext = importlib.import_module("models.train.networks.convnext")
+EVENT_NAMES = importlib.import_module("models.train.data.events").EVENT_NAMES
+RECIPES = importlib.import_module("models.train.networks.catalogue").RECIPES
 
 LABELS = [f"sound {number}" for number in range(521)]
 
