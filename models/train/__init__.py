@@ -1,1 +1,1 @@
-"""The recipe that makes the bundled model: label, fit, export, evaluate."""
+"""The recipe that makes the bundled models: label, fit or heads, export, evaluate, card."""

@@ -17,45 +17,54 @@ from .learning.pool import SHARD
 from .networks.catalogue import RECIPES
 
 ABOUT = """\
-Make the bundled sound event models from recordings and a teacher.
+Make the bundled sound event models from recordings and two teachers.
 
-The data folder (--data) holds manifest.csv, the recordings it lists, and the teacher:
-teacher/yamnet.tflite (float32 [1, 15600] in, 521 scores out) and teacher/yamnet_class_map.csv.
-manifest.csv has one row a recording: path, source, original_path, licence, label (ESC-50 class
-or empty), split (train or val), fold (ESC-50, else 0), seconds. More recordings: add rows.
+The data folder (--data) holds manifest.csv, the recordings it lists, rooms.csv with the impulse
+responses it lists, and in teacher/: yamnet.tflite (float32 [1, 15600] in, 521 scores out),
+yamnet_class_map.csv, efficientat_mn04_as.pt and audioset527.csv. manifest.csv has one row a
+recording: path, source, original_path, licence, label (ESC-50 class or empty), split (train or
+val), fold (ESC-50, else 0), seconds, kind (event, bg-speech, bg-music or bg-ambience). More
+recordings: add rows.
 
 In order:
-  1. label     draw augmented windows and let the teacher score each one   (430 windows/s a core)
+  1. label     draw augmented windows and let both teachers answer each   (150 windows/s a core)
   2. fit       train a network on them                                     (550 windows/s a core)
+     heads     or only what an exported network answers to its embedding   (minutes)
   3. export    calibrate, write as self-describing ONNX, quantise
   4. evaluate  measure a model file
   5. card      make the tables of its model card anew
 
-Networks: branch, then lean and convnext, which start from it. Every step can be stopped with Ctrl-C
-and started again: it goes on where it was. A GPU is used where torch finds one.
+Networks: branch, then lean and convnext, which start from it. Every step but heads can be stopped
+with Ctrl-C and started again: it goes on where it was. A GPU is used where torch finds one.
 
-For honest figures, train once more with --keep-out, given to every step: an ESC-50 fold, or a
-source. What it names is not trained on, but measured on.
+For honest figures, train once more with --keep-out, given to every step but label: an ESC-50 fold,
+or a source. What it names is not trained on, but measured on.
 """
 
 POOL = """
-The first run decodes all audio (half a minute) and lets the teacher survey it (a minute), so
-that rare sounds can be drawn more often. A shard takes about five seconds and 70 MB of disk.
-Training may begin while labelling goes on.
+The first run decodes all audio (four minutes for 17 hours). A shard takes about fifteen seconds and
+74 MB of disk. Training may begin while labelling goes on.
 """
 FIT = """
 bf16 on a CPU, AdamW, a cosine that ends on the last step, running average of the weights. A
 checkpoint every 200 steps; figures on what is held out go to NETWORK.jsonl in the work folder.
 Started again it resumes; with other --steps the cosine's end moves.
 """
+HEADS = """
+Minutes instead of hours: what the network hears stays as it is. Writes the checkpoint that export
+takes.
+"""
 EXPORT = """
-Takes the averaged weights of the checkpoint, calibrates them on the val split, and writes the
-float model only if ONNX Runtime answers as the network does, within 1e-5; then the int8 one.
+Takes the averaged weights of the checkpoint, calibrates them on the background of the train split
+to 0.05 false alarms an hour, and writes the float model only if ONNX Runtime answers as the network
+does, within 1e-5; then the int8 one.
 """
 EVALUATE = """
-ESC-50 read through AudioSet names, through the events head and by a linear probe; named sounds of
-other sources; agreement with the teacher; generated alarms, sirens, chimes and knocks; silence;
-and time beside the teacher. Only recordings of the val split, and what --keep-out adds to it.
+First of all what a model finds in a home at how many false alarms an hour of speech, music and
+ambience, beside YAMNet, mn04 and their mean on the same windows. Then ESC-50 read through AudioSet
+names, through the events head and by a linear probe; named sounds of other sources; agreement with
+the teacher; generated alarms, sirens, chimes and knocks; silence; and time beside the teacher. Only
+recordings of the val split, and what --keep-out adds to it.
 """
 CARD = """
 What stands between <!-- NAME --> and <!-- end --> in the file is made here from what evaluate wrote:
@@ -106,7 +115,7 @@ def parser() -> argparse.ArgumentParser:
         added.set_defaults(run=run)
         return added
 
-    step = command("label", steps.label, "Draw augmented windows and let the teacher score each one.\n" + POOL)
+    step = command("label", steps.label, "Draw augmented windows and let both teachers answer each.\n" + POOL)
     step.add_argument("--shards", type=int, default=110, help=f"of {SHARD} windows each; default %(default)s")
     step.add_argument(
         "--worker", type=worker, default=(0, 1), metavar="I/N",
@@ -116,12 +125,16 @@ def parser() -> argparse.ArgumentParser:
     step.add_argument("network", choices=RECIPES, help="what to train")
     step.add_argument("--steps", type=int, help="of 192 windows; default: as the network needs")
     step.add_argument("--judge-every", type=int, default=1_500, metavar="STEPS", help="default %(default)s")
+    step = command("heads", steps.heads, "Train a network's heads alone, on the embedding of its model file.\n" + HEADS)
+    step.add_argument("network", choices=("lean", "convnext"), help="whose heads")
+    step.add_argument("--start", type=Path, metavar="FILE", help="a float file; default models/NETWORK.onnx")
     step = command("export", steps.export, "Write a trained network as ONNX files.\n" + EXPORT)
     step.add_argument("network", choices=RECIPES, help="what to export")
     step.add_argument("--to", type=Path, metavar="FILE", help="default models/NETWORK.onnx")
     step.add_argument("--figures", type=Path, help="JSON from evaluate, kept in the file's training facts")
     step = command("evaluate", steps.evaluate, "Measure a model file.\n" + EVALUATE)
     step.add_argument("model", type=Path, help="an exported file")
+    step.add_argument("--home", action="store_true", help="only what it finds in a home, and how often it misfires")
     step.add_argument("--out", type=Path, help="also write the figures to this JSON file")
     step = command("card", steps.card, "Make the tables of a model card anew.\n" + CARD)
     step.add_argument("card", type=Path, help="a Markdown file")

@@ -22,7 +22,6 @@ from monitor.zoo.metadata import SUFFIX, Quantization, metadata_for, read_quanti
 from .data.corpus import Corpus
 from .data.events import EVENT_NAMES
 from .learning.calibrate import Calibration
-from .learning.pool import SHARD
 from .networks.catalogue import Recipe
 from .networks.frontend import SAMPLE_RATE, WINDOW
 from .networks.network import Network
@@ -36,8 +35,10 @@ PACKAGES = ("torch", "numpy", "scipy", "soundfile", "onnx", "onnxscript", "onnxr
 LICENCE = "Apache-2.0 for the weights; the recordings' sources and licences stand in the model card"
 SOURCE = (
     "Trained by this project from random weights on free recordings (the card lists every source and licence) and "
-    "generated sounds; targets from Google's YAMNet (Apache-2.0) and from labels that are plain"
+    "generated sounds; targets from Google's YAMNet (Apache-2.0), EfficientAT mn04 (MIT) and labels that are plain"
 )
+TEACHERS = {"yamnet.tflite": "YAMNet, TFLite", "efficientat_mn04_as.pt": "EfficientAT mn04"}
+"""Files of the teachers, and what they are."""
 
 
 class Delivered(nn.Module):
@@ -56,7 +57,8 @@ class Delivered(nn.Module):
     def forward(self, waveform: Tensor) -> tuple[Tensor, Tensor]:
         features = self.network.features(self.network.frontend(waveform), waveform)
         embedding = torch.relu(self.network.heads.embed(features))
-        return torch.sigmoid(self.answers(embedding)), embedding
+        hidden = torch.relu(self.network.heads.hidden(embedding))
+        return torch.sigmoid(self.answers(hidden)), embedding
 
 
 def write(
@@ -87,27 +89,17 @@ def describe(
     figures: Mapping[str, object],
 ) -> dict[str, str]:
     """Metadata of a model trained to `checkpoint` on `corpus`; `labels`: AudioSet's, which the events' follow."""
-    teacher = (data / "teacher" / "yamnet.tflite").read_bytes()
-    plan = checkpoint["plan"]
+    teachers = {name: (data / "teacher" / name).read_bytes() for name in TEACHERS}
     training = {
-        "teacher": "YAMNet, TFLite",
-        "teacher_sha256": hashlib.sha256(teacher).hexdigest(),
+        "teacher": "; ".join(TEACHERS.values()),
+        "teacher_sha256": [hashlib.sha256(content).hexdigest() for content in teachers.values()],
         "data_sha256": corpus.digest,
         "audio_seconds": round(corpus.seconds("train"), 1),
-        "pool_windows": SHARD * len(checkpoint["uses"]),
+        "pool_windows": checkpoint["windows"],
         "steps": checkpoint["step"],
-        **{
-            key: plan[key]
-            for key in ("batch", "rate", "decay", "average", "embedding", "roll", "mix", "mask", "tilt", "seed")
-        },
+        **checkpoint["plan"],
         "packages": {package: version(package) for package in PACKAGES},
-        "calibration": {
-            key: {
-                "temperature": round(found.temperature, 3),
-                "thresholds": [round(float(t), 3) for t in found.thresholds],
-            }
-            for key, found in calibrations.items()
-        },
+        "calibration": {key: [round(float(t), 3) for t in found.thresholds] for key, found in calibrations.items()},
         "figures": figures,
     }
     return metadata_for(

@@ -51,8 +51,8 @@ def network(made: Any) -> Any:
 def calibrations() -> dict[str, Any]:
     rng = np.random.default_rng(3)
     return {
-        name: calibrate.Calibration(rng.uniform(-1, 1, count).astype(np.float32), temperature)
-        for name, count, temperature in (("classes", 521, 1.4), ("events", len(EVENT_NAMES), 0.8))
+        name: calibrate.Calibration(rng.uniform(-1, 1, count).astype(np.float32))
+        for name, count in (("classes", 521), ("events", len(EVENT_NAMES)))
     }
 
 
@@ -69,10 +69,9 @@ def made(tmp_path_factory: pytest.TempPathFactory, corpus: Any) -> Any:
     """LEAN with random weights: the network, and its two files."""
     folder = tmp_path_factory.mktemp("delivered")
     (folder / "teacher").mkdir()
-    (folder / "teacher" / "yamnet.tflite").write_bytes(b"a teacher")
-    plan = {"batch": 192, "rate": 1e-3, "decay": 0.02, "average": 0.999, "embedding": 2.0, "seed": 7}
-    plan |= {"mask": 12, "tilt": 0.7, "roll": 2_400, "mix": 0.3}
-    checkpoint = {"plan": plan, "step": 3_000, "uses": {"00000.npz": 3, "00001.npz": 2}}
+    for teacher in deliver.TEACHERS:
+        (folder / "teacher" / teacher).write_bytes(b"a teacher")
+    checkpoint = {"plan": {"batch": 512, "rate": 2e-3, "seed": 7}, "step": 3_000, "windows": 4_096}
     recipe, lean = RECIPES["lean"], network(RECIPES["lean"].make())
     metadata = deliver.describe(
         "lean", recipe, LABELS, corpus, folder, checkpoint, calibrations(), {"esc50": {"esc50_events": 0.9}}
@@ -110,11 +109,12 @@ def test_the_file_tells_all_about_itself(made: Any) -> None:
     assert "not a life-safety device" in card.description.lower()
     training = json.loads(metadata["training"])
     assert {
-        "teacher": "YAMNet, TFLite", "data_sha256": "digest", "pool_windows": 4_096, "steps": 3_000, "seed": 7,
+        "teacher": "YAMNet, TFLite; EfficientAT mn04", "data_sha256": "digest", "pool_windows": 4_096,
+        "steps": 3_000, "batch": 512, "seed": 7,
         "audio_seconds": 15.4, "figures": {"esc50": {"esc50_events": 0.9}},
     }.items() <= training.items()  # fmt: skip
-    assert training["calibration"]["events"]["temperature"] == 0.8
-    assert len(training["calibration"]["classes"]["thresholds"]) == 521
+    assert len(training["teacher_sha256"]) == 2
+    assert len(training["calibration"]["classes"]) == 521
     assert training["packages"]["torch"] == version("torch")
     assert str(Path(__file__).parents[2]).encode() not in made.path.read_bytes()
 

@@ -14,11 +14,13 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
 from ..networks.network import Network
 from ..progress import bar
+from .pool import SHARD
 from .targets import Judge
 
 Batch = tuple[Tensor, Tensor, Tensor, Tensor]
@@ -56,12 +58,13 @@ class Plan:
 class Trainer:
     """Everything that a checkpoint holds."""
 
-    def __init__(self, plan: Plan, network: Network, pool: Path, judge: Judge) -> None:
+    def __init__(self, plan: Plan, network: Network, pool: Path, judge: Judge, train: NDArray[np.bool_]) -> None:
+        """`train`: which recordings, by their numbers, may be learned from."""
         torch.manual_seed(plan.seed)
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self.plan = plan
         self.pool = pool
-        self.targets = judge
+        self.targets, self.train = judge, train
         self.network: Network = network.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.averaged: Network = copy.deepcopy(self.network)
         self.optimizer = torch.optim.AdamW(parameter_groups(self.network, plan.decay), lr=plan.rate)
@@ -103,7 +106,7 @@ class Trainer:
             paths = sorted(self.pool.glob("[0-9]*[0-9].npz"))
             shuffled = [paths[i] for i in rng.permutation(len(paths))]
             chosen = sorted(shuffled, key=lambda path: self.uses[path.name])[: self.plan.shards]
-            shards = [read_shard(path, self.targets) for path in chosen]
+            shards = [read_shard(path, self.targets, self.train) for path in chosen]
             waveform, classes, events, embedding = (torch.cat(parts) for parts in zip(*shards, strict=True))
             order = torch.from_numpy(rng.permutation(len(waveform)))
             for rows in torch.split(order, self.plan.batch):
@@ -117,6 +120,7 @@ class Trainer:
             "plan": asdict(self.plan),
             "step": self.step,
             "uses": dict(self.uses),
+            "windows": SHARD * len(self.uses),
             "network": self.network.state_dict(),
             "averaged": self.averaged.state_dict(),
             "optimizer": self.optimizer.state_dict(),
@@ -241,13 +245,28 @@ def follow(averaged: nn.Module, network: nn.Module, keep: float) -> None:
                 slow.copy_(fast)
 
 
-def read_shard(path: Path, targets: Judge) -> Batch:
-    """All rows of one shard."""
+def read_shard(path: Path, targets: Judge, train: NDArray[np.bool_], doubted: bool = False) -> Batch:
+    """The rows of one shard in which only recordings are heard that `train` allows, by their numbers; `doubted`: the
+    own event of neither recording in a window counts as absent."""
     with np.load(path) as shard:
-        classes, events = targets(shard["scores"], shard["clip"], shard["kind"], shard["heard"])
-        arrays = shard["waveform"], classes.astype(np.float16), events.astype(np.float16), shard["embedding"]
+        rows = allowed(shard["clip"], train) & allowed(shard["beneath"], train)
+        facts = (shard[key][rows] for key in ("near", "far", "clip", "kind", "heard"))
+        classes, events = targets(*facts)
+        for key in ("clip", "beneath") if doubted else ():
+            classes, events = targets.doubted((classes, events), shard[key][rows])
+        arrays = (
+            shard["waveform"][rows],
+            classes.astype(np.float16),
+            events.astype(np.float16),
+            shard["embedding"][rows],
+        )
     waveform, *rest = (torch.from_numpy(array) for array in arrays)
     return waveform, rest[0], rest[1], rest[2]
+
+
+def allowed(clip: NDArray[np.int32], train: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Which recordings may be learned from; -1, which is none, may."""
+    return np.asarray((clip < 0) | train[clip])
 
 
 def embedding_scale(pool: Path) -> tuple[Tensor, Tensor]:

@@ -1,4 +1,7 @@
-"""What a window ought to answer: the teacher's opinion, put right by what is known of the sound."""
+"""What a window ought to answer: what both teachers think, and what is known of the sound for certain.
+
+Nothing is raised or weighed up for being rare: a score shall be as likely as it says, whatever the room is full of.
+"""
 
 from __future__ import annotations
 
@@ -13,65 +16,67 @@ from ..sounds.generators import GENERATORS
 
 Targets = NDArray[np.float32]
 
-SURE, NAMED = 0.95, 0.8
-"""Lowest target of a generated sound's names, and of those that a recording's label plainly says."""
-RIVAL = 0.4
-"""What is left of the teacher's score for other labelled events' names in a recording that is known to be one event."""
-FALSE = 0.2
+SURE = 0.95
+"""Lowest target of a generated sound's names where it is heard."""
+FALSE = 0.05
 """Highest target of an event that stands alone among generated sounds, in one of another kind."""
+
 MAYBE = 0.2
-"""Lowest target of a recording's own event in a window where it is faint: neither there nor plainly absent."""
+"""Target of a recording's own event where it is faint: neither there nor plainly absent."""
 
 
 class Judge:
-    """Turns the teacher's scores into targets."""
+    """Turns the teachers' logits into targets."""
 
     def __init__(self, names: list[str], event_of_clip: Sequence[int]) -> None:
-        """`names`: the teacher's 521 classes; `event_of_clip`: each recording's event or -1."""
-        self._surely = [indices_of(event.surely, names) for event in EVENTS]
+        """`names`: the teachers' 521 classes; `event_of_clip`: each recording's event or -1."""
         self._evidence = [indices_of((*event.surely, *event.also), names) for event in EVENTS]
         self._kinds = [indices_of(kind.names, names) for kind in GENERATORS]
         self._event_of_kind = np.array([EVENT_NAMES.index(k.event) if k.event else -1 for k in GENERATORS])
         self._alone = sorted({EVENT_NAMES.index(kind.event) for kind in GENERATORS if kind.alone})
+        self._first = [columns[0] for columns in self._evidence]
         self._event_of_clip = np.array(event_of_clip)
-        labelled = {c for event, columns in zip(EVENTS, self._surely, strict=True) if event.esc50 for c in columns}
-        self._rivals = [sorted(labelled - set(evidence)) for evidence in self._evidence]
 
     def __call__(
-        self, scores: Targets, clip: NDArray[np.int32], kind: NDArray[np.int16], heard: NDArray[np.bool_]
+        self, near: Targets, far: Targets, clip: NDArray[np.int32], kind: NDArray[np.int16], heard: NDArray[np.bool_]
     ) -> tuple[Targets, Targets]:
-        """Targets of the classes [n, 521] and of the events [n, events] for windows of which `scores` [n, 521],
-        the main sound's recording `clip`, generator `kind` (-1: none) and whether it is `heard` are known."""
-        classes = scores.astype(np.float32)
-        events = np.stack([scores[:, columns].max(axis=1) for columns in self._evidence], axis=1).astype(np.float32)
+        """Targets of the classes [n, 521] and of the events [n, events] for windows that the teachers answer with the
+        logits `near` and `far` [n, 521], whose main sound comes from the recording `clip` or the generator `kind`
+        (-1: none), and is `heard` or not."""
+        classes = sigmoid(0.5 * (near.astype(np.float32) + far.astype(np.float32)))
+        events = self.of_events(classes)
         known = np.where(clip >= 0, self._event_of_clip[clip], -1)
-        for row in np.flatnonzero(heard & (known >= 0)):
-            event = known[row]
-            classes[row, self._rivals[event]] *= RIVAL
-            self._raise(classes[row], self._surely[event], NAMED)
-            events[row] *= RIVAL
-            events[row, event] = 1.0
+        rows = np.flatnonzero(heard & (known >= 0))
+        events[rows, known[rows]] = 1.0
         for row in np.flatnonzero(kind >= 0):
             event = self._event_of_kind[kind[row]]
             events[row, self._alone] = np.minimum(events[row, self._alone], FALSE)
             if event < 0:
-                for other in self._alone:
-                    columns = self._surely[other][:1]
-                    classes[row, columns] = np.minimum(classes[row, columns], FALSE)
+                columns = [self._first[other] for other in self._alone]
+                classes[row, columns] = np.minimum(classes[row, columns], FALSE)
             elif heard[row]:
-                self._raise(classes[row], self._kinds[kind[row]], SURE)
+                columns = self._kinds[kind[row]]
+                classes[row, columns] = np.maximum(classes[row, columns], SURE)
                 events[row, event] = 1.0
         return classes, events
 
+    def of_events(self, classes: Targets) -> Targets:
+        """How likely each event is [n, events], by the classes' scores [n, 521]: as the best of its evidence."""
+        return np.stack([classes[:, columns].max(axis=1) for columns in self._evidence], axis=1)
+
     def doubted(self, answers: tuple[Targets, Targets], clip: NDArray[np.int32]) -> tuple[Targets, Targets]:
-        """`answers` for windows of recordings `clip`, in none of which the recording's own event counts as absent."""
+        """`answers` for windows in which the recordings `clip` sound, of whose own event none counts as absent: it may
+        be there and faint."""
         classes, events = (targets.copy() for targets in answers)
-        known = self._event_of_clip[clip]
-        for row in np.flatnonzero(known >= 0):
-            self._raise(classes[row], self._surely[known[row]], MAYBE)
-            self._raise(events[row], [known[row]], MAYBE)
+        known = np.where(clip >= 0, self._event_of_clip[clip], -1)
+        for event in np.unique(known[known >= 0]):
+            rows = np.flatnonzero(known == event)
+            columns = np.ix_(rows, self._evidence[event])
+            classes[columns] = np.maximum(classes[columns], MAYBE)
+            events[rows, event] = np.maximum(events[rows, event], MAYBE)
         return classes, events
 
-    @staticmethod
-    def _raise(row: Targets, columns: list[int], least: float) -> None:
-        row[columns] = np.maximum(row[columns], least)
+
+def sigmoid(logits: Targets) -> Targets:
+    """Probabilities of logits."""
+    return np.asarray(1.0 / (1.0 + np.exp(-logits)), np.float32)

@@ -1,7 +1,7 @@
 """Keeps a model card true: its tables are made anew from figures and the manifest, the prose around them stays.
 
-What stands between `<!-- NAME -->` and `<!-- end -->` in a card is made here: `held-out`, `named`, `hard`, `files`,
-`sounds` and `false-alarms` from the JSON that `evaluate` writes, `sources` from the manifest.
+What stands between `<!-- NAME -->` and `<!-- end -->` in a card is made here: `home`, `home-sounds`, `held-out`,
+`named`, `hard`, `files`, `sounds` and `false-alarms` from the JSON that `evaluate` writes, `sources` from the manifest.
 """
 
 from __future__ import annotations
@@ -64,6 +64,39 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
+def in_home(measured: Mapping[str, Figures]) -> dict[str, Figures]:
+    """Figures of a home by model: those measured, then the teachers beside the first of them."""
+    found = {name: figures["home"]["models"] for name, figures in measured.items() if "home" in figures}
+    own = {name: models["model"] for name, models in found.items()}
+    others: dict[str, Figures] = next(iter(found.values()), {})
+    return own | {name: figures for name, figures in others.items() if name != "model"}
+
+
+def home_table(measured: Mapping[str, Figures]) -> str:
+    """What is found in a home at how many false alarms an hour of speech, music and ambience."""
+    columns = in_home(measured)
+    rows = [
+        [f"Mean recall, each sound at most {rate} false alarms an hour", *(f["recall"][rate] for f in columns.values())]
+        for rate in next(iter(columns.values()))["recall"]
+    ]
+    rows += [
+        ["Mean recall, one threshold for all, 1 an hour in all", *(f["one_threshold"] for f in columns.values())],
+        ["Default rules: mean recall", *(f["rules"]["recall"] for f in columns.values())],
+        ["Default rules: false alarms an hour", *(f["rules"]["false_alarms_an_hour"] for f in columns.values())],
+    ]
+    return table(["Test", *columns], [[name, *(shown(value, "") for value in values)] for name, *values in rows])
+
+
+def home_sounds_table(measured: Mapping[str, Figures]) -> str:
+    """Recall of each sound without a false alarm of it in all the background."""
+    columns = in_home(measured)
+    rows = [
+        [sound, str(found[0]), *(shown(f["sounds"][sound][1], "") for f in columns.values())]
+        for sound, found in next(iter(columns.values()))["sounds"].items()
+    ]
+    return table(["Sound", "Recordings", *columns], rows)
+
+
 def figures_table(measured: Mapping[str, Figures]) -> str:
     """One column for each set of figures, and one for the teacher; rows that none of them has are left out."""
     columns = {**measured, "YAMNet": next(iter(measured.values())).get("teacher", {})}
@@ -123,11 +156,13 @@ def blocks(measured: Mapping[str, Figures], corpus: Corpus) -> dict[str, str]:
     Those with ESC-50 come of a run that held it out, the others of the files that are delivered.
     """
     made = {"sources": sources_table(corpus)}
+    if in_home(measured):
+        made |= {"home": home_table(measured), "home-sounds": home_sounds_table(measured)}
     held_out = {name: figures for name, figures in measured.items() if "esc50" in figures}
     if held_out:
         made |= {"held-out": figures_table(held_out), "named": named_table(next(iter(held_out.values())))}
         made["hard"] = hard_table(held_out)
-    delivered = {name: figures for name, figures in measured.items() if name not in held_out}
+    delivered = {name: figures for name, figures in measured.items() if name not in held_out and "named" in figures}
     if delivered:
         first = next(iter(delivered.values()))
         made["files"] = figures_table(delivered)

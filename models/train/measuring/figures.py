@@ -11,11 +11,10 @@ from numpy.typing import NDArray
 from ..data.corpus import Corpus
 from ..data.events import EVENT_NAMES, EVENTS
 from ..data.labels import indices_of
-from ..learning.pool import loudest_half
-from ..learning.targets import Judge
 from ..learning.teacher import Teacher
 from ..networks.frontend import WINDOW
 from ..sounds import generators
+from ..sounds.augment import SILENT, level
 from . import metrics
 from .evaluate import HOP, Heard, Scorer, cut, esc50_figures, hear, named_precision, numbers_of
 
@@ -36,14 +35,18 @@ HARD = {
 WATCHED = ("Smoke detector, smoke alarm", "Siren", "Glass", "Baby cry, infant cry", "Doorbell", "Knock")
 
 
-def held_out(corpus: Corpus, judge: Judge, teacher: Teacher) -> tuple[Samples, tuple[Samples, Samples]]:
-    """Windows [n, 15600] of the val split, and what they ought to answer: [n, 521] and [n, events]."""
-    numbers = [number for number, clip in enumerate(corpus.clips) if clip.split == "val"]
-    pieces = [cut(corpus.samples(number), HOP)[:10] for number in numbers]
-    windows, clips = np.concatenate(pieces), np.repeat(numbers, [len(piece) for piece in pieces]).astype(np.int32)
-    scores = np.stack([teacher(window)[0] for window in windows])
-    none = np.full(len(windows), -1, np.int16)
-    return windows, judge.doubted(judge(scores, clips, none, loudest_half(windows, clips)), clips)
+def some_windows(corpus: Corpus, count: int, seed: int) -> Samples:
+    """Windows [count, 15600] of the train split at random, each of another recording, none of them silent."""
+    rng = np.random.default_rng(seed)
+    found: list[Samples] = []
+    for number in rng.permutation(np.flatnonzero(corpus.is_train)):
+        windows = cut(corpus.samples(int(number)), HOP)
+        chosen = windows[int(rng.integers(len(windows)))]
+        if level(chosen) > SILENT:
+            found.append(chosen)
+        if len(found) == count:
+            break
+    return np.stack(found)
 
 
 def all_figures(score: Scorer, teacher: Teacher, corpus: Corpus, names: list[str]) -> dict[str, object]:

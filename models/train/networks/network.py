@@ -15,6 +15,8 @@ TEACHER_DIMS = 1024
 """Values in the teacher's embedding."""
 DIMS = 512
 """Values in our embedding."""
+HIDDEN = 256
+"""Values in the layer between the embedding and the answers."""
 LOGMEL_MEAN, LOGMEL_SCALE = -7.0, 4.5
 """Rough centre and spread of the log-mel over real recordings: brings the input near zero mean, unit variance."""
 
@@ -67,22 +69,30 @@ class Branch(nn.Module):
 class Heads(nn.Module):
     """Features [batch, inputs] to logits of the AudioSet classes, logits of the events, and a non-negative embedding.
 
-    `project` maps the embedding to the teacher's; it serves the training alone and is left out of the export.
+    One hidden layer lies between the embedding and the answers: without it every class is a plane through the
+    embedding, and speech and music lie on both sides of too many of them. `project` maps the embedding to the
+    teacher's; it serves the training alone and is left out of the export.
     """
 
     def __init__(self, inputs: int) -> None:
         super().__init__()
         self.dropout = nn.Dropout(0.2)
         self.embed = nn.Linear(inputs, DIMS)
-        self.classes = nn.Linear(DIMS, CLASSES)
-        self.events = nn.Linear(DIMS, len(EVENTS))
+        self.hidden = nn.Linear(DIMS, HIDDEN)
+        self.classes = nn.Linear(HIDDEN, CLASSES)
+        self.events = nn.Linear(HIDDEN, len(EVENTS))
         self.project = nn.Linear(DIMS, TEACHER_DIMS)
         for head in (self.classes, self.events):
             nn.init.constant_(head.bias, -5.0)  # most classes are silent in most windows
 
+    def answer(self, embedding: Tensor) -> tuple[Tensor, Tensor]:
+        """Logits of the classes [batch, 521] and of the events [batch, events] to an embedding [batch, 512]."""
+        hidden = self.dropout(torch.relu(self.hidden(embedding)))
+        return self.classes(hidden), self.events(hidden)
+
     def forward(self, features: Tensor) -> Answer:
         embedding = torch.relu(self.embed(self.dropout(features)))
-        return self.classes(embedding), self.events(embedding), embedding
+        return *self.answer(embedding), embedding
 
 
 def pooled(x: Tensor) -> Tensor:

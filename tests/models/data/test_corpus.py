@@ -82,3 +82,23 @@ def test_another_manifest_is_another_corpus(data: Path, tmp_path: Path) -> None:
     again = corpus.load(data, tmp_path)
     assert len(again.audio) == 12_000
     assert again.digest != first.digest
+
+
+def test_the_same_recordings_are_read_at_another_rate(data: Path, tmp_path: Path) -> None:
+    narrow, wide = corpus.load(data, tmp_path), corpus.load(data, tmp_path, rate=32_000)
+    assert wide.bounds.tolist() == (2 * narrow.bounds).tolist()
+    assert wide.rate == 32_000
+    np.testing.assert_allclose(wide.samples(0)[400:-400:2], narrow.samples(0)[200:-200], atol=2e-3)
+
+
+def test_rooms_for_a_home_begin_with_their_direct_sound_and_do_not_ring_for_long(data: Path) -> None:
+    assert corpus.rooms(data, 16_000) == []
+    answer = np.zeros(8_000)
+    answer[1_000], answer[1_500] = 0.9, 0.4
+    for name in ("small", "hall"):
+        soundfile.write(data / f"{name}.wav", answer, 16_000)
+    listed = "path,rt60_s\nsmall.wav,0.4\nhall.wav,3.5\n"
+    (data / "rooms.csv").write_text(listed, encoding="utf-8")
+    (small,) = corpus.rooms(data, 16_000)
+    assert int(np.abs(small).argmax()) == 16
+    assert len(small) == 7_016

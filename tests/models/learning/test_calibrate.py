@@ -1,4 +1,4 @@
-"""After calibration 0.5 means the same for every class."""
+"""After calibration 0.5 means the same rate of false alarms for every class."""
 
 import importlib
 from typing import Any
@@ -9,62 +9,74 @@ import pytest
 torch = pytest.importorskip("torch", reason="the training recipe needs torch; the bundled model does not")
 calibrate = importlib.import_module("models.train.learning.calibrate")
 
-WINDOWS = 8_000
+
+def pool(classes: int, level: float = -9.0) -> tuple[Any, Any]:
+    """A pool of ten thousand windows in which nothing is heard, and nothing answered above `level`."""
+    return np.full((10_000, classes), level, np.float32), np.zeros((10_000, classes), np.float32)
 
 
-@pytest.fixture
-def held_out() -> tuple[Any, Any]:
-    """Logits and targets of three classes: one is heard too readily, one too rarely, one is far too sure of itself."""
-    rng = np.random.default_rng(6)
-    targets = (rng.random((WINDOWS, 3)) < 0.1).astype(np.float32)
-    logits = rng.normal([-2.0, -3.0, -1.0], 1.0, (WINDOWS, 3)) + 2.5 * targets
-    logits[:, 2] += 9.0
-    return logits.astype(np.float32), targets
+def streams(*columns: list[float]) -> list[Any]:
+    """One stream of background: the logits of each class, window by window."""
+    return [np.array(columns, np.float32).T]
 
 
-def test_every_class_has_the_same_share_of_false_alarms(held_out: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where the held-out windows are trusted."""
-    monkeypatch.setattr(calibrate, "TRUST", 1.0)
-    logits, targets = held_out
-    alarms = calibrate.calibrate(logits, targets).apply(logits) > 0
-    for column in (0, 1):
-        assert alarms[targets[:, column] == 0, column].mean() == pytest.approx(calibrate.FALSE, abs=2 / WINDOWS)
+def test_a_threshold_lies_just_above_what_background_reaches() -> None:
+    quiet = streams([-1.0, 0.5, -3.0], [0.9, -1.0, -1.0])
+    found = calibrate.calibrate(quiet, [np.zeros((3, 2))], 1.0, pool(2))
+    assert found.thresholds == pytest.approx([0.5, 0.9])
+    assert not (found.apply(quiet[0]) >= 0).any()
 
 
-def test_a_threshold_stays_within_bounds(held_out: Any) -> None:
-    """The third class would have to be moved by eleven: it goes half of the way that it may."""
-    logits, targets = held_out
-    half = (calibrate.LOWEST + calibrate.HIGHEST) / 2
-    assert calibrate.calibrate(logits, targets).thresholds[2] == pytest.approx(half, abs=1e-6)
-    assert calibrate.calibrate(logits - 20, targets).thresholds.tolist() == pytest.approx([calibrate.LOWEST] * 3)
+def test_a_window_in_which_the_teachers_hear_the_class_is_no_false_alarm() -> None:
+    wanted = np.array([[0.0], [0.9], [0.0]], np.float32)
+    found = calibrate.calibrate(streams([-1.0, 1.5, -1.5]), [wanted], 1.0, pool(1))
+    assert found.thresholds == pytest.approx([-1.0])
 
 
-def test_what_may_be_there_is_no_false_alarm(held_out: Any) -> None:
-    """A target of 0.2 says neither: such windows do not raise the threshold."""
-    logits, targets = held_out
-    before = calibrate.calibrate(logits, targets).thresholds
-    more = np.concatenate((logits, np.full((500, 3), 3.0, np.float32)))
-    after = calibrate.calibrate(more, np.concatenate((targets, np.full((500, 3), 0.2, np.float32)))).thresholds
-    np.testing.assert_array_equal(before, after)
+def test_a_threshold_stays_within_bounds() -> None:
+    found = calibrate.calibrate(streams([9.0], [-9.0]), [np.zeros((1, 2))], 1.0, pool(2))
+    assert found.thresholds.tolist() == [calibrate.HIGHEST, calibrate.LOWEST]
 
 
-def test_logits_twice_as_sure_are_cooled_twice_as_much(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(calibrate, "TRUST", 1.0)
-    monkeypatch.setattr(calibrate, "FALSE", 0.001)
-    monkeypatch.setattr(calibrate, "HIGHEST", 9.0)
-    rng = np.random.default_rng(6)
-    targets = (rng.random((WINDOWS, 1)) < 0.1).astype(np.float32)
-    logits = (rng.normal(-2.0, 1.0, (WINDOWS, 1)) + 1.2 * targets).astype(np.float32)
-    once, twice = calibrate.calibrate(logits / 2, targets), calibrate.calibrate(logits, targets)
-    assert 0.5 < once.temperature < 1.0
-    assert twice.temperature == pytest.approx(2 * once.temperature, rel=0.01)
+def test_more_hours_allow_more_false_alarms() -> None:
+    """At 0.05 an hour one in twenty hours: the higher of two that are a minute apart."""
+    logits = np.full((240, 1), -1.5, np.float32)
+    logits[0], logits[-1] = 1.0, 0.5
+    target = np.zeros_like(logits)
+    assert calibrate.calibrate([logits], [target], 1.0, pool(1)).thresholds == pytest.approx([1.0])
+    assert calibrate.calibrate([logits], [target], 20.0, pool(1)).thresholds == pytest.approx([0.5])
 
 
-def test_a_layer_with_the_calibration_folded_in_answers_like_the_table() -> None:
-    torch.manual_seed(1)
-    layer, features = torch.nn.Linear(5, 3), torch.randn(20, 5)
-    found = calibrate.Calibration(np.array([0.5, -1.0, 0.0], np.float32), 1.7)
-    with torch.no_grad():
-        wanted = found.apply(layer(features).numpy())
-        found.fold(layer)
-        np.testing.assert_allclose(layer(features).numpy(), wanted, atol=1e-6)
+def test_other_sounds_reach_a_threshold_as_rarely_as_is_said() -> None:
+    """Of ten thousand windows two may; where the sound is, or may be, does not count."""
+    given, wanted = pool(1)
+    given[:3, 0] = 0.4, 0.6, 0.8
+    quiet = streams([-9.0]), [np.zeros((1, 1))], 1.0
+    assert calibrate.calibrate(*quiet, (given, wanted)).thresholds == pytest.approx([0.6])
+    wanted[2] = 0.2
+    assert calibrate.calibrate(*quiet, (given, wanted)).thresholds == pytest.approx([0.4])
+
+
+@pytest.mark.parametrize(("apart", "threshold"), [(3, 0.0), (12, 0.5)])
+def test_alarms_within_two_seconds_are_one(apart: int, threshold: float) -> None:
+    """Two loud windows, where one alarm is allowed: together they are one, so that the threshold may fall further."""
+    scores = np.zeros(20, np.float32)
+    scores[0], scores[apart] = 0.5, 1.0
+    assert calibrate.threshold([[scores]], allowed=1) == pytest.approx(threshold)
+    assert calibrate.threshold([[scores]], allowed=0) == pytest.approx(1.0)
+
+
+def test_several_sounds_share_the_false_alarms_that_are_allowed() -> None:
+    one, other = np.array([0.9, 0.1], np.float32), np.array([0.1, 0.8], np.float32)
+    assert calibrate.threshold([[one], [other]], allowed=1) == pytest.approx(0.8)
+
+
+def test_the_layer_itself_answers_calibrated() -> None:
+    torch.manual_seed(0)
+    head, given = torch.nn.Linear(4, 3), torch.randn(5, 4)
+    with torch.inference_mode():
+        before = head(given).numpy()
+    found = calibrate.Calibration(np.array([0.5, -1.0, 2.0], np.float32))
+    found.fold(head)
+    with torch.inference_mode():
+        np.testing.assert_allclose(head(given).numpy(), found.apply(before), atol=1e-6)

@@ -21,6 +21,8 @@ network = importlib.import_module("models.train.networks.network")
 targets = importlib.import_module("models.train.learning.targets")
 
 ROWS = 32
+TRAIN = np.array([True])
+"""The one recording that there is may be learned from."""
 
 
 class Tiny(network.Network):  # type: ignore[misc,name-defined]
@@ -49,16 +51,17 @@ def write_shard(folder: Path, number: int) -> None:
     for row in range(ROWS):
         noise = rng.standard_normal(15_600) * 3_000
         waveform = noise if row % 2 else np.cumsum(noise) / 50
-        scores, embedding = np.zeros(521), np.full(1_024, row % 2 + 0.1 * rng.standard_normal())
-        scores[row % 2] = 0.9
-        rows.append((waveform.clip(-32_768, 32_767).astype(np.int16), scores, embedding, -1, -1, True))
+        logits, embedding = np.full(521, -9.0), np.full(1_024, row % 2 + 0.1 * rng.standard_normal())
+        logits[row % 2] = 2.2
+        heard = waveform.clip(-32_768, 32_767).astype(np.int16)
+        rows.append((heard, logits, embedding, logits, -1, -1, -1, True))
     pool.save_shard(pool.shard_path(folder, number), rows)
 
 
 def trainer(folder: Path, **plan: Any) -> Any:
     values = {"steps": 12, "batch": 16, "rate": 0.1, "average": 0.5, "seed": 5, **plan}
     torch.manual_seed(1)
-    return fit.Trainer(fit.Plan(**values), Tiny(), folder, targets.Judge(list(labels())[:521], [-1]))
+    return fit.Trainer(fit.Plan(**values), Tiny(), folder, targets.Judge(list(labels())[:521], [-1]), TRAIN)
 
 
 @pytest.fixture(autouse=True)
@@ -81,7 +84,7 @@ def test_a_few_steps_bring_every_loss_down_and_the_sounds_apart(folder: Path) ->
     losses = [learner.learn(next(batches)) for _ in range(60)]
     for name in ("classes", "events", "embedding"):
         assert np.mean([loss[name] for loss in losses[-5:]]) < 0.7 * np.mean([loss[name] for loss in losses[:5]])
-    waveform, wanted, _, _ = fit.read_shard(pool.shard_path(folder, 0), learner.targets)
+    waveform, wanted, _, _ = fit.read_shard(pool.shard_path(folder, 0), learner.targets, TRAIN)
     with torch.inference_mode():
         answer = learner.averaged.eval()(waveform.float() / 32_768)[0]
     assert (answer[:, :2].argmax(1) == wanted[:, :2].argmax(1)).float().mean() > 0.9
@@ -136,6 +139,17 @@ def test_batches_hold_the_rows_of_the_pool_and_their_targets(folder: Path) -> No
     assert events.shape[1] == len(targets.EVENTS)
     coloured = waveform.float().diff().std(dim=1) < waveform.float().std(dim=1)
     assert (classes[:, 0] > 0.5).tolist() == coloured.tolist()  # the cumulated noise is the first class
+
+
+def test_a_window_of_a_recording_that_is_kept_out_is_left_out(folder: Path) -> None:
+    """Both recordings of a window count: the main one, and the one beneath it."""
+    with np.load(pool.shard_path(folder, 0)) as shard:
+        columns = {key: shard[key] for key in pool.COLUMNS}
+    columns["clip"][:4], columns["beneath"][4:7] = 1, 1
+    pool.save_shard(pool.shard_path(folder, 0), list(zip(*columns.values(), strict=True)))
+    judge = targets.Judge(list(labels())[:521], [-1, -1])
+    assert len(fit.read_shard(pool.shard_path(folder, 0), judge, np.array([True, False]))[0]) == ROWS - 7
+    assert len(fit.read_shard(pool.shard_path(folder, 0), judge, np.array([True, True]))[0]) == ROWS
 
 
 def test_a_pool_without_shards_says_what_to_do(tmp_path: Path) -> None:

@@ -26,6 +26,18 @@ HELD_OUT = {
 FIGURES = {"x": DELIVERED, "run": HELD_OUT}
 
 
+def at_home(recall: float, rules: float) -> dict[str, Any]:
+    return {
+        "recall": {"0.05": recall, "1": 0.9},
+        "one_threshold": 0.6,
+        "rules": {"recall": 0.7, "false_alarms_an_hour": rules},
+        "sounds": {"Dog barking": [8, recall, 1.0]},
+    }
+
+
+HOME = {"home": {"models": {"model": at_home(0.75, 0.5), "YAMNet": at_home(0.625, 2.0)}}}
+
+
 def rows(text: str) -> list[list[str]]:
     return [[cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines()]
 
@@ -52,6 +64,17 @@ def test_figures_stand_side_by_side_and_what_nobody_has_is_left_out(corpus: Any)
     assert files["Named sounds of other sources: mean AP, AudioSet names"] == ["0.400", "0.400"]
     assert files["Median time of a window, one thread, against YAMNet in LiteRT"] == ["0.50", "-"]
     assert "ESC-10, through AudioSet names" not in files
+
+
+def test_what_is_found_in_a_home_stands_beside_the_teachers(corpus: Any) -> None:
+    """Figures of a home alone make no table of the other figures."""
+    made = card.blocks({"x": HOME, "y": HOME}, corpus)
+    found = {row[0]: row[1:] for row in rows(made["home"])}
+    assert found["Test"] == ["x", "y", "YAMNet"]
+    assert found["Mean recall, each sound at most 0.05 false alarms an hour"] == ["0.750", "0.750", "0.625"]
+    assert found["Default rules: false alarms an hour"] == ["0.500", "0.500", "2.000"]
+    assert ["Dog barking", "8", "0.750", "0.750", "0.625"] in rows(made["home-sounds"])
+    assert set(made) == {"sources", "home", "home-sounds"}
 
 
 def test_each_named_and_each_generated_sound_has_a_row(corpus: Any) -> None:
