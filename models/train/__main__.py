@@ -124,6 +124,8 @@ def parser() -> argparse.ArgumentParser:
     step = command("fit", steps.fit, "Train a network on the pool.\n" + FIT)
     step.add_argument("network", choices=RECIPES, help="what to train")
     step.add_argument("--steps", type=int, help="of 192 windows; default: as the network needs")
+    step.add_argument("--start", type=Path, metavar="FILE", help="go on from what an exported float file hears")
+    step.add_argument("--rate", type=float, default=3e-3, help="peak learning rate; default %(default)s")
     step.add_argument("--judge-every", type=int, default=1_500, metavar="STEPS", help="default %(default)s")
     step = command("heads", steps.heads, "Train a network's heads alone, on the embedding of its model file.\n" + HEADS)
     step.add_argument("network", choices=("lean", "convnext"), help="whose heads")

@@ -29,12 +29,14 @@ from .measuring.evaluate import judge_for, onnx_scorer
 from .networks.catalogue import RECIPES, start_from
 from .networks.frontend import SAMPLE_RATE
 from .networks.network import CLASSES, Network
-from .networks.warm import warm
+from .networks.warm import unfold, warm
 from .progress import track
 from .sounds.augment import RATE
 
 RANGES = 200
 """Windows that the ranges of activations are taken from."""
+UNFOLDED = 1_024
+"""Windows that the statistics of a network's normalisations are taken from."""
 
 
 def label(arguments: Namespace) -> None:
@@ -56,10 +58,13 @@ def fit(arguments: Namespace) -> None:
     names = corpus.display_names(arguments.data)
     recipe = RECIPES[arguments.network]
     torch.manual_seed(arguments.seed)
+    plan = Plan(steps=arguments.steps or recipe.steps, rate=arguments.rate, seed=arguments.seed)
     network = recipe.make()
-    if recipe.start:
+    if arguments.start:
+        warm(network, arguments.start)
+        unfold(network.eval(), torch.split(torch.from_numpy(figures.some_windows(recordings, UNFOLDED, plan.seed)), 64))
+    elif recipe.start:
         start_from(network, trained(recipe.start, arguments))
-    plan = Plan(steps=arguments.steps or recipe.steps, seed=arguments.seed)
     trainer = Trainer(plan, network, pool_of(arguments), judge_of(recordings, names), recordings.is_train)
     judge = judge_for(recordings, names, lambda windows: np.stack([teacher(window)[0] for window in windows]))
     train(trainer, checkpoint_of(arguments.network, arguments), judge, arguments.judge_every)

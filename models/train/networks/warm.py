@@ -17,7 +17,7 @@ from onnx import NodeProto, numpy_helper
 from torch import Tensor, nn
 
 from .convnext import Block
-from .network import Network
+from .network import HIDDEN, Network
 
 PREFIX = "network."
 """What the names of a network's weights begin with in a file."""
@@ -26,7 +26,7 @@ ORDER = (0, 2, 3, 1)
 
 
 def warm(network: Network, path: Path) -> None:
-    """Take over all weights up to the embedding from a float file that this recipe exported."""
+    """Take over all weights from a float file that this recipe exported; of an older one, all up to the embedding."""
     graph = onnx.load(path).graph
     values = {t.name: torch.from_numpy(numpy_helper.to_array(t).copy()) for t in graph.initializer}
     modules = dict(network.named_modules())
@@ -47,6 +47,8 @@ def warm(network: Network, path: Path) -> None:
                 module.weight.copy_(values[name])
                 if module.bias is not None:
                     module.bias.copy_(values[name.removesuffix("weight") + "bias"])
+        if values["answers.weight"].shape[1] == HIDDEN:  # not from a file of the time before the hidden layer
+            _answers(network, values["answers.weight"], values["answers.bias"])
 
 
 def unfold(network: Network, windows: Iterable[Tensor]) -> None:
@@ -95,6 +97,15 @@ def _convolution(convolution: nn.Conv2d, norm: nn.BatchNorm2d | None, values: li
         norm.bias.copy_(values[1])
         norm.get_buffer("running_mean").zero_()
         norm.get_buffer("running_var").fill_(1.0 - norm.eps)
+
+
+def _answers(network: Network, weight: Tensor, bias: Tensor) -> None:
+    """The layer that answers for both heads, calibrated as it is."""
+    both = network.heads.classes, network.heads.events
+    sizes = [head.out_features for head in both]
+    for head, part, offset in zip(both, torch.split(weight, sizes), torch.split(bias, sizes), strict=True):
+        head.weight.copy_(part)
+        head.bias.copy_(offset)
 
 
 def _lstm(lstm: nn.Module, values: list[Tensor]) -> None:

@@ -23,12 +23,12 @@ def windows() -> Any:
 
 @pytest.fixture(params=["lean", "convnext"])
 def pair(request: pytest.FixtureRequest) -> tuple[Any, Any]:
-    """A network taken back from its bundled file, and what the file makes of the windows."""
+    """A network taken back from its bundled file, and the file's probabilities and embedding for the windows."""
     made = RECIPES[request.param].make().eval()
     path = MODELS / f"{request.param}.onnx"
     warm.warm(made, path)
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
-    return made, session.run(["embedding"], {"waveform": windows().numpy()})[0]
+    return made, session.run(["probabilities", "embedding"], {"waveform": windows().numpy()})
 
 
 def embedding(network: Any) -> Any:
@@ -36,14 +36,17 @@ def embedding(network: Any) -> Any:
         return network(windows())[2].numpy()
 
 
-def test_it_hears_as_the_file_does(pair: tuple[Any, Any]) -> None:
-    network, wanted = pair
+def test_it_hears_and_answers_as_the_file_does(pair: tuple[Any, Any]) -> None:
+    network, (probabilities, wanted) = pair
     np.testing.assert_allclose(embedding(network), wanted, atol=1e-5 * wanted.max())
+    with torch.inference_mode():
+        answer = torch.sigmoid(torch.cat(network(windows())[:2], dim=1)).numpy()
+    np.testing.assert_allclose(answer, probabilities, atol=1e-5)
 
 
 def test_unfolding_changes_nothing_but_the_statistics(pair: tuple[Any, Any]) -> None:
     """Afterwards a network in training, which normalises by the batch at hand, hears that batch just the same."""
-    network, wanted = pair
+    network, (_, wanted) = pair
     warm.unfold(network, torch.split(windows(), 6))
     np.testing.assert_allclose(embedding(network), wanted, atol=1e-5 * wanted.max())
     network.train()
