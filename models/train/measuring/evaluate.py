@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
@@ -115,6 +116,9 @@ def esc50_figures(heard: Heard, corpus: Corpus, names: list[str], trained: Heard
         "home_recall_named": _home_recall(np.stack([named[c] for c in all50], 1), labels, all50),
         "home_recall_events": _home_recall(events, labels, all50),
     }
+    if max(Counter(labels).values()) > metrics.SHOTS:
+        numbers = np.array([all50.index(label) for label in labels])
+        figures["esc50_few_shot"] = metrics.few_shot(heard.embedding, numbers)
     if trained is not None:
         figures["esc50_probe"] = metrics.probe(
             trained.embedding, np.array([all50.index(corpus.clips[n].label) for n in trained.numbers]),

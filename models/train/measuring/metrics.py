@@ -10,6 +10,9 @@ from torch.nn import functional
 Samples = NDArray[np.float32]
 Flags = NDArray[np.bool_]
 
+SHOTS = 5
+"""Examples of a sound that a household has the patience to record."""
+
 
 def average_precision(scores: Samples, positive: Flags) -> float:
     """Area under precision over recall of one class's scores [windows], at least one of them positive."""
@@ -52,3 +55,20 @@ def probe(
     with torch.inference_mode():
         answer = (torch.from_numpy(test) @ weight + bias).argmax(dim=1).numpy()
     return float((answer == test_label).mean())
+
+
+def few_shot(embedding: Samples, label: NDArray[np.int64], shots: int = SHOTS, draws: int = 20, seed: int = 0) -> float:
+    """Accuracy of the nearest mean of `shots` random examples a class, by the cosine, on the others; mean of `draws`.
+
+    `embedding`: [n, dims]; classes with no more than `shots` examples are left out.
+    """
+    classes = [c for c in np.unique(label) if (label == c).sum() > shots]
+    unit = embedding / np.maximum(np.linalg.norm(embedding, axis=1, keepdims=True), 1e-9)
+    rng, found = np.random.default_rng(seed), []
+    for _ in range(draws):
+        shuffled = [rng.permutation(np.flatnonzero(label == c)) for c in classes]
+        means = np.stack([unit[rows[:shots]].mean(axis=0) for rows in shuffled])
+        means /= np.maximum(np.linalg.norm(means, axis=1, keepdims=True), 1e-9)
+        right = [(unit[rows[shots:]] @ means.T).argmax(axis=1) == number for number, rows in enumerate(shuffled)]
+        found.append(np.concatenate(right).mean())
+    return float(np.mean(found))

@@ -48,3 +48,12 @@ def test_a_probe_tells_apart_what_the_embedding_does() -> None:
     embedding[:, 0] += 4.0 * (label == 1)
     embedding[:, 5] += 4.0 * (label == 2)
     assert metrics.probe(embedding[:200], label[:200], embedding[200:], label[200:]) > 0.9
+
+
+def test_a_few_examples_tell_what_lies_apart() -> None:
+    """Three classes in directions of their own, of one of which there are too few examples."""
+    rng = np.random.default_rng(0)
+    label = np.repeat([0, 1, 2], [8, 8, 5])
+    embedding = (np.eye(4)[label] + 0.05 * rng.standard_normal((21, 4))).astype(np.float32)
+    assert metrics.few_shot(embedding, label) == 1.0
+    assert metrics.few_shot(rng.standard_normal((400, 4)).astype(np.float32), np.arange(400) % 4) < 0.4
