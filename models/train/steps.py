@@ -108,8 +108,13 @@ def evaluate(arguments: Namespace) -> None:
     streams = home.streams(recordings)
     wide = corpus.load(arguments.data, arguments.work, arguments.keep_out, RATE)
     others = beside.teachers(streams, recordings, wide, arguments.data / "teacher", arguments.work, names)
-    own = home.hear(model_listener(score, recordings), [*names, *EVENT_NAMES], streams, arguments.model.stem)
-    found["home"] = {**home.facts(own), "models": home.measure({"model": own, **others}, recordings)}
+    listen, labels = model_listener(score, recordings), [*names, *EVENT_NAMES]
+    own = home.hear(listen, labels, streams, arguments.model.stem)
+    found["home"] = {
+        **home.facts(own),
+        "steadiness": home.steadiness(listen, labels, streams, recordings),
+        "models": home.measure({"model": own, **others}, recordings),
+    }
     text = json.dumps(found, indent=2)
     Console().print_json(text)
     if arguments.out:

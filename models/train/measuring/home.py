@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from itertools import groupby
 
@@ -29,6 +29,8 @@ from .evaluate import Samples, cut
 
 HOP = SAMPLE_RATE // 4
 """Samples from window to window."""
+STEP = SAMPLE_RATE // 20
+"""Samples by which a sound is moved on the hop grid."""
 AROUND = WINDOW // 2
 """Samples of silence before and after a sound of a home."""
 RATES = (0.05, 0.1, 0.34, 1.0)
@@ -92,11 +94,14 @@ class Stream:
     numbers: tuple[int, ...]
     event: str = ""
     """What it is a recording of; empty for background."""
+    shift: int = 0
+    """Samples of silence before it at 16 kHz, beside those around each sound of a home."""
 
     def samples(self, corpus: Corpus) -> Samples:
         """At the corpus's rate, float32 in [-1, 1]."""
-        around = AROUND * corpus.rate // SAMPLE_RATE if self.event else 0
-        return np.pad(np.concatenate([corpus.samples(number) for number in self.numbers]), around)
+        around = AROUND if self.event else 0
+        before, after = ((each * corpus.rate) // SAMPLE_RATE for each in (around + self.shift, around))
+        return np.pad(np.concatenate([corpus.samples(number) for number in self.numbers]), (before, after))
 
     def windows(self, corpus: Corpus) -> Samples:
         """[n, 15600] at 16 kHz."""
@@ -171,28 +176,42 @@ def figures(heard: Heard, events: bool = True, names: bool = True) -> dict[str, 
     }
 
 
-def by_rules(heard: Heard, corpus: Corpus) -> dict[str, object]:
-    """What the default rules find, and how often an hour they misfire on background, Speech and Music left out."""
-    rules = resolve(DetectionConfig(), heard.labels, WINDOW / SAMPLE_RATE, HOP / SAMPLE_RATE)
-    told = {rule.label: {heard.labels[index] for index in rule.classes} for rule in rules}
-    misfires = dict.fromkeys((label for label in told if label not in TALK), 0)
-    found: dict[str, list[bool]] = {}
-    for stream, probabilities in zip(heard.streams, heard.probabilities, strict=True):
-        tracker = Tracker(rules, SAMPLE_RATE, HOP)
-        fired = [
+class Rules:
+    """The default rules, for a model with these labels."""
+
+    def __init__(self, labels: Sequence[str]) -> None:
+        self._rules = resolve(DetectionConfig(), labels, WINDOW / SAMPLE_RATE, HOP / SAMPLE_RATE)
+        self._told = {rule.label: {labels[index] for index in rule.classes} for rule in self._rules}
+        self.labels = tuple(self._told)
+
+    def of(self, event: str) -> set[str]:
+        """Labels of the rules that tell of an event."""
+        names = {event, *next(sound.names for sound in SOUNDS if sound.event == event)}
+        return {label for label, classes in self._told.items() if classes & names}
+
+    def fired(self, windows: Samples, probabilities: Samples) -> list[str]:
+        """Labels of all detections in a stream of windows."""
+        tracker = Tracker(self._rules, SAMPLE_RATE, HOP)
+        return [
             change.label
-            for number, (window, row) in enumerate(zip(stream.windows(corpus), probabilities, strict=True))
+            for number, (window, row) in enumerate(zip(windows, probabilities, strict=True))
             for change in tracker.update(as_live(window, number * HOP), Scores(row, None))
             if change.phase is Phase.STARTED
         ]
+
+
+def by_rules(heard: Heard, corpus: Corpus) -> dict[str, object]:
+    """What the default rules find, and how often an hour they misfire on background, Speech and Music left out."""
+    rules = Rules(heard.labels)
+    misfires = dict.fromkeys((label for label in rules.labels if label not in TALK), 0)
+    found: dict[str, list[bool]] = {}
+    for stream, probabilities in zip(heard.streams, heard.probabilities, strict=True):
+        fired = rules.fired(stream.windows(corpus), probabilities)
         if not stream.event:
             for label in fired:
                 if label in misfires:
                     misfires[label] += 1
-            continue
-        sound = next(sound for sound in SOUNDS if sound.event == stream.event)
-        own = {label for label, classes in told.items() if classes & {sound.event, *sound.names}}
-        if own:
+        elif own := rules.of(stream.event):
             found.setdefault(stream.event, []).append(bool(own & set(fired)))
     return {
         "false_alarms_an_hour": round(sum(misfires.values()) / heard.hours, 2),
@@ -200,6 +219,20 @@ def by_rules(heard: Heard, corpus: Corpus) -> dict[str, object]:
         "recall": round(float(np.mean([np.mean(each) for each in found.values()])), 4) if found else None,
         "found": {event: [int(sum(each)), len(each)] for event, each in found.items()},
     }
+
+
+def steadiness(listen: Listener, labels: Sequence[str], found: Sequence[Stream], corpus: Corpus) -> float:
+    """Share of the places on the hop grid at which the default rules decide as they do at most places of a sound.
+
+    Each sound of a home that has a rule is moved by a hop in steps of a twentieth of a second.
+    """
+    rules = Rules(labels)
+    agreed = []
+    for stream in track([each for each in found if each.event and rules.of(each.event)], "move sounds"):
+        moved = [replace(stream, shift=shift) for shift in range(0, HOP, STEP)]
+        decided = [bool(rules.of(each.event) & set(rules.fired(each.windows(corpus), listen(each)))) for each in moved]
+        agreed.append(max(decided.count(True), decided.count(False)) / len(decided))
+    return round(float(np.mean(agreed)), 4)
 
 
 def as_live(samples: Samples, start: int) -> Window:

@@ -90,6 +90,19 @@ def test_the_default_rules_are_played_through(room: Any) -> None:
     assert "Speech" not in found["false_alarms"]
 
 
+def test_a_decision_that_hangs_on_the_hop_grid_is_unsteady(room: Any) -> None:
+    """A model that hears dogs only where they begin on the grid decides one way at one of five places."""
+
+    def listen(stream: Any) -> Any:
+        rows = np.zeros((len(stream.windows(room)), len(LABELS)), np.float32)
+        rows[len(rows) // 2, 0] = 0.95 if stream.shift == 0 else 0.1
+        return rows
+
+    found = home.streams(room)
+    assert home.steadiness(listen, LABELS, found, room) == 0.8
+    assert home.steadiness(lambda stream: listen(replace(stream, shift=0)), LABELS, found[:4], room) == 1.0
+
+
 def test_all_figures_of_a_model_name_both_heads(room: Any) -> None:
     heard = answers(room, [0.9] * 6, 0.1)
     other = replace(heard, labels=("Bark", "Dog", "Growling", "Cough", "Hiss", "Speech", "Music"))
