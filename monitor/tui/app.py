@@ -144,7 +144,7 @@ class MonitorApp(App[None]):
         self.source_bar.chosen = self._chosen
         self.banner.troubles = tuple(troubles(state, silent, now))
         self.title_bar.marks = known.marks
-        self.panels.set_class(not known.current, "-stale")
+        self._set_current(known.current)
         self.status_lines.current = known.current
         self._draw_source(views[self._chosen] if views else SourceView(""))
         active = state.active
@@ -154,13 +154,18 @@ class MonitorApp(App[None]):
             for detection in active
         )
         self.active_list.sentences, self.active_list.quiet = known.sentences, known.quiet
-        self.active_list.border_title = "Active" if known.current else "Active when last known"
-        self.scores.border_title = "Hearing now" if known.current else "Heard last"
         empty = nothing_yet(state) if known.quiet else "Events will appear here"
         self.event_list.show(tuple(state.events), frozenset(detection.id for detection in active), now, empty)
         self.status_lines.health = state.health
         self.title_bar.feed = self._feed.title
         self.title_bar.node = state.health.node if state.health else ""
+
+    def _set_current(self, current: bool) -> None:
+        """Dim and rename the panels while they show what was. Setting a title redraws its panel, also to the same."""
+        if self.panels.has_class("-stale") is current:
+            self.panels.set_class(not current, "-stale")
+            self.active_list.border_title = "Active" if current else "Active when last known"
+            self.scores.border_title = "Hearing now" if current else "Heard last"
 
     def _draw_source(self, view: SourceView) -> None:
         self.scores.notice, self.scores.deaf = view.notice, bool(view.trouble)
