@@ -145,7 +145,7 @@ class EventLog:
         Call it before the first detection of this run. Their real end is unknown. They end when they were last known to
         be on: at the time of the log's newest entry, or at their own start if that is later.
         """
-        return self._on_writer(self._end_interrupted)
+        return self._on_writer(self._try_end_interrupted)
 
     async def recent(self, most: int) -> list[Detection]:
         """Return the newest detections, at most `most`, oldest first; none if the log cannot be read in time."""
@@ -219,8 +219,7 @@ class EventLog:
     def _write_group(self) -> bool:
         """Commit the oldest waiting detections; return whether there were any. May raise as `EventFile` does."""
         if self._interrupted:
-            self._file.retrying(self._file.end_interrupted)
-            self._interrupted = False
+            self._end_interrupted()  # before the first detection of this run
         while self._jumps:
             self._file.retrying(self._file.add_jump, *self._jumps[0])
             self._jumps.popleft()
@@ -267,13 +266,22 @@ class EventLog:
         now = self._clock.now if self._clock.trusted else None
         return self._retention.step(connection, now, self._file.acknowledged)
 
+    def _try_end_interrupted(self) -> int:
+        try:
+            return self._end_interrupted()
+        except (sqlite3.Error, OSError) as error:
+            log.warning("cannot read event log %s: %s", self.path, error)
+            return 0
+
     def _end_interrupted(self) -> int:
+        """End what an earlier run left on; may raise `sqlite3.Error` or `OSError`, and is then due again."""
+        self._interrupted = True
+        ended = 0
         try:
             ended = self._file.retrying(self._file.end_interrupted)
-        except (sqlite3.Error, OSError, msgspec.MsgspecError) as error:
+        except msgspec.MsgspecError as error:
             log.warning("cannot read event log %s: %s", self.path, error)
-            self._interrupted = not isinstance(error, msgspec.MsgspecError)
-            return 0
+        self._interrupted = False
         if ended:
             log.warning("the last run was killed: %d sounds that were on then now end in the event log", ended)
         return ended

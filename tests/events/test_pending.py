@@ -235,6 +235,30 @@ async def test_sounds_of_a_killed_run_are_ended(tmp_path: Path) -> None:
     await log.close()
 
 
+@pytest.mark.parametrize("invalid", [False, True])
+async def test_sounds_of_a_killed_run_are_ended_once_the_log_can_be_read(tmp_path: Path, invalid: bool) -> None:
+    """They end before the first detection of this run is written; a row of another program prevents only that."""
+    before = opened(tmp_path / "state")
+    await before.append(detection(1))
+    await before.close()
+    if invalid:
+        with closing(sqlite3.connect(before.path)) as connection, connection:
+            connection.execute("UPDATE events SET detection = '{}'")
+    (tmp_path / "state").rename(tmp_path / "aside")
+    (tmp_path / "state").touch()
+    log = opened(tmp_path / "state")
+    assert await log.end_interrupted() == 0
+    assert not await log.append(detection(2))
+    (tmp_path / "state").unlink()
+    (tmp_path / "aside").rename(tmp_path / "state")
+    assert await log.append(detection(3))
+    with closing(sqlite3.connect(log.path)) as connection:
+        rows = connection.execute("SELECT id, phase FROM events ORDER BY sequence").fetchall()
+    ended = [] if invalid else [("id-1", "ended")]
+    assert rows == [("id-1", "started"), *ended, ("id-2", "started"), ("id-3", "started")]
+    await log.close()
+
+
 async def test_a_sound_of_a_killed_run_does_not_last_as_long_as_a_jump(tmp_path: Path) -> None:
     """If the clock jumped after its start, it ends at its start: no other time is by the same clock."""
     log = opened(tmp_path)
