@@ -9,13 +9,10 @@ import asyncio
 import contextlib
 import logging
 import sqlite3
-import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 from typing import TypeVar
 
@@ -23,14 +20,13 @@ import msgspec
 
 from monitor.errors import StorageError
 from monitor.events.clock import WallClock
-from monitor.events.file import EventFile, is_busy, is_damage
+from monitor.events.file import JUMPS, EventFile, is_busy, is_damage
+from monitor.events.queue import Unwritten, Waiting
 from monitor.events.retention import Retention
 from monitor.messages import Detection, Recorded
 
 log = logging.getLogger(__name__)
 
-UNWRITTEN = 10_000
-"""Most detections that wait in memory while the file cannot be written."""
 GROUP = 500
 """Most detections in one commit."""
 RETRY = 0.5
@@ -49,40 +45,24 @@ SAVE_CLOCK_EVERY = 600.0
 _T = TypeVar("_T")
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Waiting:
-    """A detection that is not in the file yet."""
-
-    recorded: Recorded
-    written: asyncio.Future[None]
-
-
 class EventLog:
     """The detections of this monitor, oldest first. For one event loop."""
 
     def __init__(self, path: Path, keep_days: int, max_mb: int, clock: WallClock | None = None) -> None:
         """`max_mb` in units of 10^6 bytes."""
         self.path = path
-        self.lost = 0
-        """Number of detections dropped from memory, for newer ones, before they were written."""
         self._retention = Retention(keep_days, max_mb)
         self._tidy_at = self._save_clock_at = 0.0
         self._clock = clock or WallClock()
         self._clock_resumed = False
-        self._jumps: deque[tuple[float, float]] = deque(maxlen=UNWRITTEN)
+        self._jumps: deque[tuple[float, float]] = deque(maxlen=JUMPS)
         """Jumps of the clock that are not in the file yet: the time after each, and its seconds."""
         self._closed = False
         self._file = EventFile(path)
         self._failure = ""
         self._interrupted = False
         """An earlier run may have left sounds on that could not be ended yet."""
-        self._lock = threading.Lock()
-        """Guards the queue, which both the event loop and the writer change; never held during a disk access."""
-        self._unwritten: deque[_Waiting] = deque()
-        self._writing = 0
-        """How many of the unwritten, from the first, are being written now."""
-        self._published = 0
-        """How many of the unwritten, from the first, the broker has."""
+        self._unwritten = Unwritten()
         self._scheduled = False
         self._retry: asyncio.TimerHandle | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -94,13 +74,17 @@ class EventLog:
         return len(self._unwritten)
 
     @property
+    def lost(self) -> int:
+        """Number of detections dropped from memory, for newer ones, before they were written."""
+        return self._unwritten.lost
+
+    @property
     def problem(self) -> str:
         """Why detections wait in memory, for a person; empty while the file can be written."""
         if self._failure:
             return self._failure
-        with self._lock:
-            since = self._unwritten[0].recorded.at if self._unwritten else None
-        if since is not None and (waited := time.monotonic() - since) > SLOW:
+        oldest = self._unwritten.oldest
+        if oldest is not None and oldest.at is not None and (waited := time.monotonic() - oldest.at) > SLOW:
             return f"the disk has not answered for {waited:.0f} s"
         return ""
 
@@ -177,16 +161,10 @@ class EventLog:
     def _on_writer(self, function: Callable[..., _T], *args: object) -> asyncio.Future[_T]:
         return asyncio.get_running_loop().run_in_executor(self._writer, function, *args)
 
-    def _queue(self, detection: Detection) -> _Waiting:
+    def _queue(self, detection: Detection) -> Waiting:
         self._loop = asyncio.get_running_loop()
-        waiting = _Waiting(Recorded(None, detection, time.monotonic()), self._loop.create_future())
-        with self._lock:
-            if len(self._unwritten) == UNWRITTEN:
-                self._unwritten[self._writing].written.cancel()
-                del self._unwritten[self._writing]
-                self._published -= self._published > self._writing
-                self.lost += 1
-            self._unwritten.append(waiting)
+        waiting = Waiting(Recorded(None, detection, time.monotonic()), self._loop.create_future())
+        self._unwritten.add(waiting)
         return waiting
 
     def _schedule(self) -> None:
@@ -208,7 +186,7 @@ class EventLog:
             self._call_loop(self._retry_later)
             return
         finally:
-            self._writing = 0
+            self._unwritten.end(written=False)
         if self._failure:
             log.warning("event log %s is writable again; %d detections were lost", self.path, self.lost)
         self._failure = ""
@@ -223,17 +201,11 @@ class EventLog:
         while self._jumps:
             self._file.retrying(self._file.add_jump, *self._jumps[0])
             self._jumps.popleft()
-        with self._lock:
-            group = list(islice(self._unwritten, GROUP))
-            self._writing = len(group)
+        group, published = self._unwritten.begin(GROUP)
         if not group:
             return False
-        self._file.retrying(self._file.write, [each.recorded for each in group], self._published)
-        with self._lock:
-            for _ in group:
-                self._unwritten.popleft()
-            self._writing = 0
-            self._published = max(0, self._published - len(group))
+        self._file.retrying(self._file.write, [each.recorded for each in group], published)
+        self._unwritten.end(written=True)
         self._call_loop(_written, group)
         return True
 
@@ -292,19 +264,15 @@ class EventLog:
         except (sqlite3.Error, OSError):
             pending = []  # a write reports it
         if len(pending) < most:
-            with self._lock:
-                rest = islice(self._unwritten, self._published, self._published + most - len(pending))
-                pending += [each.recorded for each in rest]
+            pending += self._unwritten.unpublished(most - len(pending))
         return pending
 
     def _acknowledge(self, recorded: Sequence[Recorded]) -> None:
         for each in recorded:
             if each.sequence is not None:
                 self._file.acknowledge(each)
-                continue
-            with self._lock:
-                if self._published < len(self._unwritten) and self._unwritten[self._published].recorded is each:
-                    self._published += 1
+            else:
+                self._unwritten.publish(each)
         with contextlib.suppress(sqlite3.Error, OSError):
             self._file.retrying(self._file.save_acknowledged)
 
@@ -329,7 +297,7 @@ class EventLog:
             self._file.disconnect()
 
 
-def _written(group: Sequence[_Waiting]) -> None:
+def _written(group: Sequence[Waiting]) -> None:
     for each in group:
         if not each.written.done():
             each.written.set_result(None)

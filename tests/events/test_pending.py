@@ -14,7 +14,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from monitor.events import log as event_log
+from monitor.events import queue
 from monitor.events.log import EventLog
 from monitor.messages import Detection, Phase
 from tests.events.test_log import NOW, Times, detection, full_disk, stored
@@ -167,7 +167,7 @@ async def test_memory_is_bounded_while_the_disk_is_full(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The oldest detections are dropped and counted, acknowledged or not."""
-    monkeypatch.setattr(event_log, "UNWRITTEN", 3)
+    monkeypatch.setattr(queue, "UNWRITTEN", 3)
     caplog.set_level(logging.WARNING)
     log = opened(tmp_path)
     with full_disk():
