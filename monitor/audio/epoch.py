@@ -114,7 +114,7 @@ class Epoch:
         self.closed = False
         self._source, self._number, self._rate, self._grid = source, number, grid.rate, grid
         self._clock = Clock(live=capture.live)
-        backlog = max(1, round(BACKLOG * grid.rate / grid.hop)) if capture.live else None
+        backlog = self._backlog = max(1, round(BACKLOG * grid.rate / grid.hop)) if capture.live else None
         self.windower = Windower(source, number, grid, self._clock.utc, backlog)
         self.signal = Signal(capture.rate, grid.rate, channel, gain, hearing)
         self._begin = self._read = begin
@@ -218,12 +218,16 @@ class Epoch:
         if written == self._read:
             return
         self._clock.observe((written - self._begin) / rate, time.monotonic())
+        if self._far_behind(written):
+            self._skip(self._newest(written))
         while True:
             try:
                 block = ring.read(self._read, written - self._read)
                 break
             except Overrun:
-                self._skip(written)
+                safe = ring.oldest + ring.capacity // 8  # the writer will not overwrite it soon
+                self._lost += self._skip(min(written, max(self._newest(written), safe)))
+                self.overruns += 1
         self._read = written
         self.capture.consumed(written)
         self.windower.push(self.signal.push(block))
@@ -241,15 +245,22 @@ class Epoch:
         end = self.windower.length
         return EpochEnd(self._source, self._number, end, self._rate, self._clock.utc(end / self._rate))
 
-    def _skip(self, written: int) -> None:
-        """Go on with the newest window, or with the oldest frame that the writer will not overwrite soon."""
-        capture, grid = self.capture, self._grid
-        length = (written - self._begin) * grid.rate // capture.rate
-        newest = max(0, (length - grid.window) // grid.hop * grid.hop)
-        frame = self._begin + newest * capture.rate // grid.rate
-        frame = min(written, max(frame, capture.ring.oldest + capture.ring.capacity // 8))
-        self.windower.skip(round((frame - self._begin) * grid.rate / capture.rate) - self.windower.length)
+    def _far_behind(self, written: int) -> bool:
+        """Whether all but the newest window would be dropped anyway: to prepare them would only cost time."""
+        if self._backlog is None or not self.capture.ring.oldest <= self._read < self._newest(written):
+            return False
+        unread = (written - self._read) * self._grid.rate // self.capture.rate
+        return (unread - self.windower.missing) // self._grid.hop + 1 > self._backlog
+
+    def _newest(self, written: int) -> int:
+        """Return the first frame of the newest complete window."""
+        grid, rate = self._grid, self.capture.rate
+        length = (written - self._begin) * grid.rate // rate
+        return self._begin + max(0, (length - grid.window) // grid.hop * grid.hop) * rate // grid.rate
+
+    def _skip(self, frame: int) -> int:
+        """Go on with this frame of the capture; return how many were left out."""
+        self.windower.skip(round((frame - self._begin) * self._grid.rate / self.capture.rate) - self.windower.length)
         self.signal.restart()
-        self._lost += frame - self._read
-        self._read = frame
-        self.overruns += 1
+        skipped, self._read = frame - self._read, frame
+        return skipped

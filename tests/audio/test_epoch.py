@@ -13,6 +13,7 @@ from monitor.audio import epoch as epoch_module
 from monitor.audio.epoch import Cause, Clock, Ended, Epoch
 from monitor.audio.windows import Grid
 from monitor.errors import SourceError
+from monitor.messages import Samples
 from tests.parts.fake_capture import FakeCapture
 
 
@@ -119,6 +120,27 @@ def test_the_books_balance_however_late_the_reader_is(steps: list[int], rate: in
         truth = np.sin(2 * np.pi * 20 * np.arange(each.start, each.start + n) / 1000)
         inner = slice(20, max(20, n - 20))  # the filter rings where audio begins or ends
         assert np.abs(each.samples[:n][inner] - truth[inner]).max(initial=0) < 0.3
+
+
+def test_a_reader_that_is_far_behind_prepares_only_the_newest_window(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Audio whose windows would be dropped anyway is counted, but does not pass through the signal path."""
+    capture = FakeCapture()
+    epoch = epoch_of(capture)
+    prepared = 0
+
+    def push(block: Samples) -> Samples:
+        nonlocal prepared
+        prepared += len(block)
+        return block[:, 0]
+
+    monkeypatch.setattr(epoch.signal, "push", push)
+    capture.play(np.zeros(3000, np.float32))
+    epoch.drain()
+    window = epoch.windower.take()
+    assert window is not None
+    assert (window.end, prepared) == (3000, 100)
+    assert (epoch.captured, epoch.overruns) == (3.0, 0)
+    assert (epoch.windower.emitted, epoch.windower.dropped, epoch.windower.pending) == (1, 58, 0)
 
 
 def test_a_reader_that_is_too_late_goes_on_with_the_newest_window() -> None:

@@ -311,8 +311,9 @@ async def test_digital_silence_is_deafness_in_a_room_only() -> None:
     for room, expected in ((True, SourceState.DEAF), (False, SourceState.LISTENING)):
         capture = FakeCapture()
         async with listening(partial(_same, capture), room=room, stall_timeout=5.0) as source:
-            capture.play(np.zeros(1500, np.float32))
-            await collect(source, lambda items: bool(items))
+            for _ in range(3):
+                capture.play(np.zeros(500, np.float32))
+                await collect(source, lambda items: bool(items))
             await asyncio.sleep(0.6)
             assert source.health().state is expected
             capture.play(noise(100))
