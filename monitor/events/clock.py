@@ -40,13 +40,16 @@ class WallClock:
         """Whether events may be deleted for their age by this clock."""
         return self.plausible >= PLAUSIBLE
 
-    def resume(self, seen: float, plausible: float) -> None:
+    def resume(self, seen: float, plausible: float) -> float:
         """Take over how long the clock was plausible when an earlier run last saw it, at the time `seen`.
 
-        The clock has to begin again if it says that this was in the future, or long ago.
+        The clock has to begin again if it says that this was in the future, or long ago. Return by how many seconds it
+        was at least set back since then, as a negative number; 0.0 if it may have gone on.
         """
-        if 0.0 <= self._wall() - seen <= ABSENT:
+        passed = self._wall() - seen
+        if 0.0 <= passed <= ABSENT:
             self._before = plausible
+        return passed if passed < -JUMP else 0.0
 
     def look(self) -> float:
         """Return by how many seconds the clock has jumped since the last look, 0.0 if it has not."""

@@ -27,6 +27,8 @@ from monitor.messages import Detection, Recorded
 
 log = logging.getLogger(__name__)
 
+KEPT = "events keep their times, and old ones are not deleted until it has been steady for a day"
+"""What a jump of the wall clock means, for the log."""
 GROUP = 500
 """Most detections in one commit."""
 RETRY = 0.5
@@ -98,11 +100,7 @@ class EventLog:
     def watch_clock(self) -> None:
         """Note in the log whether the wall clock has jumped; call this every few seconds. Never waits."""
         if jump := self._clock.look():
-            log.warning(
-                "the wall clock was set by %+.1f s: events keep their times, and old ones are not deleted until it has "
-                "been steady for a day",
-                jump,
-            )
+            log.warning("the wall clock was set by %+.1f s: %s", jump, KEPT)
             self._jumps.append((self._clock.now, jump))
         if self._jumps or time.monotonic() >= self._tidy_at:
             self._loop = asyncio.get_running_loop()
@@ -229,9 +227,11 @@ class EventLog:
 
     def _clean_up(self) -> bool:
         connection = self._file.connect()
-        if not self._clock_resumed and (before := self._file.clock()) is not None:
-            self._clock.resume(*before)
+        before = None if self._clock_resumed else self._file.clock()
         self._clock_resumed = True
+        if before is not None and (jump := self._clock.resume(*before)):
+            log.warning("the wall clock is %.1f s behind the last run: %s", -jump, KEPT)
+            self._file.add_jump(self._clock.now, jump)
         if time.monotonic() >= self._save_clock_at:
             self._save_clock_at = time.monotonic() + SAVE_CLOCK_EVERY
             self._file.save_clock(self._clock.now, self._clock.plausible)

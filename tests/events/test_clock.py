@@ -38,5 +38,12 @@ def test_a_clock_that_is_slewed_is_trusted() -> None:
 def test_trust_lasts_over_a_short_absence(gap: float, kept: bool) -> None:
     """A run that starts soon after the last one continues; in the past or long after, the clock begins again."""
     clock = Times(START).clock()
-    clock.resume(START - gap, PLAUSIBLE)
+    assert clock.resume(START - gap, PLAUSIBLE) == 0.0
     assert clock.trusted == kept
+
+
+def test_a_clock_behind_the_last_run_was_set_back() -> None:
+    """The size of the jump is what is missing since then, at least."""
+    clock = Times(START).clock()
+    assert clock.resume(START + 3600.0, PLAUSIBLE) == -3600.0
+    assert not clock.trusted

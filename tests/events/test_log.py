@@ -159,6 +159,22 @@ async def test_a_clock_that_jumps_is_marked_and_deletes_nothing(
     await log.close()
 
 
+async def test_a_clock_behind_the_last_run_is_marked(log: EventLog, caplog: pytest.LogCaptureFixture) -> None:
+    """The log says so once; a run that starts soon after the last one says nothing."""
+    times = Times(NOW.timestamp())
+    for moved in (0.0, 60.0, -3600.0, 60.0):
+        times.passes(0.0)
+        times.wall += moved
+        run = EventLog(log.path, keep_days=30, max_mb=100, clock=times.clock())
+        await run.append(detection(int(times.wall)))
+        await run.append(detection(int(times.wall), Phase.ENDED))  # queues behind the clean-up
+        await run.close()
+    with closing(sqlite3.connect(log.path)) as connection:
+        assert connection.execute("SELECT seconds FROM jumps").fetchall() == [(pytest.approx(-3600.0),)]
+    [(level, said)] = logged(caplog)
+    assert (level, said.split(":")[0]) == ("WARNING", "the wall clock is 3600.0 s behind the last run")
+
+
 async def test_a_log_that_is_too_large_shrinks(log: EventLog) -> None:
     """A write starts to delete the oldest events, in steps with other writes in between, until the file is small."""
     await log.append(detection(0))
