@@ -63,7 +63,7 @@ class Hearing:
         self._recent: list[Samples] = []
 
     def reset(self) -> None:
-        """Begin to count anew after an interruption; what was learned about the source stays."""
+        """Restart all counts after an interruption; what was learned about the source stays."""
         self._seconds = dict.fromkeys(REASONS, 0.0)
         self._spectrum_due = HUM_EVERY
         self._recent.clear()

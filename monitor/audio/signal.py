@@ -78,7 +78,7 @@ class Mixer:
         if self._channel == "loudest":
             self._take_loudest()
         else:
-            self._judge_mix()
+            self._check_mix()
         return mono if self._only is None else channels[self._only]
 
     def _measure(self, channels: Samples, mono: Samples) -> None:
@@ -102,7 +102,7 @@ class Mixer:
         if self._only is None or self._powers[loudest] > LOUDER * self._powers[self._only]:
             self._only = loudest
 
-    def _judge_mix(self) -> None:
+    def _check_mix(self) -> None:
         if self._powers is None or (top := float(self._powers.max())) < SILENT:
             return
         ratio = self._mixed / float(self._powers.mean())

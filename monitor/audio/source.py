@@ -114,7 +114,7 @@ class Source:
         self._resume_at = 0
         self._hearing = Hearing()
         self._suspected: str | None = None
-        self._heard_until: float | None = None  # monotonic; while audio is missing
+        self._received_until: float | None = None  # monotonic; while audio is missing
         self._epochs = 0
         self._epoch: Epoch | None = None
         self._handed_out = asyncio.Event()
@@ -221,8 +221,8 @@ class Source:
     def health(self) -> SourceHealth:
         """Return the state and the counters of the source."""
         total = replace(self._past)
-        if self._heard_until is not None:
-            total.lost += time.monotonic() - self._heard_until
+        if self._received_until is not None:
+            total.lost += time.monotonic() - self._received_until
         if self._epoch is not None:
             total.add(self._epoch)
         return SourceHealth(
@@ -319,7 +319,7 @@ class Source:
             epoch.close()
         self._count_lost(epoch)
         self._resume_at = epoch.read
-        self._heard_until = epoch.span[1] if ended.cause in (Cause.GAP, Cause.LOST) else None
+        self._received_until = epoch.span[1] if ended.cause in (Cause.GAP, Cause.LOST) else None
         if ended.cause is Cause.LOST:
             backoff.lost(epoch.captured)
             if self.restarts:
@@ -349,10 +349,10 @@ class Source:
 
     def _count_lost(self, epoch: Epoch) -> None:
         """Count what is missing between the last epoch and this one."""
-        if self._heard_until is not None and epoch.captured:
-            lost = max(0.0, epoch.span[0] - self._heard_until)
+        if self._received_until is not None and epoch.captured:
+            lost = max(0.0, epoch.span[0] - self._received_until)
             self._past.lost += lost
-            self._heard_until = None
+            self._received_until = None
             if epoch.capture.live:
                 log.warning("%s: %.1f s of audio were lost", self.name, lost)
             else:

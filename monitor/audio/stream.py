@@ -54,7 +54,7 @@ def newest(media: Media) -> Generator[Samples, None, None]:
     """
     blocks = media.blocks()
     begun = before = time.monotonic()
-    heard, fast = 0.0, False
+    received, fast = 0.0, False
     kept: deque[Samples] = deque()
     arrived: deque[tuple[float, int]] = deque()
     for block in blocks:
@@ -66,8 +66,8 @@ def newest(media: Media) -> Generator[Samples, None, None]:
         even = now - begun >= EVEN and sum(size for _, size in arrived) <= FASTEST * EVEN * media.rate
         if now - before >= WAITED or even:
             break
-        heard += len(block) / media.rate
-        fast = heard > FASTEST * (now - media.begun)
+        received += len(block) / media.rate
+        fast = received > FASTEST * (now - media.begun)
         if fast and now - begun > AT_ONCE:
             raise SourceError(_recording(media, "sends faster than real time"))
         while sum(map(len, kept)) - len(kept[0]) > KEPT * media.rate:
