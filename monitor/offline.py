@@ -13,8 +13,8 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from monitor.audio.media import Media
-from monitor.audio.pcm import open_pcm, read_pcm
+from monitor.audio.inputs.media import Media
+from monitor.audio.inputs.pcm import open_pcm, read_pcm
 from monitor.audio.signal import Gain, Signal
 from monitor.audio.spec import parse_spec
 from monitor.audio.timeline import TimedBlock, minutes

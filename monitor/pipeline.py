@@ -39,7 +39,7 @@ LIVE_SMOOTHING = 0.4
 log = logging.getLogger(__name__)
 
 
-class Recorder(Protocol):
+class DetectionSink(Protocol):
     """Where every detection is recorded, and from where it is passed on."""
 
     def record(self, detection: Detection) -> None:
@@ -144,7 +144,7 @@ class Pipeline:
         sources: Sequence[Source],
         classifier: Classifier,
         tracks: dict[str, SourceTrack],
-        journal: Recorder,
+        journal: DetectionSink,
         hub: Hub,
     ) -> None:
         self._sources = {source.name: source for source in sources}

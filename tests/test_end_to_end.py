@@ -21,8 +21,8 @@ import aiomqtt
 import numpy as np
 import pytest
 
-from monitor.audio import demo
-from monitor.audio.media import Media
+from monitor.audio.inputs import demo
+from monitor.audio.inputs.media import Media
 from monitor.messages import Samples
 from tests.parts.broker import Broker
 from tests.parts.virtual_mic import VirtualMic

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from monitor.audio import demo
+from monitor.audio.inputs import demo
 from tests.mqtt.examples import Recorder, eventually, listening
 from tests.parts.audio_file import write_audio
 from tests.parts.broker import Broker

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from monitor.audio.media import Media
+from monitor.audio.inputs.media import Media
 from monitor.audio.timeline import TimedBlock
 from monitor.classify.classifier import Classifier
 from monitor.classify.model import NativeModel

@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from monitor.audio.capture import Capture, Opener
-from monitor.audio.feeder import Feeder
+from monitor.audio.inputs.capture import Capture, Opener
+from monitor.audio.inputs.feeder import Feeder
 from monitor.audio.source import Source
 from monitor.audio.windows import Grid
 from monitor.classify.classifier import Classifier

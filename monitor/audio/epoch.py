@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import Enum, auto
 
-from monitor.audio.capture import Capture
 from monitor.audio.hearing import Hearing
+from monitor.audio.inputs.capture import Capture
 from monitor.audio.ring import Overrun
 from monitor.audio.signal import Gain, Signal
 from monitor.audio.windows import Grid, Windower

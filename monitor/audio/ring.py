@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from monitor.audio.recorder import HEADER, OVERFLOWS, WRITING, WRITTEN, Fence
+from monitor.audio.inputs.recorder import HEADER, OVERFLOWS, WRITING, WRITTEN, Fence
 from monitor.messages import Samples
 
 RING_SECONDS = 4.0

@@ -19,7 +19,7 @@ def selected_sources(config: Config) -> Sequence[SourceConfig]:
     """
     if config.sources:
         return config.sources
-    from monitor.audio.microphone import default_available
+    from monitor.audio.inputs.microphone import default_available
 
     if config.mqtt.host is not None or "NOTIFY_SOCKET" in os.environ or default_available():
         return (SourceConfig(input="mic"),)

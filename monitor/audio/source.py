@@ -12,9 +12,9 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from monitor.audio.capture import Capture, Opener, open_capture
 from monitor.audio.epoch import Cause, Ended, Epoch, nothing_for
 from monitor.audio.hearing import CERTAIN, REASONS, Hearing
+from monitor.audio.inputs.capture import Capture, Opener, open_capture
 from monitor.audio.signal import Gain
 from monitor.audio.windows import Grid
 from monitor.config.schema import AudioConfig, Channel, Decibels

@@ -17,8 +17,8 @@ from monitor.errors import ConfigError, SourceError, suggestion
 if TYPE_CHECKING:
     from collections.abc import Generator
 
-    from monitor.audio.capture import Capture, Opener
-    from monitor.audio.media import Media
+    from monitor.audio.inputs.capture import Capture, Opener
+    from monitor.audio.inputs.media import Media
     from monitor.config.schema import Channel
     from monitor.messages import Samples
 
@@ -121,13 +121,13 @@ def opener(spec: SourceSpec, rate: int, loop: bool = False, *, live: bool = True
         nonlocal before, stream
         match spec.kind:
             case SourceKind.MICROPHONE:
-                from monitor.audio.microphone import Microphone
+                from monitor.audio.inputs.microphone import Microphone
 
                 microphone = Microphone(spec.target, rate, before, channels=max(2, number))
                 before = microphone.chosen
                 return microphone
             case SourceKind.URL if live:
-                from monitor.audio.stream import LiveStream  # loads FFmpeg
+                from monitor.audio.inputs.stream import LiveStream  # loads FFmpeg
 
                 stream = stream or LiveStream(spec.target)
                 return _play(*stream.open(), CATCH_UP)
@@ -142,7 +142,7 @@ def opener(spec: SourceSpec, rate: int, loop: bool = False, *, live: bool = True
 
 
 def _open_recording(location: str, loop: bool) -> Capture:
-    from monitor.audio.media import Media  # loads FFmpeg
+    from monitor.audio.inputs.media import Media  # loads FFmpeg
 
     media = Media(location)
 
@@ -155,14 +155,14 @@ def _open_recording(location: str, loop: bool) -> Capture:
 
 
 def _play(media: Media, blocks: Generator[Samples, None, None], speed: float) -> Capture:
-    from monitor.audio.feeder import Feeder
+    from monitor.audio.inputs.feeder import Feeder
 
     return Feeder(blocks, rate=media.rate, channels=media.channels, device=media.name, live=True, speed=speed)
 
 
 def _open_pcm(spec: SourceSpec) -> Capture:
-    from monitor.audio.feeder import Feeder
-    from monitor.audio.pcm import has_name, open_pcm, read_pcm
+    from monitor.audio.inputs.feeder import Feeder
+    from monitor.audio.inputs.pcm import has_name, open_pcm, read_pcm
 
     blocks = read_pcm(open_pcm(spec.target), spec.channels, waits=has_name(spec.target))
     name = "standard input" if spec.target == "-" else spec.target
@@ -170,8 +170,8 @@ def _open_pcm(spec: SourceSpec) -> Capture:
 
 
 def _open_demo() -> Capture:
-    from monitor.audio import demo
-    from monitor.audio.feeder import Feeder
+    from monitor.audio.inputs import demo
+    from monitor.audio.inputs.feeder import Feeder
 
     return Feeder(demo.endless_scene(), rate=demo.RATE, channels=1, device="demonstration", live=True)
 

@@ -116,7 +116,7 @@ async def _resolve(config: Config, card: ModelCard) -> str:
 
 async def _listen(source: SourceConfig, rate: int) -> str:
     """Open the source and measure its level for a second. Raises `SourceError`."""
-    from monitor.audio.capture import open_capture
+    from monitor.audio.inputs.capture import open_capture
     from monitor.audio.level import dbfs
     from monitor.audio.signal import Signal
     from monitor.audio.spec import opener, parse_spec

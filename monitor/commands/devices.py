@@ -15,8 +15,8 @@ class Options(CommandOptions):
 
 def main(_: Options) -> int:
     """Print a table of input devices. Raises `SourceError` if there is none."""
-    from monitor.audio.devices import NO_MICROPHONE
-    from monitor.audio.microphone import list_devices
+    from monitor.audio.inputs.devices import NO_MICROPHONE
+    from monitor.audio.inputs.microphone import list_devices
     from monitor.commands.output import print_table
 
     devices = list_devices()

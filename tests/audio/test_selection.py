@@ -10,7 +10,7 @@ from monitor.errors import ConfigError
 @pytest.fixture
 def deaf_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     """Make this a machine without a microphone."""
-    monkeypatch.setattr("monitor.audio.microphone.default_available", lambda: False)
+    monkeypatch.setattr("monitor.audio.inputs.microphone.default_available", lambda: False)
     monkeypatch.delenv("NOTIFY_SOCKET", raising=False)
 
 
@@ -36,7 +36,7 @@ def test_a_home_never_gets_a_demonstration(deaf_machine: None, monkeypatch: pyte
 
 def test_the_default_source_is_the_default_microphone(deaf_machine: None, monkeypatch: pytest.MonkeyPatch) -> None:
     """A machine with a microphone uses its default one."""
-    monkeypatch.setattr("monitor.audio.microphone.default_available", lambda: True)
+    monkeypatch.setattr("monitor.audio.inputs.microphone.default_available", lambda: True)
     assert selected(Config()) == ["mic"]
 
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from monitor.audio import source as source_module
-from monitor.audio.capture import Capture
+from monitor.audio.inputs.capture import Capture
 from monitor.audio.source import GROWTH, PATIENCE_MAX, PATIENCE_MIN, PROVEN, RETRY_MIN, Backoff, Source
 from monitor.audio.windows import Grid
 from monitor.config.schema import AudioConfig

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from monitor.audio.capture import Capture
+from monitor.audio.inputs.capture import Capture
 from monitor.audio.spec import SourceKind, SourceSpec, default_name, opener, parse_spec
 from monitor.errors import ConfigError, SourceError
 from tests.parts.audio_file import tone, write_audio

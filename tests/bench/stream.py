@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 import numpy as np
 
 from monitor.audio.hearing import Hearing
-from monitor.audio.recorder import HEADER, POLL, RingWriter
+from monitor.audio.inputs.recorder import HEADER, POLL, RingWriter
 from monitor.audio.ring import RING_SECONDS
 from monitor.audio.signal import Signal
 from monitor.audio.windows import Grid, Windower

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from monitor.audio.capture import Capture, Opener
+from monitor.audio.inputs.capture import Capture, Opener
 from monitor.config.schema import Config, EventsConfig, SourceConfig
 from monitor.service import Service
 

@@ -5,8 +5,8 @@ from contextlib import closing
 
 import numpy as np
 
-from monitor.audio import demo
-from monitor.audio.media import Media
+from monitor.audio.inputs import demo
+from monitor.audio.inputs.media import Media
 from monitor.audio.resample import Resampler
 from monitor.messages import ModelCard, Samples
 

@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from monitor.audio import microphone
-from monitor.audio.microphone import Microphone, Recorder, default_available, list_devices
+from monitor.audio.inputs import microphone
+from monitor.audio.inputs.microphone import Microphone, Recorder, default_available, list_devices
 from monitor.audio.spec import opener, parse_spec
 from monitor.errors import SourceError
 from monitor.messages import Samples
@@ -336,14 +336,14 @@ def test_a_recorder_ends_with_the_monitor(library: Path, reading: str) -> None:
     driver(library, reading=reading)
     script = """
 import time
-from monitor.audio.microphone import Microphone
+from monitor.audio.inputs.microphone import Microphone
 microphone = Microphone("", 16000)
 print(microphone._recorder.pid, flush=True)
 time.sleep(60)
 """
     monitor = subprocess.Popen(
         [sys.executable, "-c", script],
-        env=os.environ | {"PYTHONPATH": f"{library}:{Path(__file__).parents[2]}"},
+        env=os.environ | {"PYTHONPATH": f"{library}:{Path(__file__).parents[3]}"},
         stdout=subprocess.PIPE,
     )
     assert monitor.stdout is not None

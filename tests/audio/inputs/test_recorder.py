@@ -7,7 +7,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from monitor.audio.recorder import HEADER, RingWriter
+from monitor.audio.inputs.recorder import HEADER, RingWriter
 from monitor.audio.ring import SampleRing
 from tests.audio.test_ring import ramp
 

@@ -4,7 +4,7 @@ import time
 from collections import deque
 from collections.abc import Generator
 
-from monitor.audio.media import Media
+from monitor.audio.inputs.media import Media
 from monitor.errors import SourceError
 from monitor.messages import Samples
 

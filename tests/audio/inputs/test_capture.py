@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-from monitor.audio.capture import Capture, open_capture
+from monitor.audio.inputs.capture import Capture, open_capture
 from monitor.errors import SourceError
 from tests.parts.fake_capture import FakeCapture
 

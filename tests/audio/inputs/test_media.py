@@ -18,8 +18,8 @@ import pytest
 from av.audio.stream import AudioStream
 from av.stream import Disposition
 
-from monitor.audio import media
-from monitor.audio.media import Media, public_name
+from monitor.audio.inputs import media
+from monitor.audio.inputs.media import Media, public_name
 from monitor.errors import SourceError
 from monitor.messages import Samples
 from tests.parts.audio_file import tone, write_audio
@@ -205,7 +205,7 @@ def test_ffmpeg_prints_nothing(tmp_path: Path) -> None:
     path = write_audio(tmp_path / "a.mp3", tone(1, 44100, 440), 44100, "libmp3lame")
     data = path.read_bytes()
     path.write_bytes(data[: len(data) // 2] + bytes(3000) + data[len(data) // 2 :])
-    script = f"from monitor.audio.media import Media; list(Media({str(path)!r}).blocks())"
+    script = f"from monitor.audio.inputs.media import Media; list(Media({str(path)!r}).blocks())"
     command = [sys.executable, "-c", "import logging; logging.disable(); " + script]
     result = subprocess.run(command, capture_output=True, timeout=60, check=True)
     assert result.stderr == b""

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from monitor.audio import pcm
+from monitor.audio.inputs import pcm
 from monitor.errors import SourceError
 
 

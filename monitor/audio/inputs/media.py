@@ -15,8 +15,8 @@ from av.audio.frame import AudioFrame
 from av.audio.stream import AudioStream
 from av.container.input import InputContainer
 
+from monitor.audio.inputs.wav import WavLayout, wav_layout
 from monitor.audio.timeline import Converter, Doubt, TimedBlock, Timeline, minutes
-from monitor.audio.wav import WavLayout, wav_layout
 from monitor.errors import SourceError
 from monitor.files import expand_home
 from monitor.messages import Samples

@@ -7,8 +7,8 @@ from collections.abc import Callable, Generator
 import numpy as np
 import pytest
 
-from monitor.audio import feeder
-from monitor.audio.feeder import Feeder
+from monitor.audio.inputs import feeder
+from monitor.audio.inputs.feeder import Feeder
 from monitor.errors import SourceError
 from monitor.messages import Samples
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from monitor.audio import demo
+from monitor.audio.inputs import demo
 from monitor.messages import Samples
 
 AUDIO = demo.scene()[:, 0]

@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from monitor.audio.media import Media
-from monitor.audio.wav import wav_layout
+from monitor.audio.inputs.media import Media
+from monitor.audio.inputs.wav import wav_layout
 from monitor.messages import Samples
 from tests.parts.audio_file import tone
 

@@ -18,9 +18,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from monitor.audio.devices import InputDevice, choose, choose_again
+from monitor.audio.inputs.devices import InputDevice, choose, choose_again
+from monitor.audio.inputs.server import SUSPENDED, recorded_source
 from monitor.audio.ring import RING_SECONDS, SampleRing
-from monitor.audio.server import SUSPENDED, recorded_source
 from monitor.errors import SourceError
 
 log = logging.getLogger(__name__)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from monitor.audio.devices import InputDevice, choose, choose_again
+from monitor.audio.inputs.devices import InputDevice, choose, choose_again
 from monitor.errors import SourceError
 
 DEVICES = [
