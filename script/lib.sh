@@ -62,7 +62,7 @@ is_ready() {
 # set_up PART: install the project, editable, with the pinned packages that this part needs.
 set_up() {
     previous=$(cat "$stamp" 2>/dev/null || :)
-    rm -f "$stamp" # written again when all is there: an environment without it is made anew
+    rm -f "$stamp" # written again when all is there: an environment without it is created again
     case $previous in
         "$(origin) "*) say "Updating $venv ..." ;;
         *) say "Setting up $venv; this happens once and takes a minute ..." && make_environment ;;

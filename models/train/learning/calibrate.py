@@ -1,4 +1,4 @@
-"""Calibration: 0.5 shall mean the same rate of false alarms for every class.
+"""Calibration: 0.5 means the same rate of false alarms for every class.
 
 Each class gets as its threshold the logit that a monitor's windows of ordinary speech, music and ambience reach no more
 often than `RATE` says, and that no more than `OTHERS` of the pool's windows reach, which hold all kinds of sounds;

@@ -1,4 +1,4 @@
-"""Keeps a model card true: its tables are made anew from figures and the manifest, the prose around them stays.
+"""Keeps a model card true: its tables are rebuilt from figures and the manifest; the prose around them stays.
 
 What stands between `<!-- NAME -->` and `<!-- end -->` in a card is made here: `home`, `home-sounds`, `held-out`,
 `named`, `hard`, `files`, `sounds` and `false-alarms` from the JSON that `evaluate` writes, `sources` from the manifest.
@@ -172,7 +172,7 @@ def blocks(measured: Mapping[str, Figures], corpus: Corpus) -> dict[str, str]:
 
 
 def fill(card: str, blocks: Mapping[str, str]) -> str:
-    """The card with each of its blocks made anew; raises `UsageError` for one that nothing is known of."""
+    """Return the card with each of its blocks rebuilt. Raises `UsageError` for an unknown block."""
 
     def block(match: re.Match[str]) -> str:
         if match[1] not in blocks:
