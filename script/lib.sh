@@ -69,11 +69,35 @@ set_up() {
     esac
     extras=
     [ "$1" = run ] || extras="[$1]"
+    cd_back=$(pwd)
+    cd "$root"
     # The constraints also hold for what builds the package, under the name that each version of pip knows.
-    (cd "$root" && PIP_CONSTRAINT=constraints.txt PIP_BUILD_CONSTRAINT=constraints.txt PIP_DISABLE_PIP_VERSION_CHECK=1 \
-        PIP_ROOT_USER_ACTION=ignore "$venv/bin/python" -m pip install --no-input --editable ".$extras" >&2) ||
+    quietly "Installing Python packages" env PIP_CONSTRAINT=constraints.txt PIP_BUILD_CONSTRAINT=constraints.txt \
+        PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore \
+        "$venv/bin/python" -m pip install --no-input --progress-bar off --editable ".$extras" ||
         die "cannot install the Python packages; is the network there? The next call tries again."
+    cd "$cd_back"
     printf '%s %s\n' "$(wanted)" "$1" >"$stamp"
+}
+
+# quietly LABEL COMMAND...: run it with one line of progress on a terminal; show its output only if it fails.
+quietly() {
+    label=$1 output=$(mktemp) began=$(date +%s) status=0
+    shift
+    "$@" >"$output" 2>&1 &
+    job=$!
+    trap 'kill $job 2>/dev/null; rm -f "$output"; exit 130' INT TERM
+    while kill -0 $job 2>/dev/null; do
+        [ ! -t 2 ] || printf '\r%s: %s found, %s s ' "$label" "$(grep -cE '^(Collecting|Processing)' "$output")" \
+            "$(($(date +%s) - began))" >&2
+        sleep 1
+    done
+    wait $job || status=$?
+    trap - INT TERM
+    [ ! -t 2 ] || printf '\n' >&2
+    [ $status -eq 0 ] || cat "$output" >&2
+    rm -f "$output"
+    return $status
 }
 
 make_environment() {
