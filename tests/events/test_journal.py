@@ -107,13 +107,19 @@ def stalled(path: Path) -> Iterator[None]:
 
 @contextmanager
 def unreachable(path: Path) -> Iterator[None]:
-    """The folder is away, with a file in its place, and comes back."""
-    aside = path.parent.with_name("aside")
-    path.parent.rename(aside)
-    path.parent.touch()
+    """The folder is away, with a file in its place, and comes back; at no time is the place empty."""
+    folder, file = path.parent.readlink(), path.parent.with_name("file")
+    file.touch()
+    point(path.parent, file)
     yield
-    path.parent.unlink()
-    aside.rename(path.parent)
+    point(path.parent, folder)
+
+
+def point(link: Path, target: Path) -> None:
+    """Let a symbolic link lead to another target from one moment to the next."""
+    new = link.with_name("new")
+    new.symlink_to(target)
+    new.replace(link)
 
 
 @contextmanager
@@ -131,6 +137,8 @@ Fault = Callable[[Path], AbstractContextManager[None]]
 async def room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Room:
     """A journal with two detections in its log."""
     monkeypatch.setattr(event_log, "RETRY", 0.05)
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "state").symlink_to("folder")
     room = Room(tmp_path / "state/events.db")
     room.record(2)
     await room.settle()
@@ -220,7 +228,8 @@ async def test_a_deleted_file_is_replaced_and_reported(room: Room, caplog: pytes
     await room.settle()
     assert stored(room.log.path) == room.recorded[2:]
     assert f"event log {room.log.path} was deleted or replaced: opening it again" in caplog.text
-    shutil.rmtree(room.log.path.parent)
+    shutil.rmtree(room.log.path.parent.resolve())
+    room.log.path.parent.unlink()
     room.record(2)
     await room.settle()
     assert stored(room.log.path) == room.recorded[4:]
