@@ -85,3 +85,17 @@ def test_a_terminal_is_not_a_source(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "isatty", lambda descriptor: True)
     with pytest.raises(SourceError, match="is a terminal; pipe"):
         pcm.open_pcm("-")
+
+
+def test_an_incomplete_frame_ends_with_its_writer(tmp_path: Path) -> None:
+    """The samples of the next writer are aligned again."""
+    fifo = tmp_path / "raw"
+    os.mkfifo(fifo)
+    blocks = pcm.read_pcm(pcm.open_pcm(str(fifo)), 2, waits=True)
+    assert len(next(blocks)) == 0
+    for _ in range(2):
+        with fifo.open("wb") as writer:
+            writer.write(b"\x00\x40\x00\xc0" * 10 + b"\x01")
+        assert next(blocks).tolist() == [[0.5, -0.5]] * 10
+        assert len(next(blocks)) == 0  # the end of the writer
+    blocks.close()
